@@ -1,0 +1,170 @@
+"""What follows from a graph without running it: weights, parameters, work, memory, depth, behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from specdsl.counts import Count, Size
+from specdsl.diagnostics import Diagnostic
+from specdsl.graph import Graph, Node
+from specdsl.layers import InputLayer, Modes, Shape, Weight
+
+BYTES_PER_VALUE = 4
+"""Keras keeps weights and activations as float32 unless it is told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerAnalysis:
+    """What is known of one layer.
+
+    Attributes:
+        node: the layer in its graph.
+        weights: its variables.
+        count: the number of its parameters with the derivation; non-trainable ones included.
+        params: the number of its parameters.
+        trainable: the number of those that training changes by gradient.
+        macs: multiply-accumulates of matrix products and convolutions for one example; additions of a bias, pooling,
+            normalisation and activations are not counted.
+        modes: how training differs from inference, None where it does not.
+    """
+
+    node: Node
+    weights: tuple[Weight, ...]
+    count: Count
+    params: int
+    trainable: int
+    macs: Count
+    modes: Modes | None
+
+    @property
+    def non_trainable(self) -> int:
+        """The number of parameters that no gradient changes."""
+        return self.params - self.trainable
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums over a model.
+
+    Attributes:
+        params: parameters.
+        trainable: those that training changes by gradient.
+        non_trainable: those that it does not.
+        macs: multiply-accumulates for one example, None when they depend on a size unknown until run time.
+        weight_bytes: memory of the parameters as float32.
+        largest_activation: the name of the layer with the largest output, None when a size is unknown.
+        largest_activation_bytes: memory of that output for one example as float32.
+        depth: layers that multiply, on the path from an input to an output that has most of them.
+        layers: layers, inputs not counted.
+    """
+
+    params: int
+    trainable: int
+    non_trainable: int
+    macs: Size
+    weight_bytes: int
+    largest_activation: str | None
+    largest_activation_bytes: Size
+    depth: int
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What is known of a model: layer by layer, and in all."""
+
+    graph: Graph
+    layers: tuple[LayerAnalysis, ...]
+    totals: Totals
+
+
+def analyse(graph: Graph) -> Analysis:
+    """Everything that follows from a graph, in time linear in its size."""
+    layers = tuple(_layer(graph, node) for node in graph.nodes)
+    return Analysis(graph, layers, _totals(graph, layers))
+
+
+def _layer(graph: Graph, node: Node) -> LayerAnalysis:
+    shapes = graph.input_shapes(node)
+    weights = node.layer.variables(*shapes)
+    count = Count(tuple(weight.shape for weight in weights))
+    trainable = Count(tuple(weight.shape for weight in weights if weight.trainable))
+    return LayerAnalysis(
+        node=node,
+        weights=weights,
+        count=count,
+        params=_known(count.value),
+        trainable=_known(trainable.value),
+        macs=node.layer.macs(*shapes),
+        modes=node.layer.modes(),
+    )
+
+
+def _known(value: Size) -> int:
+    assert value is not None, "resolution refuses weights of unknown size"
+    return value
+
+
+def _totals(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> Totals:
+    params = sum(layer.params for layer in layers)
+    trainable = sum(layer.trainable for layer in layers)
+    macs = [layer.macs.value for layer in layers]
+    sizes = {node.name: values(node.shape) for node in graph.nodes}
+    largest = max(sizes, key=lambda name: sizes[name] or 0) if None not in sizes.values() else None
+    largest_size = sizes[largest] if largest else None
+    return Totals(
+        params=params,
+        trainable=trainable,
+        non_trainable=params - trainable,
+        macs=None if None in macs else sum(value or 0 for value in macs),
+        weight_bytes=params * BYTES_PER_VALUE,
+        largest_activation=largest,
+        largest_activation_bytes=None if largest_size is None else largest_size * BYTES_PER_VALUE,
+        depth=_depth(graph, layers),
+        layers=sum(not isinstance(node.layer, InputLayer) for node in graph.nodes),
+    )
+
+
+def _depth(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> int:
+    depth: dict[str, int] = {}
+    for layer in layers:
+        below = max((depth[name] for name in layer.node.inputs), default=0)
+        depth[layer.node.name] = below + bool(layer.macs.terms)
+    return max(depth[name] for name in graph.outputs)
+
+
+def values(shape: Shape) -> Size:
+    """The number of values in a tensor, None when a size is unknown."""
+    return None if None in shape else prod(size for size in shape if size is not None)
+
+
+def quantities(analysis: Analysis) -> Mapping[str, Any]:
+    """What `expect` may speak of, by name."""
+    totals, graph = analysis.totals, analysis.graph
+    return {
+        "params": totals.params,
+        "trainable": totals.trainable,
+        "non_trainable": totals.non_trainable,
+        "macs": totals.macs,
+        "weight_bytes": totals.weight_bytes,
+        "largest_activation_bytes": totals.largest_activation_bytes,
+        "depth": totals.depth,
+        "layers": totals.layers,
+        "input": _alone(tuple(node.shape for node in graph.input_nodes)),
+        "output": _alone(tuple(node.shape for node in graph.output_nodes)),
+    }
+
+
+def _alone(shapes: tuple[Shape, ...]) -> Any:
+    return shapes[0] if len(shapes) == 1 else shapes
+
+
+def broken_expectations(analysis: Analysis) -> tuple[Diagnostic, ...]:
+    """What the text expects of the model and does not hold."""
+    if not analysis.graph.expectations:
+        return ()
+    known = quantities(analysis)
+    return tuple(wrong for expectation in analysis.graph.expectations for wrong in expectation.check(known))

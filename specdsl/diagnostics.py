@@ -1,0 +1,139 @@
+"""What is wrong with a spec, as values: a closed list of kinds, one diagnostic type, several renderings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from unicodedata import east_asian_width
+
+from specdsl.source import Span
+
+
+class Slug(StrEnum):
+    """Every kind of mistake that a spec can hold."""
+
+    SYNTAX = "syntax"
+    UNREADABLE = "unreadable-file"
+    UNKNOWN_STEP = "unknown-step"
+    UNKNOWN_NAME = "unknown-name"
+    UNKNOWN_ARGUMENT = "unknown-argument"
+    MISSING_ARGUMENT = "missing-argument"
+    BAD_ARGUMENT = "bad-argument"
+    BAD_VALUE = "bad-value"
+    DUPLICATE = "duplicate-name"
+    MISPLACED = "misplaced"
+    SHAPE = "shape-mismatch"
+    UNUSED = "unused"
+    SELECTOR = "selector"
+    EXPECTATION = "expectation"
+    LIMIT = "limit"
+    UNKNOWN_MODEL = "unknown-model"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark that belongs to a diagnostic, at a place of its own where it has one."""
+
+    message: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One mistake: its kind, what is wrong, where, what else matters, and how to mend it."""
+
+    slug: Slug
+    message: str
+    span: Span | None = None
+    notes: tuple[Note, ...] = ()
+    help: str | None = None
+
+
+class SpecError(Exception):
+    """A spec that cannot be used, with all the mistakes found in it.
+
+    Attributes:
+        diagnostics: the mistakes, in the order of the text.
+    """
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(sorted(dict.fromkeys(diagnostics), key=_place))
+        super().__init__("\n".join(render(diagnostic) for diagnostic in self.diagnostics))
+
+
+def _place(diagnostic: Diagnostic) -> tuple[str, int]:
+    return (diagnostic.span.source.name, diagnostic.span.start) if diagnostic.span else ("", -1)
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
+    """A help line that names the known word nearest to a wrong one, None when none is near."""
+    words = list(known)
+    folded = {word.casefold(): word for word in reversed(words)}
+    match = get_close_matches(wrong.casefold(), folded, n=1, cutoff=0.6)
+    return f"did you mean '{folded[match[0]]}'?" if match else None
+
+
+def render(diagnostic: Diagnostic) -> str:
+    """A diagnostic for people: place, reason, source line with caret, notes, help.
+
+    The first line has the form `file:line:column: error[kind]: reason`, which editors and terminals make clickable.
+    """
+    where = f"{diagnostic.span}: " if diagnostic.span else ""
+    lines = [f"{where}error[{diagnostic.slug}]: {diagnostic.message}"]
+    if diagnostic.span:
+        lines += _excerpt(diagnostic.span)
+    for note in diagnostic.notes:
+        lines.append(f"  note: {f'{note.span}: ' if note.span else ''}{note.message}")
+        if note.span:
+            lines += _excerpt(note.span)
+    if diagnostic.help:
+        lines.append(f"  help: {diagnostic.help}")
+    return "\n".join(lines)
+
+
+def render_concise(diagnostic: Diagnostic) -> str:
+    """A diagnostic on one line: place, reason and help."""
+    where = f"{diagnostic.span}: " if diagnostic.span else ""
+    hint = f" ({diagnostic.help})" if diagnostic.help else ""
+    return f"{where}error[{diagnostic.slug}]: {diagnostic.message}{hint}"
+
+
+def render_json(diagnostics: Sequence[Diagnostic]) -> str:
+    """Diagnostics as a JSON list of objects with kind, message, file, line, column, notes and help."""
+    return json.dumps([_as_data(diagnostic) for diagnostic in diagnostics], indent=2, ensure_ascii=False)
+
+
+def _as_data(item: Diagnostic | Note) -> dict[str, object]:
+    data: dict[str, object] = {"message": item.message}
+    if item.span:
+        line, column = item.span.position
+        data |= {"file": item.span.source.name, "line": line, "column": column, "length": item.span.end - item.span.start}
+    if isinstance(item, Diagnostic):
+        data |= {"kind": str(item.slug), "help": item.help, "notes": [_as_data(note) for note in item.notes]}
+    return data
+
+
+_WIDEST_EXCERPT = 120
+
+
+def _excerpt(span: Span) -> list[str]:
+    """The source line of a span with carets under it; a very long line is cut to the part around the span."""
+    number, column = span.position
+    line = span.source.line(number)
+    first = column - 1
+    length = max(1, min(span.end - span.start, len(line) - first))
+    if len(line) > _WIDEST_EXCERPT:
+        cut = max(0, first - _WIDEST_EXCERPT // 2)
+        length = min(length, _WIDEST_EXCERPT // 2)
+        line, first = line[cut : cut + _WIDEST_EXCERPT], first - cut
+    margin = f"{number:5} | "
+    padding = "".join("\t" if character == "\t" else " " * _width(character) for character in line[:first])
+    carets = "^" * max(1, sum(map(_width, line[first : first + length])))
+    return [f"{margin}{line}", f"{' ' * (len(margin) - 2)}| {padding}{carets}"]
+
+
+def _width(character: str) -> int:
+    return 2 if east_asian_width(character) in "WF" else 1

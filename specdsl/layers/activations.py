@@ -1,0 +1,77 @@
+"""Activation layers."""
+
+from specdsl.declaration import Misuse
+from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
+from specdsl.layers.base import Layer, Shape, Weight, axis_index, known, show
+from specdsl.layers.values import Axes, AxisList, NonNegativeFloat
+
+
+class _Activation(Layer):
+    """An element-wise function, or one along an axis; the shape stays."""
+
+    family = "activation"
+
+
+class Activation(_Activation):
+    """A named activation function."""
+
+    activation: ActivationArgument
+
+
+class ReLU(_Activation):
+    """max(0, x), optionally capped, with a slope below a threshold."""
+
+    max_value: NonNegativeFloat | None = None
+    negative_slope: NonNegativeFloat = 0.0
+    threshold: NonNegativeFloat = 0.0
+
+
+class LeakyReLU(_Activation):
+    """x above 0, `negative_slope`·x below."""
+
+    negative_slope: NonNegativeFloat = 0.3
+
+
+class ELU(_Activation):
+    """x above 0, alpha·(exp(x) - 1) below (Clevert et al., 2016)."""
+
+    alpha: float = 1.0
+
+
+class PReLU(_Activation):
+    """x above 0, alpha·x below, where training finds an alpha for each place that axes do not share.
+
+    He et al., 2015.
+    """
+
+    alpha_initializer: InitializerArgument = "Zeros"
+    alpha_regularizer: RegularizerArgument = None
+    alpha_constraint: ConstraintArgument = None
+    shared_axes: AxisList | None = None
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        (shape,) = shapes
+        shared = self.shared_axes or ()
+        if any(not 1 <= axis <= len(shape) for axis in shared):
+            raise Misuse(
+                f"PReLU cannot share alpha along axes {show(shared)} of a tensor of shape {show(shape)}, "
+                "whose axes are counted from 1",
+                argument="shared_axes",
+            )
+        sizes = tuple(
+            1 if axis in shared else known(size, self, f"the size of axis {axis} or to share it")
+            for axis, size in enumerate(shape, start=1)
+        )
+        return (Weight("alpha", sizes, initializer="alpha_initializer"),)
+
+
+class Softmax(_Activation):
+    """exp(x), divided so that the values along `axis` sum to 1."""
+
+    axis: Axes = -1
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        if not axes or len({axis_index(axis, shapes[0], self) for axis in axes}) < len(axes):
+            raise Misuse(f"Softmax needs one axis or several different ones, not {show(axes)}", argument="axis")
+        return shapes[0]

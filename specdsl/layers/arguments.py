@@ -1,0 +1,47 @@
+"""The kinds of argument that Keras layers share by name: paddings, data formats, activations, objects."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
+
+from specdsl.declaration import Misuse
+from specdsl.diagnostics import did_you_mean
+from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
+
+Padding = Literal["valid", "same"]
+CausalPadding = Literal["valid", "same", "causal"]
+DataFormat = Literal["channels_last", "channels_first"] | None
+
+ACTIVATIONS = (
+    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
+    "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
+    "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus",
+    "swish", "tanh", "tanh_shrink",
+)  # fmt: skip
+
+UNUSABLE_ACTIVATIONS = {
+    "glu": "'glu' halves the last axis, which Keras leaves out of the shapes that it infers",
+    "threshold": "'threshold' has arguments of its own, which a name cannot give",
+}
+"""What Keras knows by name and yet cannot use as a layer's activation."""
+
+
+def _one_of(kind: str, known: dict[str, Any] | tuple[str, ...]) -> AfterValidator:
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and value not in known:
+            raise Misuse(f"there is no {kind} named '{value}'", help=did_you_mean(value, known))
+        return value
+
+    return AfterValidator(check)
+
+
+def _usable(value: Any) -> Any:
+    if value in UNUSABLE_ACTIVATIONS:
+        raise Misuse(f"the activation {UNUSABLE_ACTIVATIONS[value]}")
+    return value
+
+
+ActivationArgument = Annotated[str | None, AfterValidator(_usable), _one_of("activation", ACTIVATIONS)]
+InitializerArgument = Annotated[str | Initializer | None, _one_of("initializer", INITIALIZERS)]
+RegularizerArgument = Annotated[str | Regularizer | None, _one_of("regularizer", REGULARIZERS)]
+ConstraintArgument = Annotated[str | Constraint | None, _one_of("constraint", CONSTRAINTS)]

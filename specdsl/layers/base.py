@@ -1,0 +1,159 @@
+"""What every entry of the layer table declares: arguments, output shape, weights, work, behaviour."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from specdsl.counts import Count, Size
+from specdsl.declaration import Declaration, Misuse
+from specdsl.layers.objects import INITIALIZERS
+
+Shape = tuple[Size, ...]
+"""A shape as Keras prints it, without the batch axis; None for a size unknown until run time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A variable of a layer: Keras's name for it, its shape, and whether training changes it by gradient."""
+
+    name: str
+    shape: Shape
+    trainable: bool = True
+    initializer: str | None = None
+    """The argument that says how its values begin, where there is one."""
+
+    @property
+    def count(self) -> Count:
+        """The number of its values as a product of its sizes."""
+        return Count((self.shape,))
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """How a layer acts in training and in inference, where the two differ."""
+
+    training: str
+    inference: str
+
+
+class Layer(Declaration):
+    """One Keras layer. Its fields are Keras's arguments, in Keras's order, with Keras's defaults.
+
+    A rule sees one input shape, or all of them where the layer merges several tensors. A rule that finds
+    its inputs impossible raises `Misuse`, naming the argument at fault; the place is its caller's business.
+    """
+
+    family: ClassVar[str] = "core"
+    """The group that the layer is documented and coloured with."""
+
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names of the same layer in `keras.layers`."""
+
+    arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    """The least and the greatest number of tensors that it takes at once; None for any."""
+
+    keyword_only: ClassVar[tuple[str, ...]] = ("trainable",)
+
+    trainable: bool = True
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The shape that leaves the layer when `shapes` enter.
+
+        Raises:
+            Misuse: the layer cannot take these shapes.
+        """
+        return shapes[0]
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        """The layer's variables when `shapes` enter, in Keras's order of creation, as if it were trainable."""
+        return ()
+
+    def macs(self, *shapes: Shape) -> Count:
+        """Multiply-accumulates for one example: of matrix products and convolutions, without additions of a bias."""
+        return Count()
+
+    def modes(self) -> Modes | None:
+        """How training differs from inference, None where it does not."""
+        return None
+
+    def infer(self, *shapes: Shape) -> Shape:
+        """The output shape, after the number of inputs is checked.
+
+        Raises:
+            Misuse: too few or too many tensors, shapes that the layer cannot take, or weights that it cannot make.
+        """
+        least, most = self.arity
+        if len(shapes) < least or (most is not None and len(shapes) > most):
+            wanted = "one tensor" if most == 1 else f"{'exactly' if most == least else 'at least'} {least} tensors"
+            got = "one" if len(shapes) == 1 else str(len(shapes))
+            hint = "give it several with `[a, b] -> " + type(self).__name__ + "`" if len(shapes) < least else None
+            raise Misuse(f"{type(self).__name__} takes {wanted}, not {got}", help=hint)
+        shape = self.output_shape(*shapes)
+        for weight in self.weights(*shapes):
+            self._check_initializer(weight)
+        return shape
+
+    def _check_initializer(self, weight: Weight) -> None:
+        chosen = weight.initializer and getattr(self, weight.initializer)
+        if not chosen:
+            return
+        kind = INITIALIZERS[chosen] if isinstance(chosen, str) else type(chosen)
+        if not kind.least_axes <= len(weight.shape) <= kind.most_axes:
+            wanted = "two axes" if kind.most_axes == 2 else "two axes or more"
+            raise Misuse(
+                f"{kind.__name__} makes weights of {wanted}, and the {weight.name} of this {type(self).__name__} "
+                f"has shape {show(weight.shape)}",
+                argument=weight.initializer,
+            )
+
+    def variables(self, *shapes: Shape) -> tuple[Weight, ...]:
+        """The layer's variables as they are: none of them trainable in a layer with `trainable=false`."""
+        weights = self.weights(*shapes)
+        return weights if self.trainable else tuple(replace(weight, trainable=False) for weight in weights)
+
+
+def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str) -> None:
+    """Check the number of axes, batch axis not counted.
+
+    Raises:
+        Misuse: the tensor has another number of axes.
+    """
+    if len(shape) != rank:
+        hint = None
+        if len(shape) > rank == 1:
+            hint = "a Flatten or a GlobalAveragePooling2D before it makes one axis of many"
+        elif len(shape) == rank - 1:
+            hint = "a Reshape before it can add the axis that is missing"
+        raise Misuse(f"{type(layer).__name__} takes {meaning}, not a tensor of shape {show(shape)}", help=hint)
+
+
+def axis_index(axis: int, shape: Shape, layer: Layer, argument: str = "axis") -> int:
+    """The place of an axis as Keras counts them: 0 for the batch axis, which shapes here leave out.
+
+    Raises:
+        Misuse: the tensor has no such axis.
+    """
+    count = len(shape) + 1
+    if not -count <= axis < count:
+        raise Misuse(
+            f"{type(layer).__name__} finds no axis {axis} in a tensor of shape {show(shape)}",
+            argument=argument,
+            help=f"its axes are 1 to {count - 1}, the last of them also -1; 0 is the batch axis" if shape else None,
+        )
+    return axis % count
+
+
+def known(size: Size, layer: Layer, what: str) -> int:
+    """A size that a weight depends on, which must be known before run time.
+
+    Raises:
+        Misuse: the size is unknown.
+    """
+    if size is None:
+        raise Misuse(f"{type(layer).__name__} needs to know {what}, which is `none` here")
+    return size
+
+
+def show(shape: Shape) -> str:
+    """A shape as the language writes it: `(28, 28, 3)`, with `none` where a size is unknown."""
+    inner = ", ".join("none" if size is None else str(size) for size in shape)
+    return f"({inner}{',' if len(shape) == 1 else ''})"

@@ -1,0 +1,106 @@
+"""Core layers: input, dense, identity and its kin."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from specdsl.counts import Count, product
+from specdsl.declaration import Misuse
+from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
+from specdsl.layers.base import Layer, Shape, Weight, known, show
+from specdsl.layers.values import Positive, as_tuple
+
+Dtype = Literal[
+    "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64",
+    "uint8", "uint16", "uint32", "uint64", "bool", "string",
+]  # fmt: skip
+
+
+class InputLayer(Layer):
+    """Where a tensor enters the model."""
+
+    family = "input"
+    arity = (0, 0)
+
+    shape: Annotated[tuple[Positive | None, ...], BeforeValidator(as_tuple)]
+    dtype: Dtype = "float32"
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return self.shape
+
+
+class Dense(Layer):
+    """A matrix product over the last axis plus a bias: `activation(x·kernel + bias)`."""
+
+    units: Positive
+    activation: ActivationArgument = None
+    use_bias: bool = True
+    kernel_initializer: InitializerArgument = "glorot_uniform"
+    bias_initializer: InitializerArgument = "zeros"
+    kernel_regularizer: RegularizerArgument = None
+    bias_regularizer: RegularizerArgument = None
+    activity_regularizer: RegularizerArgument = None
+    kernel_constraint: ConstraintArgument = None
+    bias_constraint: ConstraintArgument = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        (shape,) = shapes
+        if not shape:
+            raise Misuse(f"Dense takes a tensor with at least one axis, not a tensor of shape {show(shape)}")
+        return (*shape[:-1], self.units)
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        features = known(shapes[0][-1], self, "the size of the last axis")
+        bias = (Weight("bias", (self.units,), initializer="bias_initializer"),) if self.use_bias else ()
+        return (Weight("kernel", (features, self.units), initializer="kernel_initializer"), *bias)
+
+    def macs(self, *shapes: Shape) -> Count:
+        return product(*shapes[0], self.units)
+
+
+class Identity(Layer):
+    """The tensor as it is."""
+
+
+class Embedding(Layer):
+    """A vector of `output_dim` values looked up for each of `input_dim` integers, without a multiplication."""
+
+    input_dim: Positive
+    output_dim: Positive
+    embeddings_initializer: InitializerArgument = "uniform"
+    embeddings_regularizer: RegularizerArgument = None
+    embeddings_constraint: ConstraintArgument = None
+    mask_zero: bool = False
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return (*shapes[0], self.output_dim)
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        return (Weight("embeddings", (self.input_dim, self.output_dim), initializer="embeddings_initializer"),)
+
+
+class Masking(Layer):
+    """The tensor with a mask that later layers skip: steps whose every value is `mask_value`."""
+
+    mask_value: float = 0.0
+
+
+Factors = float | Annotated[tuple[float, ...], BeforeValidator(as_tuple)]
+
+
+class Rescaling(Layer):
+    """x·scale + offset, with one number for all, or one for each size of the last axis."""
+
+    family = "preprocessing"
+
+    scale: Factors
+    offset: Factors = 0.0
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        (shape,) = shapes
+        for name, value in (("scale", self.scale), ("offset", self.offset)):
+            if isinstance(value, tuple) and (not shape or len(value) not in (1, shape[-1] or len(value))):
+                raise Misuse(
+                    f"Rescaling has {len(value)} values of {name} for the last axis of {show(shape)}", argument=name
+                )
+        return shape

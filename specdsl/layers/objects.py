@@ -1,0 +1,202 @@
+"""The Keras objects that layers take as arguments: initializers, regularizers, constraints."""
+
+from math import inf
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from specdsl.declaration import Declaration, Kind, declared, snake_case
+from specdsl.layers.values import Axes, Fraction, NonNegativeFloat, Seed
+
+
+class KerasObject(Declaration):
+    """A declared object with a counterpart of the same name in a module of Keras."""
+
+    module: ClassVar[str]
+    """The module of `keras` that holds the counterpart."""
+
+
+class Initializer(KerasObject):
+    """How the values of a weight begin."""
+
+    module = "initializers"
+
+    least_axes: ClassVar[int] = 0
+    most_axes: ClassVar[float] = inf
+    """How many axes the weight may have."""
+
+
+class Regularizer(KerasObject):
+    """A penalty on a weight, added to the loss."""
+
+    module = "regularizers"
+
+
+class Constraint(KerasObject):
+    """A projection of a weight after each update."""
+
+    module = "constraints"
+
+
+class Zeros(Initializer):
+    """All values 0."""
+
+
+class Ones(Initializer):
+    """All values 1."""
+
+
+class Constant(Initializer):
+    """All values the same."""
+
+    value: float = 0.0
+
+
+class Identity(Initializer):
+    """The identity matrix times `gain`."""
+
+    least_axes = 2
+    most_axes = 2
+
+    gain: float = 1.0
+
+
+class RandomNormal(Initializer):
+    """Normally distributed values."""
+
+    mean: float = 0.0
+    stddev: NonNegativeFloat = 0.05
+    seed: Seed = None
+
+
+class TruncatedNormal(Initializer):
+    """Normally distributed values, redrawn beyond two standard deviations."""
+
+    mean: float = 0.0
+    stddev: NonNegativeFloat = 0.05
+    seed: Seed = None
+
+
+class RandomUniform(Initializer):
+    """Uniformly distributed values."""
+
+    minval: float = -0.05
+    maxval: float = 0.05
+    seed: Seed = None
+
+
+class VarianceScaling(Initializer):
+    """Values whose variance is `scale` over the number of connections."""
+
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
+    distribution: Literal["normal", "truncated_normal", "untruncated_normal", "uniform"] = "truncated_normal"
+    seed: Seed = None
+
+
+class Orthogonal(Initializer):
+    """An orthogonal matrix times `gain`."""
+
+    least_axes = 2
+
+    gain: float = 1.0
+    seed: Seed = None
+
+
+class _Seeded(Initializer):
+    """An initializer with no argument but its seed."""
+
+    seed: Seed = None
+
+
+class GlorotUniform(_Seeded):
+    """Uniform within ±sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+
+
+class GlorotNormal(_Seeded):
+    """Truncated normal of variance 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
+
+
+class HeUniform(_Seeded):
+    """Uniform within ±sqrt(6 / fan_in) (He et al., 2015)."""
+
+
+class HeNormal(_Seeded):
+    """Truncated normal of variance 2 / fan_in (He et al., 2015)."""
+
+
+class LecunUniform(_Seeded):
+    """Uniform within ±sqrt(3 / fan_in) (LeCun et al., 1998)."""
+
+
+class LecunNormal(_Seeded):
+    """Truncated normal of variance 1 / fan_in (LeCun et al., 1998)."""
+
+
+class L1(Regularizer):
+    """`l1` times the sum of absolute values."""
+
+    l1: NonNegativeFloat = 0.01
+
+
+class L2(Regularizer):
+    """`l2` times the sum of squares."""
+
+    l2: NonNegativeFloat = 0.01
+
+
+class L1L2(Regularizer):
+    """`l1` times the sum of absolute values plus `l2` times the sum of squares."""
+
+    l1: NonNegativeFloat = 0.0
+    l2: NonNegativeFloat = 0.0
+
+
+class OrthogonalRegularizer(Regularizer):
+    """A penalty on rows or columns that are not orthogonal to each other."""
+
+    factor: float = 0.01
+    mode: Literal["rows", "columns"] = "rows"
+
+
+class MaxNorm(Constraint):
+    """Norms along `axis` of at most `max_value`."""
+
+    max_value: NonNegativeFloat = 2
+    axis: Axes = 0
+
+
+class MinMaxNorm(Constraint):
+    """Norms along `axis` between two values, approached at `rate`."""
+
+    min_value: NonNegativeFloat = 0.0
+    max_value: NonNegativeFloat = 1.0
+    rate: Fraction = 1.0
+    axis: Axes = 0
+
+
+class NonNeg(Constraint):
+    """No negative values."""
+
+
+class UnitNorm(Constraint):
+    """Norms of 1 along `axis`."""
+
+    axis: Axes = 0
+
+
+def _named(base: type[Kind]) -> dict[str, type[Kind]]:
+    names = {spelling: kind for kind in declared(base) for spelling in (kind.__name__, snake_case(kind.__name__))}
+    if base is Initializer:
+        short = {"normal": "RandomNormal", "uniform": "RandomUniform", "one": "Ones", "zero": "Zeros"}
+        names |= {spelling: names[kind] for spelling, kind in short.items()}
+    return names
+
+
+INITIALIZERS = _named(Initializer)
+REGULARIZERS = _named(Regularizer)
+CONSTRAINTS = _named(Constraint)
+OBJECTS: dict[str, type[KerasObject]] = {
+    kind.__name__: kind for base in (Initializer, Regularizer, Constraint) for kind in declared(base)
+}
+"""Every object that may be called by name in an argument."""

@@ -1,0 +1,516 @@
+"""Expansion of a model: its text, carried out step by step, leaves the graph of its layers.
+
+Carrying on after a mistake, a tensor that a wrong step would have made is `POISON`: what depends on it is read
+for further mistakes of its own, but makes no node and no complaint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from specdsl.declaration import Misuse, snake_case, text
+from specdsl.diagnostics import Diagnostic, Note, Slug, did_you_mean
+from specdsl.graph import Node, Scope
+from specdsl.layers import LAYERS, NAMES, InputLayer, Layer, Shape
+from specdsl.layers.base import show
+from specdsl.layers.objects import OBJECTS
+from specdsl.resolve.binding import bind, construct, match_arguments, misused
+from specdsl.resolve.naming import Names
+from specdsl.resolve.scope import POISON, Collector, Frame, Limits, Poison, Problem, Skip, Tensor
+from specdsl.resolve.values import Evaluator
+from specdsl.source import Span
+from specdsl.syntax import tree
+
+Flow = Tensor | tuple[Tensor, ...] | Poison | None
+"""What reaches a step: one tensor, several for a merge, something unknown, or nothing yet."""
+
+Key = tuple[object, ...]
+"""Where in the expanded text a layer stands; the same for the same step however shapes and names change."""
+
+MERGES: dict[str, type[Layer]] = {snake_case(name): layer for name, layer in LAYERS.items() if layer.family == "merging"}
+MERGES["concat"] = LAYERS["Concatenate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A layer as it stands in the expanded text: what selectors look at."""
+
+    key: Key
+    layer: Layer
+    alias: str | None
+    span: Span
+
+
+@dataclass(slots=True)
+class Hooks:
+    """What the edits of a variant do at one layer, in the order in which they happen there."""
+
+    before: list[tuple[object, tree.Body, Frame]] = field(default_factory=list)
+    after: list[tuple[object, tree.Body, Frame]] = field(default_factory=list)
+    replacement: tuple[object, tree.Body, Frame] | None = None
+    removed: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where a step is carried out: the names it sees, the block instance it belongs to, and the path to it."""
+
+    frame: Frame
+    scope: str
+    path: Key
+
+
+class Expansion:
+    """Carries out one body with one set of edits. It is used once: `run`, then read the results."""
+
+    def __init__(self, limits: Limits, lost_names: frozenset[str], hooks: Mapping[Key, Hooks], found: Collector) -> None:
+        self.limits = limits
+        self.found = found
+        self.hooks = hooks
+        self.nodes: dict[str, Node] = {}
+        self.applied: list[Applied] = []
+        self.scopes: dict[str, Scope] = {}
+        self.outputs: list[tuple[str, Span]] = []
+        self.expectations: list[tuple[tree.Expect, Frame]] = []
+        self.evaluator = Evaluator(limits, found, lost_names, lambda tensor: self.nodes[tensor.node].shape)
+        self._steps = 0
+        self._names = Names()
+        self._calls: list[tree.Call] = []
+        self._declared_output = False
+
+    def run(self, body: tree.Body, frame: Frame) -> Flow:
+        """Carry out the body of a model; its outputs are then in `outputs`."""
+        self._names.reserve(body, "")
+        flow = self._body(body, _Site(frame, "", ()), None, top=True)
+        if not self._declared_output and isinstance(flow, Tensor):
+            self.outputs.append((flow.node, self.nodes[flow.node].span))
+        return flow
+
+    def dry_run(self, body: tree.Body, frame: Frame) -> None:
+        """Look for mistakes in a body whose entering tensor is unknown."""
+        self._body(body, _Site(frame, "", ()), POISON)
+
+    # ------------------------------------------------------------------------------------------ bodies
+
+    def _body(self, body: tree.Body, site: _Site, flow: Flow, *, top: bool = False) -> Flow:
+        for index, statement in enumerate(body.statements):
+            self._steps += 1
+            if self._steps > self.limits.steps:
+                message = f"this takes more than {self.limits.steps:,} steps to expand"
+                raise Problem(Slug.LIMIT, message, statement.span, *self._call_notes())
+            here = _Site(site.frame, site.scope, (*site.path, index))
+            try:
+                flow = self._statement(statement, here, flow, top)
+            except Problem as problem:
+                if problem.diagnostic.slug is Slug.LIMIT:
+                    raise
+                self._report(problem.diagnostic)
+                flow = self._after_mistake(statement, site.frame, flow)
+            except Skip:
+                flow = self._after_mistake(statement, site.frame, flow)
+        return flow
+
+    def _after_mistake(self, statement: tree.Statement, frame: Frame, flow: Flow) -> Flow:
+        """What flows on behind a step that failed: the names it would have bound are unknown from here."""
+        match statement:
+            case tree.Let() | tree.Input():
+                frame.names.setdefault(statement.name.text, (POISON, statement.name.span))
+            case tree.Chain():
+                for link in statement.links:
+                    if isinstance(link, tree.Step) and link.name:
+                        frame.names.setdefault(link.name.text, (POISON, link.name.span))
+            case tree.Expect() | tree.Output():
+                return flow
+        return flow if isinstance(statement, tree.Let) else POISON
+
+    def _statement(self, statement: tree.Statement, site: _Site, flow: Flow, top: bool) -> Flow:
+        frame = site.frame
+        match statement:
+            case tree.Chain():
+                return self._chain(statement, site, flow)
+            case tree.Let():
+                frame.bind(statement.name.text, self.evaluator.value(statement.value, frame), statement.name.span)
+                return flow
+            case tree.If():
+                return self._if(statement, site, flow)
+            case tree.Repeat():
+                return self._repeat(statement, site, flow)
+            case tree.For():
+                return self._for(statement, site, flow)
+            case tree.Hole():
+                return POISON
+        if not top:
+            word = type(statement).__name__.lower()
+            raise Problem(Slug.MISPLACED, f"`{word}` stands in the body of a model, not inside other braces", statement.span)
+        match statement:
+            case tree.Input():
+                return self._input(statement, site, flow)
+            case tree.Output():
+                return self._output(statement, frame, flow)
+            case tree.Expect():
+                self.expectations.append((statement, frame))
+        return flow
+
+    def _inner(self, body: tree.Body, site: _Site, flow: Flow, part: object, **names: tuple[Any, Span]) -> Flow:
+        """Carry out a body in braces of its own."""
+        inner = Frame(site.frame, flow if isinstance(flow, Tensor | Poison) else None, dict(names))
+        return self._body(body, _Site(inner, site.scope, (*site.path, part)), flow)
+
+    def _if(self, statement: tree.If, site: _Site, flow: Flow) -> Flow:
+        try:
+            chosen = self.evaluator.truth(statement.condition, site.frame)
+        except (Problem, Skip) as mistake:
+            if isinstance(mistake, Problem):
+                self._report(mistake.diagnostic)
+            self._inner(statement.then, site, POISON, "then")
+            if isinstance(statement.otherwise, tree.Body):
+                self._inner(statement.otherwise, site, POISON, "else")
+            return POISON
+        if chosen:
+            return self._inner(statement.then, site, flow, "then")
+        if isinstance(statement.otherwise, tree.If):
+            return self._if(statement.otherwise, _Site(site.frame, site.scope, (*site.path, "else")), flow)
+        return self._inner(statement.otherwise, site, flow, "else") if statement.otherwise else flow
+
+    def _repeat(self, statement: tree.Repeat, site: _Site, flow: Flow) -> Flow:
+        try:
+            times = self.evaluator.whole(statement.times, site.frame, "the number of repetitions")
+            if times < 0:
+                message = f"the number of repetitions must not be negative, and it is {times}"
+                raise Problem(Slug.BAD_VALUE, message, statement.times.span)
+            if times > self.limits.steps:
+                message = f"{times:,} repetitions are too many; the limit is {self.limits.steps:,}"
+                raise Problem(Slug.LIMIT, message, statement.times.span)
+        except (Problem, Skip):
+            self._inner(statement.body, site, POISON, 0)
+            raise
+        for index in range(times):
+            flow = self._inner(statement.body, site, flow, index)
+            self._steps += 1
+        return flow
+
+    def _for(self, statement: tree.For, site: _Site, flow: Flow) -> Flow:
+        try:
+            values = self.evaluator.value(statement.values, site.frame)
+            if not isinstance(values, list | tuple):
+                message = f"`for` goes through a list, a tuple or a range, not {text(values)}"
+                raise Problem(Slug.BAD_VALUE, message, statement.values.span)
+        except (Problem, Skip):
+            self._inner(statement.body, site, POISON, 0, **{statement.name.text: (POISON, statement.name.span)})
+            raise
+        for index, value in enumerate(values):
+            flow = self._inner(statement.body, site, flow, index, **{statement.name.text: (value, statement.name.span)})
+            self._steps += 1
+        return flow
+
+    def _input(self, statement: tree.Input, site: _Site, flow: Flow) -> Flow:
+        arguments: dict[str, Any] = {"shape": self.evaluator.value(statement.shape, site.frame)}
+        spans = {"shape": statement.shape.span}
+        if statement.dtype:
+            arguments["dtype"] = statement.dtype.text
+            spans["dtype"] = statement.dtype.span
+        if not isinstance(arguments["shape"], tuple | list):
+            hint = "a shape is a tuple without the batch axis, such as (28, 28, 3) or (10,)"
+            message = f"the shape of an input must be a tuple, not {text(arguments['shape'])}"
+            raise Problem(Slug.BAD_ARGUMENT, message, statement.shape.span, help=hint)
+        layer = construct(InputLayer, arguments, spans, statement.span, self.found)
+        if layer is None:
+            raise Skip
+        if site.frame.lookup(statement.name.text) and statement.name.text in site.frame.names:
+            site.frame.bind(statement.name.text, None, statement.name.span)
+        name = self._names.unique("", statement.name.text, given=True)
+        tensor = self._node(name, layer, (), "", None, statement.span)
+        site.frame.bind(statement.name.text, tensor, statement.name.span)
+        site.frame.entering = tensor
+        several = any(isinstance(node.layer, InputLayer) for node in self.nodes.values() if node.name != name)
+        return None if several or flow is POISON else tensor
+
+    def _output(self, statement: tree.Output, frame: Frame, flow: Flow) -> Flow:
+        if self._declared_output:
+            raise Problem(Slug.DUPLICATE, "the outputs are declared twice; one `output a, b` names them all", statement.span)
+        self._declared_output = True
+        for name in statement.names:
+            try:
+                tensor = self._tensor(name, frame)
+            except Problem as problem:
+                self._report(problem.diagnostic)
+                continue
+            except Skip:
+                continue
+            if tensor.node in dict(self.outputs):
+                self._report(Diagnostic(Slug.DUPLICATE, f"'{name.text}' is an output already", name.span))
+            else:
+                self.outputs.append((tensor.node, name.span))
+        return flow
+
+    # ------------------------------------------------------------------------------------------ chains
+
+    def _chain(self, chain: tree.Chain, site: _Site, flow: Flow) -> Flow:
+        mistaken = False
+        for index, link in enumerate(chain.links):
+            here = _Site(site.frame, site.scope, (*site.path, index)) if index else site
+            try:
+                flow = self._link(link, here, flow, first=index == 0)
+            except Problem as problem:
+                if problem.diagnostic.slug is Slug.LIMIT:
+                    raise
+                self._report(problem.diagnostic)
+                mistaken, flow = True, POISON
+            except Skip:
+                mistaken, flow = True, POISON
+            if isinstance(link, tree.Step) and link.name:
+                try:
+                    site.frame.bind(link.name.text, flow, link.name.span)
+                except Problem as problem:
+                    self._report(problem.diagnostic)
+        return POISON if mistaken else flow
+
+    def _link(self, link: tree.Gather | tree.Step, site: _Site, flow: Flow, *, first: bool) -> Flow:
+        if isinstance(link, tree.Gather):
+            tensors = [self._tensor(name, site.frame) for name in link.names]
+            return tuple(tensors)
+        if isinstance(link.action, tree.Shortcut):
+            return self._shortcut(link.action, link.name, site, flow)
+        call = link.action
+        bound = site.frame.lookup(call.name.text)
+        if bound is None:
+            return self._layer_step(call, link.name, site, flow)
+        match bound[0]:
+            case Tensor() | Poison() as tensor if first and call.arguments is None:
+                if link.name is not None:
+                    raise Problem(Slug.DUPLICATE, f"'{call.name.text}' has a name already", link.name.span)
+                return tensor
+            case Tensor():
+                hint = f"begin a new line with `{call.name.text} -> ...`, or gather tensors with `[a, b] -> Add`"
+                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a tensor, and only begins a chain", call.span, help=hint)
+            case Poison():
+                raise Skip
+            case tree.Block() as block:
+                return self._block(block, call, link.name, site, flow)
+            case tree.Model() | tree.Variant():
+                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a model; a step is a layer or a block", call.span)
+            case _:
+                if call.name.text in NAMES:
+                    return self._layer_step(call, link.name, site, flow)
+                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a value, not a step", call.span)
+
+    def _tensor(self, name: tree.Name, frame: Frame) -> Tensor:
+        bound = frame.lookup(name.text)
+        if bound is None:
+            if name.text in self.evaluator.lost_names:
+                raise Skip
+            tensors = frame.visible(lambda value: isinstance(value, Tensor))
+            hint = did_you_mean(name.text, tensors) or "a tensor gets its name with `... as name`"
+            raise Problem(Slug.UNKNOWN_NAME, f"no tensor is called '{name.text}' here", name.span, help=hint)
+        if isinstance(bound[0], Poison):
+            raise Skip
+        if not isinstance(bound[0], Tensor):
+            raise Problem(Slug.BAD_VALUE, f"'{name.text}' is not a tensor", name.span)
+        return bound[0]
+
+    def _layer_step(self, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
+        kind = NAMES.get(call.name.text)
+        if kind is None:
+            raise self._unknown_step(call, site.frame)
+        if kind is InputLayer:
+            hint = "an input is written `input name: (28, 28, 3)`"
+            raise Problem(Slug.MISPLACED, "InputLayer is not a step", call.name.span, help=hint)
+        layer = bind(kind, call, lambda expression: self.evaluator.value(expression, site.frame), self.found)
+        spans = _argument_spans(call, kind)
+        return self._apply(layer, alias, site, flow, call.span, spans, None)
+
+    def _unknown_step(self, call: tree.Call, frame: Frame) -> Exception:
+        name = call.name.text
+        if name in self.evaluator.lost_names:
+            return Skip()
+        steps = frame.visible(lambda value: isinstance(value, tree.Block | Tensor))
+        hint = did_you_mean(name, [*NAMES, *steps])
+        if name == "Input":
+            hint = "an input is written `input name: (28, 28, 3)`"
+        elif name in OBJECTS:
+            hint = f"{name} is an argument of a layer, not a layer"
+        return Problem(Slug.UNKNOWN_STEP, f"no layer, block or tensor is called '{name}'", call.name.span, help=hint)
+
+    # ------------------------------------------------------------------------------------------ structure
+
+    def _shortcut(self, shortcut: tree.Shortcut, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
+        kind = MERGES.get(shortcut.merge.name.text)
+        entering = self._single(flow, shortcut.merge.span, "a shortcut")
+        left = self._inner(shortcut.body, site, entering, "body")
+        around = self._inner(shortcut.via, site, entering, "via") if shortcut.via else entering
+        if kind is None:
+            name = shortcut.merge.name
+            hint = did_you_mean(name.text, MERGES) or f"the merges are {', '.join(MERGES)}"
+            raise Problem(Slug.UNKNOWN_STEP, f"no merge is called '{name.text}'", name.span, help=hint)
+        layer = bind(kind, shortcut.merge, lambda expression: self.evaluator.value(expression, site.frame), self.found)
+        if not (isinstance(left, Tensor) and isinstance(around, Tensor)):
+            raise Skip
+        spans = _argument_spans(shortcut.merge, kind)
+        return self._apply(layer, alias, site, (around, left), shortcut.merge.span, spans, 0)
+
+    def _block(self, block: tree.Block, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
+        if len(self._calls) >= self.limits.depth:
+            hint = f"does '{block.name.text}' use itself?"
+            message = f"blocks stand within blocks more than {self.limits.depth} deep"
+            raise Problem(Slug.LIMIT, message, call.span, help=hint)
+        flow = self._single(flow, call.span, f"the block '{block.name.text}'")
+        before = len(self.found.diagnostics)
+        arguments = self.arguments(block, call, site.frame)
+        if len(self.found.diagnostics) > before:
+            flow = POISON
+        root = site.frame
+        while root.parent is not None:
+            root = root.parent
+        frame = Frame(root, flow if isinstance(flow, Tensor | Poison) else None, arguments)
+        name = self._names.unique(site.scope, alias.text if alias else block.name.text, given=alias is not None)
+        values = {key: value for key, (value, _) in arguments.items()}
+        self.scopes[name] = Scope(name, block.name.text, site.scope, values)
+        self._names.reserve(block.body, name)
+        self._calls.append(call)
+        try:
+            return self._body(block.body, _Site(frame, name, (*site.path, block.name.text)), flow)
+        finally:
+            self._calls.pop()
+
+    def arguments(
+        self, definition: tree.Block | tree.Model | tree.Variant, call: tree.Call, frame: Frame
+    ) -> dict[str, tuple[Any, Span]]:
+        """The values of a definition's parameters in a call, defaults filled in; mistakes are reported, and poison."""
+        name = definition.name.text
+        parameters = {parameter.name.text: parameter for parameter in definition.parameters or ()}
+        given = match_arguments(name, call.arguments or (), list(parameters), parameters, self.found)
+        bound: dict[str, tuple[Any, Span]] = {}
+        for key, parameter in parameters.items():
+            value: Any = POISON
+            try:
+                if key in given:
+                    value = self.evaluator.value(given[key], frame)
+                elif parameter.default is not None:
+                    root = frame
+                    while root.parent is not None:
+                        root = root.parent
+                    value = self.evaluator.value(parameter.default, Frame(root, None, dict(bound)))
+                else:
+                    note = Note(f"'{name}' is defined here", definition.name.span)
+                    message = f"'{name}' needs a value for '{key}'"
+                    self._report(Diagnostic(Slug.MISSING_ARGUMENT, message, call.span, (note,)))
+            except Problem as problem:
+                self._report(problem.diagnostic)
+            except Skip:
+                pass
+            bound[key] = (value, parameter.name.span)
+        return bound
+
+    def _single(self, flow: Flow, span: Span, what: str) -> Flow:
+        if isinstance(flow, tuple):
+            raise Problem(Slug.SHAPE, f"{what} takes one tensor, not {len(flow)}", span, help="merge them first: `[a, b] -> Add`")
+        if flow is None:
+            raise self._nothing(span)
+        return flow
+
+    def _nothing(self, span: Span) -> Problem:
+        inputs = [node.name for node in self.nodes.values() if isinstance(node.layer, InputLayer)]
+        if inputs:
+            hint = f"begin with the tensor that enters: `{inputs[0]} -> ...`"
+            return Problem(Slug.MISPLACED, "there are several inputs, so a step must say which tensor enters it", span, help=hint)
+        hint = "a model begins with `input name: (28, 28, 3)`"
+        return Problem(Slug.MISPLACED, "no tensor has entered yet", span, help=hint)
+
+    # ------------------------------------------------------------------------------------------ layers
+
+    def _apply(
+        self, layer: Layer, alias: tree.Name | None, site: _Site, flow: Flow, span: Span, spans: dict[str, Span], skip: int | None
+    ) -> Flow:
+        """Apply a layer, with what the edits of a variant do there."""
+        hooks = self.hooks.get(site.path)
+        if flow is None:
+            raise self._nothing(span)
+        if hooks is None:
+            self.applied.append(Applied(site.path, layer, alias.text if alias else None, span))
+            return self._merge(layer, alias, site, flow, span, spans, skip)
+        for serial, body, frame in hooks.before:
+            flow = self._edit(body, frame, site, self._single(flow, body.span, "`before`"), serial)
+        if hooks.replacement:
+            serial, body, frame = hooks.replacement
+            flow = self._edit(body, frame, site, flow, serial)
+        elif hooks.removed:
+            flow = self._single(flow, span, "what follows a removed layer")
+        else:
+            if hooks.settings:
+                layer = type(layer)(**(layer.arguments() | hooks.settings))
+            self.applied.append(Applied(site.path, layer, alias.text if alias else None, span))
+            flow = self._merge(layer, alias, site, flow, span, spans, skip)
+        for serial, body, frame in reversed(hooks.after):
+            flow = self._edit(body, frame, site, flow, serial)
+        return flow
+
+    def _edit(self, body: tree.Body, frame: Frame, site: _Site, flow: Flow, serial: object) -> Flow:
+        return self._inner(body, _Site(frame, site.scope, site.path), flow, serial)
+
+    def _merge(
+        self, layer: Layer, alias: tree.Name | None, site: _Site, flow: Flow, span: Span, spans: dict[str, Span], skip: int | None
+    ) -> Flow:
+        if isinstance(flow, Poison):
+            return POISON
+        inputs = flow if isinstance(flow, tuple) else (flow,)
+        assert None not in inputs
+        stem = alias.text if alias else snake_case(type(layer).__name__)
+        name = self._names.unique(site.scope, stem, given=alias is not None)
+        return self._node(name, layer, inputs, site.scope, skip, span, spans)  # type: ignore[arg-type]
+
+    def _node(
+        self,
+        name: str,
+        layer: Layer,
+        inputs: tuple[Tensor, ...],
+        scope: str,
+        skip: int | None,
+        span: Span,
+        spans: dict[str, Span] | None = None,
+    ) -> Tensor:
+        if len(self.nodes) >= self.limits.layers:
+            raise Problem(Slug.LIMIT, f"the model has more than {self.limits.layers:,} layers", span, *self._call_notes())
+        shapes = tuple(self.nodes[tensor.node].shape for tensor in inputs)
+        try:
+            shape = layer.infer(*shapes)
+            layer.variables(*shapes)
+        except Misuse as misuse:
+            self._report(self._mismatch(misuse, inputs, span, spans or {}))
+            raise Skip from None
+        self.nodes[name] = Node(name, layer, tuple(tensor.node for tensor in inputs), shape, scope, skip, span)
+        return Tensor(name)
+
+    def _mismatch(self, misuse: Misuse, inputs: tuple[Tensor, ...], span: Span, spans: dict[str, Span]) -> Diagnostic:
+        """A shape error with both ends: the step, and each tensor that enters it with its origin."""
+        notes = tuple(self._origin(self.nodes[tensor.node]) for tensor in dict.fromkeys(inputs))
+        if misuse.argument in spans:
+            blamed = misused(misuse, spans, span)
+            return Diagnostic(Slug.SHAPE if inputs else blamed.slug, blamed.message, blamed.span, notes, blamed.help)
+        return Diagnostic(Slug.SHAPE, misuse.message, span, notes, misuse.help)
+
+    def _origin(self, node: Node) -> Note:
+        shapes: tuple[Shape, ...] = tuple(self.nodes[name].shape for name in node.inputs)
+        entered = f" out of {' and '.join(map(show, shapes))}" if shapes else ""
+        return Note(f"'{node.name}' makes the shape {show(node.shape)}{entered} here", node.span)
+
+    # ------------------------------------------------------------------------------------------ mistakes
+
+    def _report(self, diagnostic: Diagnostic) -> None:
+        notes = diagnostic.notes + self._call_notes()
+        self.found.add(Diagnostic(diagnostic.slug, diagnostic.message, diagnostic.span, notes, diagnostic.help))
+
+    def _call_notes(self) -> tuple[Note, ...]:
+        """Where the blocks are used that the current step stands in, innermost first."""
+        return tuple(Note(f"in '{call.name.text}', used here", call.span) for call in reversed(self._calls[-3:]))
+
+
+def _argument_spans(call: tree.Call, kind: type[Layer]) -> dict[str, Span]:
+    spans: dict[str, Span] = {}
+    for name, argument in zip(kind.positional(), call.arguments or (), strict=False):
+        if not isinstance(argument, tree.Keyword):
+            spans[name] = argument.span
+    spans |= {item.name.text: item.value.span for item in call.arguments or () if isinstance(item, tree.Keyword)}
+    return spans

@@ -1,0 +1,71 @@
+"""Layer names: stable, hierarchical, and never two alike."""
+
+from __future__ import annotations
+
+from specdsl.graph import SEPARATOR
+from specdsl.syntax import tree
+
+
+class Names:
+    """The names given out in one model.
+
+    A layer that the text names with `as` keeps that name; any other is called after its class, as Keras does it:
+    `conv2d`, `conv2d_1`. Within a block both follow the name of its instance: `conv_bn_1-conv2d`.
+    """
+
+    def __init__(self) -> None:
+        self._reserved: set[str] = set()
+        self._given: set[str] = set()
+        self._counts: dict[str, int] = {}
+
+    def reserve(self, body: tree.Body, scope: str) -> None:
+        """Keep the names that the text of a body gives from being given to other layers."""
+        self._reserved.update(_join(scope, name) for name in _given_names(body))
+
+    def unique(self, scope: str, stem: str, *, given: bool) -> str:
+        """A name that no layer has: the stem, or the stem with the next free number.
+
+        Args:
+            scope: the full name of the block instance, "" in the model's own body.
+            stem: the name wanted.
+            given: whether the text gives the name, so that it may be a reserved one.
+        """
+        wanted = _join(scope, stem)
+        count = self._counts.get(wanted, 0)
+        name = wanted if count == 0 else f"{wanted}_{count}"
+        while name in self._given or (name in self._reserved and not (given and count == 0)):
+            count += 1
+            name = f"{wanted}_{count}"
+        self._counts[wanted] = count + 1
+        self._given.add(name)
+        return name
+
+
+def _join(scope: str, name: str) -> str:
+    return f"{scope}{SEPARATOR}{name}" if scope else name
+
+
+def _given_names(body: tree.Body) -> list[str]:
+    """The names that a body's text gives to tensors, those in braces inside it included."""
+    names: list[str] = []
+    waiting: list[tree.Body | tree.If | None] = [body]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, tree.If):
+            waiting += [current.then, current.otherwise]
+            continue
+        for statement in current.statements if current else ():
+            match statement:
+                case tree.Input():
+                    names.append(statement.name.text)
+                case tree.Repeat() | tree.For():
+                    waiting.append(statement.body)
+                case tree.If():
+                    waiting.append(statement)
+                case tree.Chain():
+                    for link in statement.links:
+                        if isinstance(link, tree.Step):
+                            names += [link.name.text] if link.name else []
+                            if isinstance(link.action, tree.Shortcut):
+                                waiting += [link.action.body, link.action.via]
+    return names

@@ -1,0 +1,124 @@
+"""Names and what they stand for while a spec is resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from specdsl.diagnostics import Diagnostic, Note, Slug
+from specdsl.source import Span
+
+
+class Poison:
+    """Stands for a value or tensor that a mistake, already reported, has made unknown."""
+
+    def __repr__(self) -> str:
+        return "POISON"
+
+
+POISON = Poison()
+
+
+class Skip(Exception):  # noqa: N818 - it ends a step in silence: its cause is reported elsewhere
+    """Something depends on a mistake that is already reported."""
+
+
+class Problem(Exception):  # noqa: N818 - a user's mistake on its way to the list of diagnostics
+    """A mistake that ends the step in which it is found."""
+
+    def __init__(self, slug: Slug, message: str, span: Span, *notes: Note, help: str | None = None) -> None:
+        super().__init__(message)
+        self.diagnostic = Diagnostic(slug, message, span, notes, help)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """The output of the node of that name."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far a spec may expand.
+
+    Attributes:
+        layers: layers in one model.
+        steps: steps carried out while one model is expanded, loops included.
+        depth: blocks within blocks.
+        items: items of one list, tuple or range.
+        magnitude: absolute value of a whole number.
+    """
+
+    layers: int = 50_000
+    steps: int = 250_000
+    depth: int = 64
+    items: int = 50_000
+    magnitude: int = 10**18
+
+
+@dataclass(slots=True)
+class Frame:
+    """The names bound in one body. What it does not bind, the frame around it may.
+
+    Attributes:
+        parent: the frame of the enclosing text, None for a file.
+        entering: the tensor that enters the braces, which `channels` and `shape` speak of.
+        names: what is bound here, with the place that binds it.
+    """
+
+    parent: Frame | None
+    entering: Tensor | Poison | None = None
+    names: dict[str, tuple[Any, Span]] = field(default_factory=dict)
+
+    def bind(self, name: str, value: Any, span: Span) -> None:
+        """Bind a name that this body does not bind yet.
+
+        Raises:
+            Problem: the name is bound here already.
+        """
+        if name in self.names:
+            first = Note(f"'{name}' is defined here first", self.names[name][1])
+            raise Problem(Slug.DUPLICATE, f"'{name}' is defined twice in the same body", span, first)
+        self.names[name] = (value, span)
+
+    def lookup(self, name: str) -> tuple[Any, Span] | None:
+        """What a name stands for and where it is bound, in the nearest frame that binds it."""
+        frame: Frame | None = self
+        while frame is not None:
+            if name in frame.names:
+                return frame.names[name]
+            frame = frame.parent
+        return None
+
+    def visible(self, wanted: Callable[[Any], bool]) -> Iterator[str]:
+        """The visible names whose meaning is wanted, nearest first."""
+        frame: Frame | None = self
+        while frame is not None:
+            yield from (name for name, (value, _) in frame.names.items() if wanted(value))
+            frame = frame.parent
+
+
+class Collector:
+    """The mistakes found so far, each once: a block that is used ten times shows its mistake once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Slug, str, Span | None], Diagnostic] = {}
+
+    def add(self, *diagnostics: Diagnostic) -> None:
+        """Keep mistakes that are not known yet."""
+        for diagnostic in diagnostics:
+            self._found.setdefault((diagnostic.slug, diagnostic.message, diagnostic.span), diagnostic)
+
+    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Keep mistakes that are not known yet."""
+        self.add(*diagnostics)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """All mistakes, in the order found."""
+        return tuple(self._found.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._found)

@@ -1,0 +1,304 @@
+"""The values of expressions. Evaluation is total: it ends, it is bounded, and it runs nothing but arithmetic."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from specdsl.declaration import text
+from specdsl.diagnostics import Slug, did_you_mean
+from specdsl.layers.base import Shape
+from specdsl.layers.objects import OBJECTS
+from specdsl.resolve.binding import bind
+from specdsl.resolve.scope import Collector, Frame, Limits, Poison, Problem, Skip, Tensor
+from specdsl.source import Span
+from specdsl.syntax import tree
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Evaluates expressions against frames.
+
+    Attributes:
+        limits: bounds of numbers and sequences.
+        found: where mistakes in the arguments of objects go, which are many at once.
+        lost_names: words in unreadable parts of the text: a name among them is not reported as unknown.
+        shape_of: the shape of a tensor, for `channels` and `shape`.
+    """
+
+    limits: Limits
+    found: Collector
+    lost_names: frozenset[str]
+    shape_of: Callable[[Tensor], Shape]
+
+    def value(self, expression: tree.Expression, frame: Frame) -> Any:
+        """The value of an expression.
+
+        Raises:
+            Problem: the expression has no value.
+            Skip: it depends on something that is already reported.
+        """
+        match expression:
+            case tree.Literal():
+                return self._bounded(expression.value, expression.span)
+            case tree.Call():
+                return self._call(expression, frame)
+            case tree.Sequence():
+                items = [self.value(item, frame) for item in expression.items]
+                return tuple(items) if expression.is_tuple else items
+            case tree.Group():
+                return self.value(expression.inner, frame)
+            case tree.Operation():
+                return self._operation(expression, frame)
+            case tree.Prefix():
+                return self._prefix(expression, frame)
+            case tree.Ternary():
+                return self.value(expression.then if self.truth(expression.condition, frame) else expression.otherwise, frame)
+            case tree.Index():
+                return self._index(expression, frame)
+
+    def truth(self, expression: tree.Expression, frame: Frame) -> bool:
+        """The value of a condition.
+
+        Raises:
+            Problem: it is neither true nor false.
+            Skip: it depends on something that is already reported.
+        """
+        value = self.value(expression, frame)
+        if not isinstance(value, bool):
+            raise Problem(Slug.BAD_VALUE, f"a condition must be true or false, not {text(value)}", expression.span)
+        return value
+
+    def whole(self, expression: tree.Expression, frame: Frame, what: str) -> int:
+        """The value of an expression that must be a whole number.
+
+        Raises:
+            Problem: it is none.
+            Skip: it depends on something that is already reported.
+        """
+        value = self.value(expression, frame)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise Problem(Slug.BAD_VALUE, f"{what} must be a whole number, not {text(value)}", expression.span)
+        return value
+
+    def _call(self, call: tree.Call, frame: Frame) -> Any:
+        name = call.name.text
+        bound = frame.lookup(name)
+        if bound is not None:
+            if call.arguments is not None:
+                raise Problem(Slug.BAD_VALUE, f"'{name}' takes no arguments here: it is {_meaning(bound[0])}", call.span)
+            return self._plain(name, bound[0], call.span)
+        if name in FUNCTIONS and call.arguments is not None:
+            return self._function(call, frame)
+        if call.arguments is None and name in ("channels", "shape"):
+            return self._entering(call, frame)
+        if name in OBJECTS:
+            return bind(OBJECTS[name], call, lambda argument: self.value(argument, frame), self.found)
+        if name in self.lost_names:
+            raise Skip
+        raise Problem(Slug.UNKNOWN_NAME, f"nothing is called '{name}'", call.name.span, help=self._hint(name, frame))
+
+    def _plain(self, name: str, value: Any, span: Span) -> Any:
+        if isinstance(value, Poison):
+            raise Skip
+        if isinstance(value, Tensor | tree.Block | tree.Model | tree.Variant | tree.Data | tree.Train):
+            raise Problem(Slug.BAD_VALUE, f"'{name}' is {_meaning(value)}, not a value", span)
+        return value
+
+    def _hint(self, name: str, frame: Frame) -> str | None:
+        python = {"None": "none", "True": "true", "False": "false"}
+        if name in python:
+            return f"it is written '{python[name]}' here"
+        values = frame.visible(lambda value: not isinstance(value, tree.Block | tree.Model | tree.Variant))
+        return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *OBJECTS])
+
+    def _entering(self, call: tree.Call, frame: Frame) -> Any:
+        around: Frame | None = frame
+        while around is not None and around.entering is None:
+            around = around.parent
+        if around is None:
+            raise Problem(Slug.BAD_VALUE, f"no tensor has entered yet, so there is no '{call.name.text}'", call.span)
+        if isinstance(around.entering, Poison) or around.entering is None:
+            raise Skip
+        shape = self.shape_of(around.entering)
+        if call.name.text == "shape":
+            return shape
+        if not shape:
+            raise Problem(Slug.BAD_VALUE, "the entering tensor has no axes, so it has no channels", call.span)
+        return shape[-1]
+
+    def _function(self, call: tree.Call, frame: Frame) -> Any:
+        positional: list[Any] = []
+        named: dict[str, Any] = {}
+        for argument in call.arguments or ():
+            if isinstance(argument, tree.Keyword):
+                named[argument.name.text] = self.value(argument.value, frame)
+            else:
+                positional.append(self.value(argument, frame))
+        try:
+            result = FUNCTIONS[call.name.text](*positional, **named)
+            if isinstance(result, range):
+                if len(result) > self.limits.items:
+                    raise Problem(Slug.LIMIT, f"this range has {len(result):,} items; the limit is {self.limits.items:,}", call.span)
+                result = list(result)
+        except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
+            given = ", ".join([*map(text, positional), *(f"{name}={text(value)}" for name, value in named.items())])
+            usage = FUNCTIONS[call.name.text].__doc__
+            raise Problem(Slug.BAD_VALUE, f"{call.name.text}({given}) has no value", call.span, help=usage) from error
+        return self._bounded(result, call.span)
+
+    def _prefix(self, expression: tree.Prefix, frame: Frame) -> Any:
+        if expression.operator == "not":
+            return not self.truth(expression.operand, frame)
+        value = self.value(expression.operand, frame)
+        if not _is_number(value):
+            message = f"'{expression.operator}' takes a number, not {text(value)}"
+            raise Problem(Slug.BAD_VALUE, message, expression.operand.span)
+        return -value if expression.operator == "-" else value
+
+    def _operation(self, expression: tree.Operation, frame: Frame) -> Any:
+        operators = expression.operators
+        if operators[0] in ("and", "or"):
+            stop = operators[0] == "or"
+            return next((stop for operand in expression.operands if self.truth(operand, frame) is stop), not stop)
+        values = [self.value(operand, frame) for operand in expression.operands]
+        if operators[0] in _COMPARISONS:
+            pairs = zip(values, values[1:], strict=False)
+            return all(self._compare(sign, *pair, expression.span) for sign, pair in zip(operators, pairs, strict=True))
+        result = values[0]
+        for sign, value in zip(operators, values[1:], strict=True):
+            result = self._arithmetic(sign, result, value, expression.span)
+        return result
+
+    def _compare(self, sign: str, left: Any, right: Any, span: Span) -> bool:
+        if sign in ("==", "!="):
+            if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+                left, right = tuple(left), tuple(right)
+            return (left == right and isinstance(left, bool) == isinstance(right, bool)) is (sign == "==")
+        if not (_is_number(left) and _is_number(right)):
+            raise Problem(Slug.BAD_VALUE, f"'{sign}' compares numbers, not {text(left)} with {text(right)}", span)
+        return bool(_COMPARISONS[sign](left, right))
+
+    def _arithmetic(self, sign: str, left: Any, right: Any, span: Span) -> Any:
+        if sign == "+" and type(left) is type(right) and isinstance(left, tuple | list | str):
+            return self._bounded(left + right, span)
+        if not (_is_number(left) and _is_number(right)):
+            raise Problem(Slug.BAD_VALUE, f"'{sign}' takes numbers, not {text(left)} and {text(right)}", span)
+        if sign == "**" and isinstance(left, int) and isinstance(right, int) and right > 0:
+            if abs(left) > 1 and right > self.limits.magnitude.bit_length():
+                raise self._too_large(span)
+        try:
+            return self._bounded(_ARITHMETIC[sign](left, right), span)
+        except ZeroDivisionError:
+            raise Problem(Slug.BAD_VALUE, f"division by zero: {text(left)} {sign} {text(right)}", span) from None
+        except OverflowError:
+            raise self._too_large(span) from None
+
+    def _index(self, expression: tree.Index, frame: Frame) -> Any:
+        value = self.value(expression.value, frame)
+        index = self.whole(expression.index, frame, "an index")
+        if not isinstance(value, tuple | list):
+            raise Problem(Slug.BAD_VALUE, f"only a list or a tuple has items, not {text(value)}", expression.value.span)
+        if not -len(value) <= index < len(value):
+            message = f"there is no item {index} among {len(value)}"
+            raise Problem(Slug.BAD_VALUE, message, expression.index.span)
+        return value[index]
+
+    def _bounded(self, value: Any, span: Span) -> Any:
+        if _is_number(value):
+            if not isfinite(value) or abs(value) > self.limits.magnitude:
+                raise self._too_large(span)
+        elif isinstance(value, complex):
+            raise Problem(Slug.BAD_VALUE, "this has no real value", span)
+        elif isinstance(value, list | tuple | str) and len(value) > self.limits.items:
+            raise Problem(Slug.LIMIT, f"{len(value):,} items are too many; the limit is {self.limits.items:,}", span)
+        return value
+
+    def _too_large(self, span: Span) -> Problem:
+        return Problem(Slug.LIMIT, f"the number is too large; the limit is {self.limits.magnitude:,}", span)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _meaning(value: Any) -> str:
+    match value:
+        case Tensor():
+            return "a tensor"
+        case tree.Block():
+            return "a block"
+        case tree.Model() | tree.Variant():
+            return "a model"
+        case tree.Data():
+            return "a data set"
+        case tree.Train():
+            return "a training recipe"
+        case Poison():
+            return "unknown"
+        case _:
+            return f"the value {text(value)}"
+
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+}
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def divisible(x: float, by: int = 8) -> int:
+    """`divisible(x, by=8)`: the multiple of `by` nearest to x, at least `by` and not below 0.9·x (MobileNet's rule)."""
+    nearest = max(by, int(x + by / 2) // by * by)
+    return nearest + by if nearest < 0.9 * x else nearest
+
+
+def least(*values: Any) -> Any:
+    """`min(a, b, ...)` or `min([a, b, ...])`: the least of some numbers."""
+    return min(*values)
+
+
+def greatest(*values: Any) -> Any:
+    """`max(a, b, ...)` or `max([a, b, ...])`: the greatest of some numbers."""
+    return max(*values)
+
+
+def rounded(x: float, digits: int | None = None) -> float:
+    """`round(x)` or `round(x, digits)`: the nearest number, the even one of two as near."""
+    return round(x, digits)
+
+
+def length(sequence: Any) -> int:
+    """`len(sequence)`: the number of items of a list or a tuple."""
+    return len(sequence)
+
+
+def numbers(*bounds: int) -> range:
+    """`range(stop)`, `range(start, stop)` or `range(start, stop, step)`: whole numbers, `stop` left out."""
+    return range(*bounds)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "min": least,
+    "max": greatest,
+    "round": rounded,
+    "len": length,
+    "range": numbers,
+    "divisible": divisible,
+}
+"""The functions of the language; the docstring of each says how it is used."""

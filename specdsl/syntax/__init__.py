@@ -1,0 +1,5 @@
+"""The text of a spec and its tree: grammar, parser, formatter."""
+
+from specdsl.syntax.parser import Parsed, parse, parse_all
+
+__all__ = ["Parsed", "parse", "parse_all"]
