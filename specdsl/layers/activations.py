@@ -62,7 +62,7 @@ class PReLU(_Activation):
             1 if axis in shared else known(size, self, f"the size of axis {axis} or to share it")
             for axis, size in enumerate(shape, start=1)
         )
-        return (Weight("alpha", sizes, initializer="alpha_initializer"),)
+        return (Weight("alpha", sizes),)
 
 
 class Softmax(_Activation):

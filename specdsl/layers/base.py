@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from specdsl.counts import Count, Size
 from specdsl.declaration import Declaration, Misuse
-from specdsl.layers.objects import INITIALIZERS
+from specdsl.layers.objects import misfit
 
 Shape = tuple[Size, ...]
 """A shape as Keras prints it, without the batch axis; None for a size unknown until run time."""
@@ -18,8 +18,8 @@ class Weight:
     name: str
     shape: Shape
     trainable: bool = True
-    initializer: str | None = None
-    """The argument that says how its values begin, where there is one."""
+    role: str = ""
+    """What the arguments `..._initializer`, `..._regularizer` and `..._constraint` call it, where not by its name."""
 
     @property
     def count(self) -> Count:
@@ -89,21 +89,17 @@ class Layer(Declaration):
             raise Misuse(f"{type(self).__name__} takes {wanted}, not {got}", help=hint)
         shape = self.output_shape(*shapes)
         for weight in self.weights(*shapes):
-            self._check_initializer(weight)
+            for purpose in ("initializer", "regularizer", "constraint"):
+                self._check_object(f"{weight.role or weight.name}_{purpose}", weight.shape, weight.name)
+        self._check_object("activity_regularizer", (None, *shape), "output")
         return shape
 
-    def _check_initializer(self, weight: Weight) -> None:
-        chosen = weight.initializer and getattr(self, weight.initializer)
-        if not chosen:
-            return
-        kind = INITIALIZERS[chosen] if isinstance(chosen, str) else type(chosen)
-        if not kind.least_axes <= len(weight.shape) <= kind.most_axes:
-            wanted = "two axes" if kind.most_axes == 2 else "two axes or more"
-            raise Misuse(
-                f"{kind.__name__} makes weights of {wanted}, and the {weight.name} of this {type(self).__name__} "
-                f"has shape {show(weight.shape)}",
-                argument=weight.initializer,
-            )
+    def _check_object(self, argument: str, shape: Shape, name: str) -> None:
+        chosen = vars(self).get(argument)
+        reason = misfit(chosen, shape) if chosen else None
+        if reason:
+            what = f"the {name} of this {type(self).__name__}"
+            raise Misuse(f"{reason}, and {what} has shape {show(shape)}", argument=argument)
 
     def variables(self, *shapes: Shape) -> tuple[Weight, ...]:
         """The layer's variables as they are: none of them trainable in a layer with `trainable=false`."""

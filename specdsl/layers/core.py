@@ -51,8 +51,8 @@ class Dense(Layer):
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         features = known(shapes[0][-1], self, "the size of the last axis")
-        bias = (Weight("bias", (self.units,), initializer="bias_initializer"),) if self.use_bias else ()
-        return (Weight("kernel", (features, self.units), initializer="kernel_initializer"), *bias)
+        bias = (Weight("bias", (self.units,)),) if self.use_bias else ()
+        return (Weight("kernel", (features, self.units)), *bias)
 
     def macs(self, *shapes: Shape) -> Count:
         return product(*shapes[0], self.units)
@@ -76,7 +76,7 @@ class Embedding(Layer):
         return (*shapes[0], self.output_dim)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
-        return (Weight("embeddings", (self.input_dim, self.output_dim), initializer="embeddings_initializer"),)
+        return (Weight("embeddings", (self.input_dim, self.output_dim)),)
 
 
 class Masking(Layer):

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from specdsl.declaration import Declaration, Kind, declared, snake_case
-from specdsl.layers.values import Axes, Fraction, NonNegativeFloat, Seed
+from specdsl.layers.values import Axes, Fraction, Ints, NonNegativeFloat, Seed
 
 
 class KerasObject(Declaration):
@@ -15,15 +15,18 @@ class KerasObject(Declaration):
     module: ClassVar[str]
     """The module of `keras` that holds the counterpart."""
 
+    least_axes: ClassVar[int] = 0
+    most_axes: ClassVar[float] = inf
+    """How many axes the tensor may have that it makes, measures or changes."""
+
+    axis_arguments: ClassVar[tuple[str, ...]] = ()
+    """The arguments that name axes of that tensor; Keras looks at them only where all are given."""
+
 
 class Initializer(KerasObject):
     """How the values of a weight begin."""
 
     module = "initializers"
-
-    least_axes: ClassVar[int] = 0
-    most_axes: ClassVar[float] = inf
-    """How many axes the weight may have."""
 
 
 class Regularizer(KerasObject):
@@ -86,12 +89,19 @@ class RandomUniform(Initializer):
 
 
 class VarianceScaling(Initializer):
-    """Values whose variance is `scale` over the number of connections."""
+    """Values whose variance is `scale` over the number of connections.
+
+    The connections are those of a kernel whose last axes are inputs and outputs, unless both axes say otherwise.
+    """
+
+    axis_arguments = ("input_axes", "output_axes")
 
     scale: Annotated[float, Field(gt=0)] = 1.0
     mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
     distribution: Literal["normal", "truncated_normal", "untruncated_normal", "uniform"] = "truncated_normal"
     seed: Seed = None
+    input_axes: Ints | None = None
+    output_axes: Ints | None = None
 
 
 class Orthogonal(Initializer):
@@ -103,33 +113,37 @@ class Orthogonal(Initializer):
     seed: Seed = None
 
 
-class _Seeded(Initializer):
-    """An initializer with no argument but its seed."""
+class _Scaled(Initializer):
+    """A variance scaling whose scale, mode and distribution are settled."""
+
+    axis_arguments = ("input_axes", "output_axes")
 
     seed: Seed = None
+    input_axes: Ints | None = None
+    output_axes: Ints | None = None
 
 
-class GlorotUniform(_Seeded):
+class GlorotUniform(_Scaled):
     """Uniform within ±sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
 
 
-class GlorotNormal(_Seeded):
+class GlorotNormal(_Scaled):
     """Truncated normal of variance 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
 
 
-class HeUniform(_Seeded):
+class HeUniform(_Scaled):
     """Uniform within ±sqrt(6 / fan_in) (He et al., 2015)."""
 
 
-class HeNormal(_Seeded):
+class HeNormal(_Scaled):
     """Truncated normal of variance 2 / fan_in (He et al., 2015)."""
 
 
-class LecunUniform(_Seeded):
+class LecunUniform(_Scaled):
     """Uniform within ±sqrt(3 / fan_in) (LeCun et al., 1998)."""
 
 
-class LecunNormal(_Seeded):
+class LecunNormal(_Scaled):
     """Truncated normal of variance 1 / fan_in (LeCun et al., 1998)."""
 
 
@@ -155,6 +169,9 @@ class L1L2(Regularizer):
 class OrthogonalRegularizer(Regularizer):
     """A penalty on rows or columns that are not orthogonal to each other."""
 
+    least_axes = 2
+    most_axes = 2
+
     factor: float = 0.01
     mode: Literal["rows", "columns"] = "rows"
 
@@ -162,12 +179,16 @@ class OrthogonalRegularizer(Regularizer):
 class MaxNorm(Constraint):
     """Norms along `axis` of at most `max_value`."""
 
+    axis_arguments = ("axis",)
+
     max_value: NonNegativeFloat = 2
     axis: Axes = 0
 
 
 class MinMaxNorm(Constraint):
     """Norms along `axis` between two values, approached at `rate`."""
+
+    axis_arguments = ("axis",)
 
     min_value: NonNegativeFloat = 0.0
     max_value: NonNegativeFloat = 1.0
@@ -182,6 +203,8 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Norms of 1 along `axis`."""
 
+    axis_arguments = ("axis",)
+
     axis: Axes = 0
 
 
@@ -190,6 +213,8 @@ def _named(base: type[Kind]) -> dict[str, type[Kind]]:
     if base is Initializer:
         short = {"normal": "RandomNormal", "uniform": "RandomUniform", "one": "Ones", "zero": "Zeros"}
         names |= {spelling: names[kind] for spelling, kind in short.items()}
+        for spelling in ("Constant", "constant"):  # Keras knows the name, and then asks for the value
+            del names[spelling]
     return names
 
 
@@ -200,3 +225,19 @@ OBJECTS: dict[str, type[KerasObject]] = {
     kind.__name__: kind for base in (Initializer, Regularizer, Constraint) for kind in declared(base)
 }
 """Every object that may be called by name in an argument."""
+
+_BY_NAME: dict[str, type[KerasObject]] = {**INITIALIZERS, **REGULARIZERS, **CONSTRAINTS}
+
+
+def misfit(chosen: str | KerasObject, shape: tuple[int | None, ...]) -> str | None:
+    """What keeps an object from serving a tensor of a shape, None where nothing does."""
+    kind = _BY_NAME[chosen] if isinstance(chosen, str) else type(chosen)
+    if not kind.least_axes <= len(shape) <= kind.most_axes:
+        return f"{kind.__name__} is for {'two axes' if kind.most_axes == 2 else 'two axes or more'}"
+    named = [] if isinstance(chosen, str) else [getattr(chosen, argument) for argument in chosen.axis_arguments]
+    if None not in named:
+        for axes in named:
+            for axis in (axes,) if isinstance(axes, int) else axes:
+                if not -len(shape) <= axis < len(shape):
+                    return f"{kind.__name__} names axis {axis}"
+    return None

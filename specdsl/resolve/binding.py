@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from specdsl.declaration import Declaration, Kind, Misuse, text
+from specdsl.declaration import Kind, Misuse, text
 from specdsl.diagnostics import Diagnostic, Slug, did_you_mean
 from specdsl.resolve.scope import Collector, Problem, Skip
 from specdsl.source import Span
@@ -66,7 +66,8 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
     """
     before = len(found.diagnostics)
     fields = list(kind.model_fields)
-    given = match_arguments(kind.__name__, call.arguments or (), kind.positional(), fields, found)
+    label = call.name.text
+    given = match_arguments(label, call.arguments or (), kind.positional(), fields, found)
     values: dict[str, Any] = {}
     unknown = False
     for name, expression in given.items():
@@ -79,21 +80,30 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
     missing = [name for name in kind.required() if name not in given]
     if missing and len(found.diagnostics) == before:
         names = " and ".join(f"'{name}'" for name in missing)
-        usage = f"for example {kind.__name__}({', '.join(f'{name}=...' for name in missing)})"
-        found.add(Diagnostic(Slug.MISSING_ARGUMENT, f"{kind.__name__} needs {names}", call.name.span, help=usage))
+        usage = f"for example {label}({', '.join(f'{name}=...' for name in missing)})"
+        found.add(Diagnostic(Slug.MISSING_ARGUMENT, f"{label} needs {names}", call.name.span, help=usage))
     if unknown or len(found.diagnostics) > before:
         raise Skip
     spans = {name: expression.span for name, expression in given.items()}
-    result = construct(kind, values, spans, call.span, found)
+    result = construct(kind, values, spans, call.span, found, label)
     if result is None:
         raise Skip
     return result
 
 
 def construct(
-    kind: type[Kind], values: dict[str, Any], spans: dict[str, Span], span: Span, found: Collector
+    kind: type[Kind], values: dict[str, Any], spans: dict[str, Span], span: Span, found: Collector, label: str | None = None
 ) -> Kind | None:
-    """A declaration from values; None, and the reasons in `found`, where the values are not legal."""
+    """A declaration from values; None, and the reasons in `found`, where the values are not legal.
+
+    Args:
+        kind: the class to make one of.
+        values: the arguments.
+        spans: the places of those that the text gives.
+        span: the place of the whole.
+        found: where mistakes go.
+        label: what the text calls the class, by default its own name.
+    """
     try:
         return kind(**values)
     except ValidationError as error:
@@ -101,7 +111,7 @@ def construct(
         for detail in error.errors(include_url=False):
             grouped.setdefault(str(detail["loc"][0]) if detail["loc"] else None, []).append(detail)
         for name, details in grouped.items():
-            found.add(_illegal(kind, name, details, values, spans, span))
+            found.add(_illegal(label or kind.__name__, name, details, values, spans, span))
     except Misuse as misuse:
         found.add(misused(misuse, spans, span))
     return None
@@ -113,7 +123,7 @@ def misused(misuse: Misuse, spans: dict[str, Span], span: Span) -> Diagnostic:
 
 
 def _illegal(
-    kind: type[Declaration],
+    label: str,
     name: str | None,
     details: list[ErrorDetails],
     values: dict[str, Any],
@@ -127,7 +137,7 @@ def _illegal(
             place = spans.get(cause.argument or name or "", span)
             return Diagnostic(Slug.BAD_ARGUMENT, cause.message, place, help=cause.help)
     reasons = list(dict.fromkeys(_reason(detail) for detail in details))
-    subject = f"'{name}' of {kind.__name__}" if name else kind.__name__
+    subject = f"'{name}' of {label}" if name else label
     got = f", not {text(values[name])}" if name in values else ""
     words = [word for detail in details for word in _choices(detail)]
     value = values.get(name or "")

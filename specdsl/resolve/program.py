@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from specdsl.declaration import text
+from specdsl.declaration import Declaration, text
 from specdsl.diagnostics import Diagnostic, Note, Slug, SpecError, did_you_mean
 from specdsl.graph import Expectation, Graph, Node
 from specdsl.layers import InputLayer
+from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.binding import match_arguments
 from specdsl.resolve.expansion import Expansion, Hooks, Key
 from specdsl.resolve.scope import POISON, Collector, Frame, Limits, Poison, Problem, Skip, Tensor
@@ -41,7 +42,7 @@ class Program:
         self.source = source
         self.spec = self._parsed.spec
         self.frame = Frame(None)
-        self.evaluator = self._evaluator(self._found)
+        self.evaluator = self.evaluator_for(self._found)
         self.models: dict[str, Definition] = {}
         for item in self.spec.items:
             self._define(item)
@@ -101,6 +102,11 @@ class Program:
             raise SpecError(found.diagnostics)
         return graph
 
+    def required(self, name: str) -> list[str]:
+        """The parameters of a model that have no default and must be given."""
+        parameters = self.models[name].parameters or ()
+        return [parameter.name.text for parameter in parameters if parameter.default is None]
+
     def mistakes(self) -> tuple[Diagnostic, ...]:
         """Everything wrong in the file: in its models, and in blocks that no model uses. Expectations are not tested."""
         found = Collector()
@@ -111,6 +117,23 @@ class Program:
             if isinstance(item, tree.Block):
                 self._dry_run(item, found)
         return found.diagnostics
+
+    def evaluator_for(self, found: Collector, objects: Mapping[str, type[Declaration]] = OBJECTS) -> Evaluator:
+        """An evaluator for expressions outside models, whose mistakes go to `found`."""
+        return Evaluator(self._limits, found, self._parsed.lost_names, _no_shape, objects)
+
+    def value(self, expression: tree.Expression, found: Collector) -> Any:
+        """The value of an expression outside models.
+
+        Raises:
+            Problem: it has none.
+            Skip: it depends on something that is already reported.
+        """
+        return self.evaluator_for(found).value(expression, self.frame)
+
+    def is_lost(self, name: str) -> bool:
+        """Whether a name stands in a part of the text that could not be read, which may have defined it."""
+        return name in self._parsed.lost_names
 
     def raise_mistakes(self) -> None:
         """Raise what is wrong with the file's definitions, if anything is."""
@@ -136,7 +159,8 @@ class Program:
             return None
         except Skip:
             return None
-        if len(found.diagnostics) > before or any(isinstance(value, Poison) for value in values.values()):
+        unknown = any(isinstance(value, Poison) for value in values.values())
+        if unknown or self._parsed.diagnostics or len(found.diagnostics) > before:
             return None
         self._check_outputs(definition, expansion, found)
         if len(found.diagnostics) > before:
@@ -176,7 +200,7 @@ class Program:
         expansion = self._run(root, frames[-1], hooks, Collector() if edits else found)
         failed = False
         for serial, edit, frame, variant in edits:
-            evaluator = self._evaluator(found)
+            evaluator = self.evaluator_for(found)
             try:
                 mark = (variant.name.text, serial)
                 apply_edit(edit, mark, frame, variant.base.name.text, expansion.applied, hooks, evaluator)
@@ -223,7 +247,7 @@ class Program:
         names = {parameter.name.text: parameter for parameter in definition.parameters or ()}
         own = {key: value for key, value in (given or {}).items() if key in names}
         rest = {key: value for key, value in (given or {}).items() if key not in names}
-        evaluator = self._evaluator(found)
+        evaluator = self.evaluator_for(found)
         for key, parameter in names.items():
             value: Any = POISON
             try:
@@ -257,12 +281,9 @@ class Program:
             return given
         parameters = [parameter.name.text for parameter in base.parameters or ()]
         matched = match_arguments(base.name.text, variant.base.arguments, parameters, parameters, found)
-        evaluator = self._evaluator(found)
+        evaluator = self.evaluator_for(found)
         values = {name: evaluator.value(expression, frame) for name, expression in matched.items()}
         return values | (given or {})
-
-    def _evaluator(self, found: Collector) -> Evaluator:
-        return Evaluator(self._limits, found, self._parsed.lost_names, _no_shape)
 
     def _dry_run(self, block: tree.Block, found: Collector) -> None:
         """Look for mistakes in a block whose parameters and entering tensor are unknown."""

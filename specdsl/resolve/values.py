@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from specdsl.declaration import text
+from specdsl.declaration import Declaration, text
 from specdsl.diagnostics import Slug, did_you_mean
 from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
@@ -27,12 +27,14 @@ class Evaluator:
         found: where mistakes in the arguments of objects go, which are many at once.
         lost_names: words in unreadable parts of the text: a name among them is not reported as unknown.
         shape_of: the shape of a tensor, for `channels` and `shape`.
+        objects: what a call may make, by name.
     """
 
     limits: Limits
     found: Collector
     lost_names: frozenset[str]
     shape_of: Callable[[Tensor], Shape]
+    objects: Mapping[str, type[Declaration]] = field(default_factory=lambda: OBJECTS)
 
     def value(self, expression: tree.Expression, frame: Frame) -> Any:
         """The value of an expression.
@@ -95,8 +97,8 @@ class Evaluator:
             return self._function(call, frame)
         if call.arguments is None and name in ("channels", "shape"):
             return self._entering(call, frame)
-        if name in OBJECTS:
-            return bind(OBJECTS[name], call, lambda argument: self.value(argument, frame), self.found)
+        if name in self.objects:
+            return bind(self.objects[name], call, lambda argument: self.value(argument, frame), self.found)
         if name in self.lost_names:
             raise Skip
         raise Problem(Slug.UNKNOWN_NAME, f"nothing is called '{name}'", call.name.span, help=self._hint(name, frame))
@@ -113,7 +115,7 @@ class Evaluator:
         if name in python:
             return f"it is written '{python[name]}' here"
         values = frame.visible(lambda value: not isinstance(value, tree.Block | tree.Model | tree.Variant))
-        return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *OBJECTS])
+        return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *self.objects])
 
     def _entering(self, call: tree.Call, frame: Frame) -> Any:
         around: Frame | None = frame

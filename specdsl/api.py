@@ -1,0 +1,151 @@
+"""The Python interface: a text, its models, and what can be had of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specdsl import graph as _graph
+from specdsl.analyses import Analysis, analyse
+from specdsl.diagnostics import Diagnostic, Slug, SpecError
+from specdsl.resolve import Limits, Program
+from specdsl.source import Source
+
+if TYPE_CHECKING:
+    import keras
+
+    from specdsl.backends.diagram import Diagram
+    from specdsl.backends.report import Report
+
+
+class Graph(_graph.Graph):
+    """A model as a graph of layers, with everything that can be made of it. Each back end is loaded when it is used."""
+
+    @classmethod
+    def of(cls, graph: _graph.Graph) -> Graph:
+        """The same graph with this class's methods."""
+        return cls(**{field.name: getattr(graph, field.name) for field in fields(graph)})
+
+    def analyse(self) -> Analysis:
+        """Weights, parameters, work, memory and behaviour of each layer and in all."""
+        return analyse(self)
+
+    def report(self) -> Report:
+        """The analysis, ready to be shown: on a terminal, in a notebook, or as data by `to_dict()`."""
+        from specdsl.backends.report import Report
+
+        return Report(self.analyse())
+
+    def diagram(self) -> Diagram:
+        """A drawing of the model; shown in a notebook, or written by `save(path)`."""
+        from specdsl.backends.diagram import Diagram
+
+        return Diagram(self.analyse())
+
+    def to_python(self) -> str:
+        """Python source that builds the same model with Keras and needs nothing else."""
+        from specdsl.backends.python_source import python_source
+
+        return python_source(self)
+
+    def to_keras(self) -> keras.Model:
+        """The Keras functional model, with fresh weights and not compiled. Imports Keras."""
+        from specdsl.backends.keras_model import build
+
+        return build(self)
+
+    def _repr_html_(self) -> str:
+        return self.diagram().svg()
+
+
+class Spec:
+    """A spec that holds no mistake.
+
+    Attributes:
+        name: what the text is called, usually its path.
+        text: the text.
+    """
+
+    def __init__(self, source: Source, limits: Limits | None = None) -> None:
+        """Read a text.
+
+        Raises:
+            SpecError: it holds mistakes; with all of them.
+        """
+        self.name = source.name
+        self.text = source.text
+        self.program = Program(source, limits)
+        mistakes = self.program.mistakes()
+        if mistakes:
+            raise SpecError(mistakes)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models, in the order of the text."""
+        return tuple(self.program.models)
+
+    def model(self, name: str | None = None, /, **parameters: Any) -> Graph:
+        """A model, by default the only or last one.
+
+        Args:
+            name: the model's name.
+            **parameters: values for the model's own parameters.
+
+        Raises:
+            SpecError: there is no such model or parameter, or the values make no valid model.
+        """
+        return self.graph(name, parameters)
+
+    def graph(self, name: str | None, parameters: Mapping[str, Any]) -> Graph:
+        """A model with values for its parameters, as `model` gives it.
+
+        Raises:
+            SpecError: there is no such model or parameter, or the values make no valid model.
+        """
+        return Graph.of(self.program.graph(name, parameters))
+
+    def default_graph(self, name: str) -> Graph | None:
+        """A model with the defaults of its parameters; None when one of them has no default."""
+        return None if self.program.required(name) else self.graph(name, {})
+
+    def __repr__(self) -> str:
+        return f"<Spec {self.name}: {', '.join(self.models)}>"
+
+
+def load(path: str | Path, limits: Limits | None = None) -> Spec:
+    """The spec in a file.
+
+    Raises:
+        SpecError: the file cannot be read, or holds mistakes.
+    """
+    return Spec(read(path), limits)
+
+
+def loads(text: str, name: str = "<text>", limits: Limits | None = None) -> Spec:
+    """The spec in a string.
+
+    Raises:
+        SpecError: the text holds mistakes.
+    """
+    return Spec(Source(name, text), limits)
+
+
+def read(path: str | Path) -> Source:
+    """The text of a file.
+
+    Raises:
+        SpecError: there is no such file, or it is no UTF-8 text.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SpecError([Diagnostic(Slug.UNREADABLE, f"{path} cannot be read: {reason}")]) from None
+    try:
+        return Source(str(path), data.decode("utf-8-sig").replace("\r\n", "\n"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"{path} is no UTF-8 text: line {line} holds the byte 0x{data[error.start]:02x}"
+        raise SpecError([Diagnostic(Slug.UNREADABLE, message)]) from None

@@ -1,0 +1,217 @@
+"""A model drawn by Graphviz: shapes on the edges, parameters in the nodes, blocks as clusters, shortcuts as such."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter
+from functools import cache
+from html import escape
+from pathlib import Path
+from subprocess import CalledProcessError
+
+import graphviz
+from graphviz.backend import dot_command
+
+from specdsl.analyses import Analysis, LayerAnalysis
+from specdsl.backends.report import local_name, names_itself, type_name
+from specdsl.counts import number
+from specdsl.declaration import Declaration, text
+from specdsl.graph import SEPARATOR, Graph, Scope
+from specdsl.layers import InputLayer, Shape
+
+FORMATS = (".svg", ".png", ".pdf", ".dot")
+
+FILLS = {
+    "input": "#e5e7eb",
+    "core": "#c7d2fe",
+    "convolution": "#bfdbfe",
+    "pooling": "#bbf7d0",
+    "normalization": "#fde68a",
+    "activation": "#fed7aa",
+    "regularization": "#fecdd3",
+    "reshaping": "#ddd6fe",
+    "merging": "#99f6e4",
+}
+"""A light fill for each family of layers; dark text on it reads on a light and on a dark page alike."""
+
+INK, GREY, SHORTCUT = "#1f2937", "#808891", "#e07b00"
+"""Text in nodes; lines and text on the page itself; shortcuts. The last two stand out from white and from black."""
+
+
+class DiagramError(Exception):
+    """The drawing failed: no program draws it, or the program refused."""
+
+
+class Diagram:
+    """A drawing of a model, made when it is asked for."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+
+    @property
+    def dot(self) -> str:
+        """The drawing in Graphviz's own language."""
+        return dot_source(self.analysis)
+
+    def render(self, form: str) -> bytes:
+        """The drawing in one of `FORMATS`.
+
+        Raises:
+            DiagramError: there is no program that draws this format, or it refused.
+            ValueError: there is no such format.
+        """
+        if form not in FORMATS:
+            raise ValueError(f"a diagram is drawn as {', '.join(FORMATS)}, not as {form}")
+        return self.dot.encode() if form == ".dot" else draw(self.dot, form[1:])
+
+    def svg(self) -> str:
+        """The drawing as SVG."""
+        return self.render(".svg").decode()
+
+    def save(self, path: str | Path) -> None:
+        """Write the drawing to a file; its ending says in which format.
+
+        Raises:
+            DiagramError: there is no program that draws this format, or it refused.
+            ValueError: there is no such format.
+            OSError: the file cannot be written.
+        """
+        Path(path).write_bytes(self.render(Path(path).suffix.lower()))
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+
+@cache
+def engine() -> Path:
+    """The program that draws: the system's `dot` where there is one, else the `graphviz-pure` of this environment.
+
+    Raises:
+        DiagramError: there is neither.
+    """
+    beside = Path(sys.executable).with_name("graphviz-pure")
+    for candidate in (shutil.which("dot"), shutil.which(str(beside)), shutil.which("graphviz-pure")):
+        if candidate:
+            return Path(candidate)
+    raise DiagramError("no program draws diagrams: `pip install graphviz-pure`, or install Graphviz")
+
+
+def draw(dot: str, form: str) -> bytes:
+    """A drawing made by the engine.
+
+    Raises:
+        DiagramError: there is no engine, or it refused.
+    """
+    dot_command.DOT_BINARY = engine()
+    try:
+        return bytes(graphviz.Source(dot).pipe(format=form, quiet=True))
+    except CalledProcessError as error:
+        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
+        if form == "pdf" and engine().name.startswith("graphviz-pure"):
+            raise DiagramError("a PDF needs the program `dot` of Graphviz itself; .svg and .png do not") from None
+        raise DiagramError(f"{engine().name} could not draw the diagram: {said[-1] if said else error}") from None
+    except (OSError, graphviz.ExecutableNotFound) as error:
+        raise DiagramError(f"{engine()} could not be run: {error}") from None
+
+
+def dot_source(analysis: Analysis) -> str:
+    """The drawing in Graphviz's own language."""
+    graph = analysis.graph
+    drawing = graphviz.Digraph(
+        graph.name,
+        graph_attr={"bgcolor": "transparent", "fontname": "Helvetica", "fontcolor": GREY, "ranksep": "0.35", "nodesep": "0.3"},
+        node_attr={"shape": "box", "style": "rounded,filled", "fontname": "Helvetica", "fontsize": "11", "fontcolor": INK,
+                   "color": GREY, "margin": "0.14,0.07", "height": "0.3"},
+        edge_attr={"color": GREY, "fontcolor": GREY, "fontname": "Helvetica", "fontsize": "9", "arrowsize": "0.7"},
+    )  # fmt: skip
+    inside: dict[str, list[LayerAnalysis]] = {}
+    for layer in analysis.layers:
+        inside.setdefault(layer.node.scope, []).append(layer)
+    children: dict[str, list[Scope]] = {}
+    for scope in graph.scopes.values():
+        children.setdefault(scope.parent, []).append(scope)
+    _draw_scope(drawing, graph, "", inside, children)
+    shortcuts = _shortcut_edges(graph)
+    for node in graph.nodes:
+        for name in node.inputs:
+            label = _dimensions(graph.by_name[name].shape)
+            if (name, node.name) in shortcuts:
+                drawing.edge(_id(name), _id(node.name), label=f" {label}", color=SHORTCUT, fontcolor=SHORTCUT, penwidth="2")
+            else:
+                drawing.edge(_id(name), _id(node.name), label=f" {label}")
+    for number_, name in enumerate(graph.outputs):
+        drawing.node(f"output {number_}", "output" if len(graph.outputs) == 1 else local_name(graph.by_name[name]),
+                     shape="plaintext", style="", fontcolor=GREY)  # fmt: skip
+        drawing.edge(_id(name), f"output {number_}", label=f" {_dimensions(graph.by_name[name].shape)}")
+    return str(drawing.source)
+
+
+def _draw_scope(
+    drawing: graphviz.Digraph,
+    graph: Graph,
+    name: str,
+    inside: dict[str, list[LayerAnalysis]],
+    children: dict[str, list[Scope]],
+) -> None:
+    for layer in inside.get(name, ()):
+        drawing.node(_id(layer.node.name), _label(layer), fillcolor=FILLS.get(layer.node.layer.family, "#f3f4f6"))
+    for scope in children.get(name, ()):
+        arguments = ", ".join(f"{key}={text(value)}" for key, value in scope.arguments.items())
+        local = scope.name[len(scope.parent) + len(SEPARATOR) :] if scope.parent else scope.name
+        with drawing.subgraph(name=f"cluster {scope.name}") as cluster:
+            cluster.attr(label=f"{local}({arguments})" if arguments else local, style="rounded", color=GREY,
+                         fontsize="10", fontcolor=GREY, labeljust="l", margin="10")  # fmt: skip
+            _draw_scope(cluster, graph, scope.name, inside, children)
+
+
+def _shortcut_edges(graph: Graph) -> set[tuple[str, str]]:
+    """The edges that a shortcut takes, from the tensor that enters it to the merge that it ends in."""
+    users = Counter(name for node in graph.nodes for name in node.inputs)
+    edges: set[tuple[str, str]] = set()
+    for node in graph.nodes:
+        if node.skip is None:
+            continue
+        name, user = node.inputs[node.skip], node.name
+        edges.add((name, user))
+        while users[name] == 1 and len(graph.by_name[name].inputs) == 1:
+            name, user = graph.by_name[name].inputs[0], name
+            edges.add((name, user))
+    return edges
+
+
+def _id(name: str) -> str:
+    """A node's name as Graphviz takes it, in which a colon would mean a port."""
+    return f"layer {name}"
+
+
+def _label(layer: LayerAnalysis) -> str:
+    """The text in a node, in Graphviz's HTML-like form: what it is, its arguments, its cost."""
+    node = layer.node
+    title = local_name(node) if isinstance(node.layer, InputLayer) else type_name(node)
+    lines = [f"<b>{escape(title)}</b>"]
+    if not names_itself(node):
+        lines[0] += f" <i>{escape(local_name(node))}</i>"
+    arguments = _arguments(node.layer)
+    if arguments and not isinstance(node.layer, InputLayer):
+        lines.append(f'<font point-size="9">{escape(arguments)}</font>')
+    if layer.params:
+        cost = f"{number(layer.params)} parameters"
+        lines.append(f'<font point-size="9">{cost}</font>')
+    return f"<{'<br/>'.join(lines)}>"
+
+
+def _arguments(layer: Declaration) -> str:
+    """The arguments that shape a layer, `32, 5×5, activation softmax`; how its weights begin and are kept is left out."""
+    told = []
+    for name, value in layer.arguments().items():
+        if name.endswith(("_initializer", "_regularizer", "_constraint")):
+            continue
+        required = name in type(layer).required() or name in ("activation", "padding", "pool_size")
+        shown = "×".join(map(str, value)) if isinstance(value, tuple) and len(value) > 1 else text(value).strip('"')
+        told.append(shown if required else f"{name} {shown}")
+    return ", ".join(told)
+
+
+def _dimensions(shape: Shape) -> str:
+    return "×".join("?" if size is None else str(size) for size in shape) or "scalar"

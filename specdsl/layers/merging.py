@@ -1,0 +1,141 @@
+"""Layers that make one tensor of several."""
+
+from functools import reduce
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator
+
+from specdsl.counts import Count, Size, product
+from specdsl.declaration import Misuse
+from specdsl.layers.base import Layer, Shape, axis_index, show
+from specdsl.layers.values import as_tuple
+
+
+class _Merging(Layer):
+    """A layer over several tensors."""
+
+    family = "merging"
+    arity: ClassVar[tuple[int, int | None]] = (2, None)
+
+
+class _ElementWise(_Merging):
+    """An element-wise merge; as in NumPy, a size of 1 is repeated to match and axes may be missing in front."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return reduce(self._broadcast, shapes)
+
+    def _broadcast(self, left: Shape, right: Shape) -> Shape:
+        short, long = sorted((left, right), key=len)
+        lead = len(long) - len(short)
+        sizes = tuple(map(_common, long[lead:], short))
+        if -1 in sizes:
+            raise Misuse(
+                f"{type(self).__name__} cannot join {show(left)} and {show(right)}: sizes must be equal, or 1",
+                help="a Conv2D with kernel_size 1, or a Dense, makes the last axes equal"
+                if left[:-1] == right[:-1]
+                else None,
+            )
+        return long[:lead] + sizes
+
+
+def _common(left: Size, right: Size) -> Size:
+    """The size that two axes share when 1 may be repeated: None while one is unknown, -1 where there is none."""
+    if left is None or right is None:
+        return None
+    if 1 in (left, right):
+        return left * right
+    return left if left == right else -1
+
+
+class Add(_ElementWise):
+    """The element-wise sum."""
+
+
+class Subtract(_ElementWise):
+    """The first tensor less the second, element by element."""
+
+    arity = (2, 2)
+
+
+class Multiply(_ElementWise):
+    """The element-wise product."""
+
+
+class Average(_ElementWise):
+    """The element-wise mean."""
+
+
+class Maximum(_ElementWise):
+    """The element-wise maximum."""
+
+
+class Minimum(_ElementWise):
+    """The element-wise minimum."""
+
+
+class Concatenate(_Merging):
+    """The tensors laid end to end along `axis`; along every other axis they agree."""
+
+    axis: int = -1
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        first = shapes[0]
+        axis = axis_index(self.axis, first, self)
+        if any(len(shape) != len(first) for shape in shapes):
+            raise Misuse(f"Concatenate cannot join {_list(shapes)}, whose numbers of axes differ")
+        sizes = list(zip(*shapes, strict=True))
+        for place, along in enumerate(sizes, start=1):
+            if place != axis and len(set(along) - {None}) > 1:
+                raise Misuse(
+                    f"Concatenate cannot join {_list(shapes)} along axis {self.axis}: axis {place} differs",
+                    argument="axis",
+                )
+        if axis == 0:
+            return first
+        along = sizes[axis - 1]
+        return (*first[: axis - 1], None if None in along else sum(along), *first[axis:])
+
+
+class Dot(_Merging):
+    """The products of two tensors summed along an axis of each; with `normalize`, their cosine similarity.
+
+    Multiply-accumulates are those of the matrix product that joins all other axes of one with all others of the other.
+    """
+
+    arity = (2, 2)
+
+    axes: int | Annotated[tuple[int, int], BeforeValidator(as_tuple)]
+    normalize: bool = False
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        left, right, size, other = self._parts(*shapes)
+        if size != other:
+            raise Misuse(
+                f"Dot cannot sum {show(shapes[0])} and {show(shapes[1])} along axes {show(self._pair())}, "
+                f"whose sizes differ: {show((size, other))}",
+                argument="axes",
+            )
+        return left + right or (1,)
+
+    def macs(self, *shapes: Shape) -> Count:
+        left, right, size, _ = self._parts(*shapes)
+        return product(*left, *right, size)
+
+    def _pair(self) -> tuple[int, int]:
+        return (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+
+    def _parts(self, *shapes: Shape) -> tuple[Shape, Shape, Size, Size]:
+        """The axes that remain of each tensor, and the size of the axis that is summed in each."""
+        rests, sizes = [], []
+        for shape, axis in zip(shapes, self._pair(), strict=True):
+            place = axis_index(axis, shape, self, "axes")
+            if place == 0:
+                raise Misuse("Dot cannot sum along axis 0, the batch axis", argument="axes")
+            rests.append(shape[: place - 1] + shape[place:])
+            sizes.append(shape[place - 1])
+        return rests[0], rests[1], sizes[0], sizes[1]
+
+
+def _list(shapes: tuple[Shape, ...]) -> str:
+    *most, last = map(show, shapes)
+    return f"{', '.join(most)} and {last}"

@@ -1,0 +1,149 @@
+"""Normalisation layers: over the batch, over axes, over groups of channels, to unit length."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from specdsl.declaration import Misuse
+from specdsl.layers.arguments import ConstraintArgument, InitializerArgument, RegularizerArgument
+from specdsl.layers.base import Layer, Modes, Shape, Weight, axis_index, known, show
+from specdsl.layers.values import Axes
+
+
+class _Normalization(Layer):
+    """A layer that keeps the shape and may scale and shift what it has normalised."""
+
+    family = "normalization"
+
+
+class BatchNormalization(_Normalization):
+    """Each channel less its mean, over its deviation, by the batch in training and by moving averages afterwards.
+
+    Ioffe and Szegedy, 2015.
+    """
+
+    keyword_only = ("synchronized", "trainable")
+
+    axis: int = -1
+    momentum: float = 0.99
+    epsilon: float = 0.001
+    center: bool = True
+    scale: bool = True
+    beta_initializer: InitializerArgument = "zeros"
+    gamma_initializer: InitializerArgument = "ones"
+    moving_mean_initializer: InitializerArgument = "zeros"
+    moving_variance_initializer: InitializerArgument = "ones"
+    beta_regularizer: RegularizerArgument = None
+    gamma_regularizer: RegularizerArgument = None
+    beta_constraint: ConstraintArgument = None
+    gamma_constraint: ConstraintArgument = None
+    synchronized: bool = False
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        sizes = _sizes(shapes[0], (self.axis,), self)
+        return (
+            *_scale_and_shift(self, sizes),
+            Weight("moving_mean", sizes, trainable=False),
+            Weight("moving_variance", sizes, trainable=False),
+        )
+
+    def modes(self) -> Modes | None:
+        if not self.trainable:
+            return None
+        return Modes(
+            training="normalises with the batch's mean and variance, and moves the moving averages "
+            f"{100 * (1 - self.momentum):.4g} % of the way towards them (momentum {self.momentum:.6g})",
+            inference="normalises with the moving mean and variance, and changes nothing",
+        )
+
+
+class LayerNormalization(_Normalization):
+    """Each example less its mean, over its deviation, along `axis` (Ba et al., 2016)."""
+
+    axis: Axes = -1
+    epsilon: float = 0.001
+    center: bool = True
+    scale: bool = True
+    beta_initializer: InitializerArgument = "zeros"
+    gamma_initializer: InitializerArgument = "ones"
+    beta_regularizer: RegularizerArgument = None
+    gamma_regularizer: RegularizerArgument = None
+    beta_constraint: ConstraintArgument = None
+    gamma_constraint: ConstraintArgument = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        _distinct(shapes[0], self.axis, self)
+        return shapes[0]
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        if not (self.center or self.scale):
+            return ()
+        axes = (self.axis,) if isinstance(self.axis, int) else tuple(sorted(self.axis))
+        return _scale_and_shift(self, _sizes(shapes[0], axes, self))
+
+
+def _groups(value: int) -> int:
+    if value <= 0 and value != -1:
+        raise Misuse(
+            f"GroupNormalization takes a positive number of groups, or -1 for one of each channel, not {value}"
+        )
+    return value
+
+
+class GroupNormalization(_Normalization):
+    """Each group of channels of an example less its mean, over its deviation (Wu and He, 2018)."""
+
+    groups: Annotated[int, AfterValidator(_groups)] = 32
+    axis: int = -1
+    epsilon: float = 0.001
+    center: bool = True
+    scale: bool = True
+    beta_initializer: InitializerArgument = "zeros"
+    gamma_initializer: InitializerArgument = "ones"
+    beta_regularizer: RegularizerArgument = None
+    gamma_regularizer: RegularizerArgument = None
+    beta_constraint: ConstraintArgument = None
+    gamma_constraint: ConstraintArgument = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        (channels,) = _sizes(shapes[0], (self.axis,), self)
+        if self.groups > 0 and channels % self.groups:
+            raise Misuse(
+                f"GroupNormalization cannot share {channels} channels equally among {self.groups} groups",
+                argument="groups",
+                help="groups=-1 makes a group of each channel" if channels < self.groups else None,
+            )
+        return shapes[0]
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        return _scale_and_shift(self, _sizes(shapes[0], (self.axis,), self))
+
+
+class UnitNormalization(_Normalization):
+    """Each example scaled to a Euclidean length of 1 along `axis`."""
+
+    axis: Axes = -1
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        _distinct(shapes[0], self.axis, self)
+        return shapes[0]
+
+
+def _sizes(shape: Shape, axes: tuple[int, ...], layer: Layer) -> tuple[int, ...]:
+    """The sizes along axes, of which the batch axis is none that is known."""
+    whole = (None, *shape)
+    return tuple(known(whole[axis_index(axis, shape, layer)], layer, f"the size of axis {axis}") for axis in axes)
+
+
+def _distinct(shape: Shape, axis: int | tuple[int, ...], layer: Layer) -> None:
+    axes = (axis,) if isinstance(axis, int) else axis
+    if len({axis_index(one, shape, layer) for one in axes}) < len(axes):
+        raise Misuse(f"{type(layer).__name__} names an axis twice in {show(axes)}", argument="axis")
+
+
+def _scale_and_shift(
+    layer: BatchNormalization | LayerNormalization | GroupNormalization, sizes: tuple[int, ...]
+) -> tuple[Weight, ...]:
+    gamma = (Weight("gamma", sizes),) if layer.scale else ()
+    beta = (Weight("beta", sizes),) if layer.center else ()
+    return gamma + beta

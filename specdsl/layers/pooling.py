@@ -1,0 +1,144 @@
+"""Pooling layers: the greatest or the mean of a sliding window, or of all there is."""
+
+from typing import ClassVar
+
+from specdsl.layers.arguments import DataFormat, Padding
+from specdsl.layers.base import Layer, Shape
+from specdsl.layers.spatial import join, slide, split
+from specdsl.layers.values import Ints, Sizes1, Sizes2, Sizes3
+
+
+class _Pooling(Layer):
+    """One value for each place of a window, which moves by its own size unless `strides` says otherwise."""
+
+    family = "pooling"
+    rank: ClassVar[int]
+
+    pool_size: Ints
+    strides: Ints | None = None
+    padding: Padding = "valid"
+    data_format: DataFormat = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        spatial, channels = split(shapes[0], self.rank, self, self.data_format)
+        window = (self.pool_size, self.strides or self.pool_size, self.padding)
+        return join(slide(spatial, *window, layer=self, argument="pool_size"), channels, self.data_format)
+
+
+class _Pooling1D(_Pooling):
+    rank = 1
+
+    pool_size: Sizes1
+    strides: Sizes1 | None = None
+
+
+class _Pooling2D(_Pooling):
+    rank = 2
+
+    pool_size: Sizes2
+    strides: Sizes2 | None = None
+
+
+class _Pooling3D(_Pooling):
+    rank = 3
+
+    pool_size: Sizes3
+    strides: Sizes3 | None = None
+
+
+class MaxPooling1D(_Pooling1D):
+    """The greatest value of a window of steps, for each channel."""
+
+    aliases = ("MaxPool1D",)
+
+    pool_size: Sizes1 = (2,)
+
+
+class MaxPooling2D(_Pooling2D):
+    """The greatest value of a window of the image, for each channel."""
+
+    aliases = ("MaxPool2D",)
+
+    pool_size: Sizes2 = (2, 2)
+
+
+class MaxPooling3D(_Pooling3D):
+    """The greatest value of a window of the volume, for each channel."""
+
+    aliases = ("MaxPool3D",)
+
+    pool_size: Sizes3 = (2, 2, 2)
+
+
+class AveragePooling1D(_Pooling1D):
+    """The mean of a window of steps, for each channel."""
+
+    aliases = ("AvgPool1D",)
+
+
+class AveragePooling2D(_Pooling2D):
+    """The mean of a window of the image, for each channel."""
+
+    aliases = ("AvgPool2D",)
+
+
+class AveragePooling3D(_Pooling3D):
+    """The mean of a window of the volume, for each channel."""
+
+    aliases = ("AvgPool3D",)
+
+
+class _GlobalPooling(Layer):
+    """One value for each channel; `keepdims` leaves axes of size 1 in place of the spatial ones."""
+
+    family = "pooling"
+    rank: ClassVar[int]
+
+    data_format: DataFormat = None
+    keepdims: bool = False
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        _, channels = split(shapes[0], self.rank, self, self.data_format)
+        return join((1,) * self.rank if self.keepdims else (), channels, self.data_format)
+
+
+class GlobalMaxPooling1D(_GlobalPooling):
+    """The greatest value of all steps, for each channel."""
+
+    rank = 1
+    aliases = ("GlobalMaxPool1D",)
+
+
+class GlobalMaxPooling2D(_GlobalPooling):
+    """The greatest value of the image, for each channel."""
+
+    rank = 2
+    aliases = ("GlobalMaxPool2D",)
+
+
+class GlobalMaxPooling3D(_GlobalPooling):
+    """The greatest value of the volume, for each channel."""
+
+    rank = 3
+    aliases = ("GlobalMaxPool3D",)
+
+
+class GlobalAveragePooling1D(_GlobalPooling):
+    """The mean of all steps, for each channel."""
+
+    rank = 1
+    aliases = ("GlobalAvgPool1D",)
+
+
+class GlobalAveragePooling2D(_GlobalPooling):
+    """The mean of the image, for each channel (Lin et al., 2014)."""
+
+    rank = 2
+    aliases = ("GlobalAvgPool2D",)
+
+
+class GlobalAveragePooling3D(_GlobalPooling):
+    """The mean of the volume, for each channel."""
+
+    rank = 3
+    aliases = ("GlobalAvgPool3D",)

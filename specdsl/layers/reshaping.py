@@ -1,0 +1,214 @@
+"""Layers that rearrange, repeat, pad or crop values and compute nothing."""
+
+from math import prod
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from specdsl.counts import Size
+from specdsl.declaration import Misuse
+from specdsl.layers.arguments import DataFormat
+from specdsl.layers.base import Layer, Shape, require_rank, show
+from specdsl.layers.spatial import join, split
+from specdsl.layers.values import Ints, Margins1, Margins2, Margins3, Positive, Sizes2, Sizes3
+
+Margin = tuple[int, int]
+"""What is added or taken before and after an axis."""
+
+
+class _Reshaping(Layer):
+    """A layer without weights whose values are those of its input."""
+
+    family = "reshaping"
+
+
+class Flatten(_Reshaping):
+    """All axes made one, in row-major order."""
+
+    data_format: DataFormat = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return (_size(shapes[0]),)
+
+
+def _target(value: tuple[int, ...]) -> tuple[int, ...]:
+    if value.count(-1) > 1:
+        raise Misuse(f"Reshape can leave one size open with -1, not {value.count(-1)} as in {show(value)}")
+    if any(size < 1 and size != -1 for size in value):
+        raise Misuse(f"Reshape takes positive sizes, and -1 for one that follows from the rest, not {show(value)}")
+    return value
+
+
+class Reshape(_Reshaping):
+    """The same values in another shape, in row-major order; -1 stands for the size that follows from the rest."""
+
+    target_shape: Annotated[Ints, AfterValidator(_target)]
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        (shape,) = shapes
+        given = prod(size for size in shape if size is not None)
+        wanted = prod(size for size in self.target_shape if size != -1)
+        open_input, open_target = None in shape, -1 in self.target_shape
+        fits = {
+            (False, False): given == wanted,
+            (False, True): given % wanted == 0,
+            (True, False): wanted % given == 0,
+            (True, True): True,
+        }
+        if not fits[open_input, open_target]:
+            have = f"a multiple of {given}" if open_input else str(given)
+            want = f"a multiple of {wanted}" if open_target else str(wanted)
+            raise Misuse(
+                f"Reshape cannot make {show(self.target_shape)} of {show(shape)}, "
+                f"which holds {have} values, not {want}",
+                argument="target_shape",
+            )
+        rest = None if open_input else given // wanted
+        return tuple(rest if size == -1 else size for size in self.target_shape)
+
+
+def _permutation(value: tuple[int, ...]) -> tuple[int, ...]:
+    if sorted(value) != list(range(1, len(value) + 1)):
+        raise Misuse(f"Permute takes each axis from 1 to {len(value)} once, not {show(value)}")
+    return value
+
+
+class Permute(_Reshaping):
+    """The axes in another order, counted from 1."""
+
+    dims: Annotated[Ints, AfterValidator(_permutation)]
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        require_rank(shapes[0], len(self.dims), self, f"a tensor with {_axes(len(self.dims))}, as many as dims names")
+        return tuple(shapes[0][axis - 1] for axis in self.dims)
+
+
+class RepeatVector(_Reshaping):
+    """A vector repeated into a sequence of `n` steps."""
+
+    n: Positive
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        require_rank(shapes[0], 1, self, "a tensor of shape (features,)")
+        return (self.n, *shapes[0])
+
+
+class ZeroPadding1D(_Reshaping):
+    """Zeros before and after a sequence."""
+
+    padding: Margins1 = (1, 1)
+    data_format: DataFormat = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _padded(self, shapes[0], (self.padding,), self.data_format)
+
+
+class ZeroPadding2D(_Reshaping):
+    """A frame of zeros around an image."""
+
+    padding: Margins2 = ((1, 1), (1, 1))
+    data_format: DataFormat = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _padded(self, shapes[0], self.padding, self.data_format)
+
+
+class ZeroPadding3D(_Reshaping):
+    """A shell of zeros around a volume."""
+
+    padding: Margins3 = ((1, 1), (1, 1), (1, 1))
+    data_format: DataFormat = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _padded(self, shapes[0], self.padding, self.data_format)
+
+
+class Cropping1D(_Reshaping):
+    """A sequence without its first and last steps."""
+
+    cropping: Margins1 = (1, 1)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _cropped(self, shapes[0], (self.cropping,), None)
+
+
+class Cropping2D(_Reshaping):
+    """An image without its margins."""
+
+    cropping: Margins2 = ((0, 0), (0, 0))
+    data_format: DataFormat = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _cropped(self, shapes[0], self.cropping, self.data_format)
+
+
+class Cropping3D(_Reshaping):
+    """A volume without its margins."""
+
+    cropping: Margins3 = ((1, 1), (1, 1), (1, 1))
+    data_format: DataFormat = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _cropped(self, shapes[0], self.cropping, self.data_format)
+
+
+class UpSampling1D(_Reshaping):
+    """Each step repeated `size` times."""
+
+    size: Positive = 2
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _repeated(self, shapes[0], (self.size,), None)
+
+
+class UpSampling2D(_Reshaping):
+    """An image made larger by repeating its pixels, or by interpolating between them."""
+
+    size: Sizes2 = (2, 2)
+    data_format: DataFormat = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"] = "nearest"
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _repeated(self, shapes[0], self.size, self.data_format)
+
+
+class UpSampling3D(_Reshaping):
+    """A volume made larger by repeating its voxels."""
+
+    size: Sizes3 = (2, 2, 2)
+    data_format: DataFormat = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _repeated(self, shapes[0], self.size, self.data_format)
+
+
+def _axes(number: int) -> str:
+    return "one axis" if number == 1 else f"{number} axes"
+
+
+def _size(shape: Shape) -> Size:
+    return None if None in shape else prod(size for size in shape if size is not None)
+
+
+def _padded(layer: Layer, shape: Shape, margins: tuple[Margin, ...], data_format: str | None) -> Shape:
+    spatial, channels = split(shape, len(margins), layer, data_format)
+    sizes = (size and size + sum(margin) for size, margin in zip(spatial, margins, strict=True))
+    return join(tuple(sizes), channels, data_format)
+
+
+def _cropped(layer: Layer, shape: Shape, margins: tuple[Margin, ...], data_format: str | None) -> Shape:
+    spatial, channels = split(shape, len(margins), layer, data_format)
+    sizes = tuple(size and size - sum(margin) for size, margin in zip(spatial, margins, strict=True))
+    if any(size is not None and size <= 0 for size in sizes):
+        taken = tuple(map(sum, margins))
+        raise Misuse(
+            f"{type(layer).__name__} cannot take {show(taken)} off {show(spatial)} and leave anything",
+            argument="cropping",
+        )
+    return join(sizes, channels, data_format)
+
+
+def _repeated(layer: Layer, shape: Shape, factors: tuple[int, ...], data_format: str | None) -> Shape:
+    spatial, channels = split(shape, len(factors), layer, data_format)
+    sizes = tuple(size and size * factor for size, factor in zip(spatial, factors, strict=True))
+    return join(sizes, channels, data_format)

@@ -1,0 +1,69 @@
+"""Tensors with spatial axes and channels, and what a sliding window leaves of them."""
+
+from typing import TypeVar
+
+from specdsl.counts import Size
+from specdsl.declaration import Misuse
+from specdsl.layers.base import Layer, Shape, require_rank, show
+
+Sizes = tuple[int, ...]
+"""One size for each spatial axis."""
+
+Axis = TypeVar("Axis")
+
+_AXES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+def split(shape: Shape, rank: int, layer: Layer, data_format: str | None = None) -> tuple[Shape, Size]:
+    """The spatial axes of a tensor with `rank` of them, and its number of channels.
+
+    Raises:
+        Misuse: the tensor has another number of axes.
+    """
+    axes = join(_AXES[rank], "channels", data_format)
+    require_rank(shape, rank + 1, layer, f"a tensor of shape ({', '.join(axes)})")
+    return (shape[1:], shape[0]) if data_format == "channels_first" else (shape[:-1], shape[-1])
+
+
+def join(spatial: tuple[Axis, ...], channels: Axis, data_format: str | None = None) -> tuple[Axis, ...]:
+    """Spatial axes and channels in the order of the data format."""
+    return (channels, *spatial) if data_format == "channels_first" else (*spatial, channels)
+
+
+def window(size: Size, kernel: int, stride: int, padding: str, dilation: int = 1) -> Size:
+    """How many places a kernel takes along an axis (Dumoulin and Visin, 2016, sections 2 and 5.1)."""
+    if size is None:
+        return None
+    if padding == "valid":
+        return (size - dilation * (kernel - 1) - 1) // stride + 1
+    return (size - 1) // stride + 1
+
+
+def slide(
+    spatial: Shape,
+    kernel: Sizes,
+    strides: Sizes,
+    padding: str,
+    dilation: Sizes | None = None,
+    *,
+    layer: Layer,
+    argument: str,
+) -> Shape:
+    """How many places a kernel takes along each axis.
+
+    Raises:
+        Misuse: the kernel is larger than the tensor and may not overlap its edges.
+    """
+    dilation = dilation or (1,) * len(kernel)
+    places = tuple(map(window, spatial, kernel, strides, (padding,) * len(kernel), dilation))
+    if any(place is not None and place <= 0 for place in places):
+        what = f"a window of {show(kernel)}"
+        if max(dilation) > 1:
+            reach = tuple(step * (size - 1) + 1 for size, step in zip(kernel, dilation, strict=True))
+            what += f", {show(reach)} with dilation_rate {show(dilation)},"
+        raise Misuse(
+            f"{type(layer).__name__} cannot lay {what} on {show(spatial)}",
+            argument=argument,
+            help=f'a smaller {argument}, or padding="same"',
+        )
+    return places

@@ -1,0 +1,57 @@
+"""The kinds of plain value that arguments hold: counts, fractions, sizes of axes, numbers of axes."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationInfo
+
+from specdsl.declaration import Misuse, text
+
+Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[int, Field(ge=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)] | None
+"""A seed that every back end of Keras can take."""
+
+
+def as_tuple(value: Any) -> Any:
+    """A list as a tuple; anything else as it is."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def one_or_more(value: Any) -> Any:
+    """A single number as a tuple of one; anything else as `as_tuple`."""
+    return (value,) if isinstance(value, int) else as_tuple(value)
+
+
+def spread(rank: int) -> Callable[[Any, ValidationInfo], Any]:
+    """A converter of one value for all axes into a value for each: `5` becomes `(5, 5)`."""
+
+    def convert(value: Any, info: ValidationInfo) -> Any:
+        value = as_tuple(value)
+        if isinstance(value, tuple) and len(value) != rank:
+            several = f"{rank} values or a single one" if rank > 1 else "one value"
+            raise Misuse(f"'{info.field_name}' takes {several}, not {text(value)}")
+        return (value,) * rank if isinstance(value, int) else value
+
+    return convert
+
+
+_one, _two, _three = (BeforeValidator(spread(rank)) for rank in (1, 2, 3))
+
+Sizes1 = Annotated[tuple[Positive], _one]
+Sizes2 = Annotated[tuple[Positive, Positive], _two]
+Sizes3 = Annotated[tuple[Positive, Positive, Positive], _three]
+NonNegativeSizes1 = Annotated[tuple[NonNegative], _one]
+NonNegativeSizes2 = Annotated[tuple[NonNegative, NonNegative], _two]
+NonNegativeSizes3 = Annotated[tuple[NonNegative, NonNegative, NonNegative], _three]
+
+Margins1 = NonNegativeSizes2
+"""What lies before and after an axis."""
+Margins2 = Annotated[tuple[Margins1, Margins1], _two]
+Margins3 = Annotated[tuple[Margins1, Margins1, Margins1], _three]
+
+Ints = Annotated[tuple[int, ...], BeforeValidator(as_tuple)]
+Axes = int | Ints
+AxisList = Annotated[tuple[int, ...], BeforeValidator(one_or_more)]

@@ -1,0 +1,43 @@
+"""What the declarations of data and training have in common: lower-case names in a spec, sequences from lists."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from specdsl.declaration import Declaration, text
+
+
+class Named(Declaration):
+    """A declaration that a spec calls by the snake_case of its class name: `RandomCrop` is `random_crop`."""
+
+    @classmethod
+    def spec_name(cls) -> str:
+        """The name by which a spec calls it."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+    def __str__(self) -> str:
+        return f"{self.spec_name()}({', '.join(f'{name}={text(value)}' for name, value in self.arguments().items())})"
+
+
+def as_tuple(value: Any) -> Any:
+    """A list as a tuple, anything else as it is: specs write `[1, 2]`, frozen declarations hold `(1, 2)`."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+FromList = BeforeValidator(as_tuple)
+"""Lets a tuple field take a list, which strict validation would refuse."""
+
+Positive = Annotated[int, Field(ge=1)]
+"""An integer of at least one."""
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+"""A finite number."""
+
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A finite number of at least zero."""
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+"""A number from 0 to 1, both included."""

@@ -1,0 +1,190 @@
+"""What a spec says of data and training: the `data` and `train` blocks as values."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from specdsl.declaration import Declaration, Misuse
+from specdsl.recipes.augmentation import (
+    CenterCrop,
+    Clip,
+    Operation,
+    Operations,
+    Pipeline,
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomSaturation,
+)
+from specdsl.recipes.naming import FromList, Named, Positive
+from specdsl.recipes.optimizers import Adam, Optimizer
+from specdsl.recipes.sources import Source, Synthetic
+
+R = TypeVar("R", bound=Declaration)
+
+Loss = Literal["sparse_categorical_crossentropy"]
+"""Losses that take integer labels and a probability for each class."""
+
+Metric = Literal[
+    "accuracy",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
+]
+"""Metrics that take the same; top k is the best five, as in Keras."""
+
+
+class Validation(Named):
+    """A part of the training images kept out of training, to choose by.
+
+    Args:
+        fraction: the part, between 0 and 1; of every class about this part is kept out.
+        by: `"track"` keeps all frames of one physical sign on one side; `"image"` splits frames, which puts near copies
+            on both sides and makes validation look too good.
+    """
+
+    fraction: Annotated[float, Field(gt=0, lt=1)]
+    by: Literal["track", "image"] = "track"
+
+
+class DataRecipe(Declaration):
+    """The `data` block: images, what is kept for validation, and the operations before the model sees them.
+
+    Args:
+        source: where the images come from.
+        validation: what to keep out of training, or None.
+        augment: operations on training images, new random numbers for each image in each epoch.
+        evaluate: operations on validation and test images; they must not be random.
+    """
+
+    source: SerializeAsAny[Source] = Synthetic()
+    validation: Validation | None = None
+    augment: Operations = Pipeline()
+    evaluate: Operations = Pipeline()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for operation in (*self.augment, *self.evaluate):
+            operation.check_classes(self.source.classes)
+        for operation in self.evaluate:
+            if operation.draws():
+                raise Misuse(
+                    f"evaluate must not be random, and {operation.spec_name()} is",
+                    argument="evaluate",
+                    help="move it to augment" + (", and use center_crop here" if _crops(operation) else ""),
+                )
+        trained = self.augment.output_shape(self.source.image_shape)
+        evaluated = self.evaluate.output_shape(self.source.image_shape)
+        if trained != evaluated:
+            raise Misuse(
+                f"augment ends with images of {shape_text(trained)} and evaluate with images of "
+                f"{shape_text(evaluated)}, but one model must take both",
+                argument="evaluate",
+                help=f"end evaluate with center_crop({trained[0]}, {trained[1]})" if not self.evaluate else None,
+            )
+        return self
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels of what the model is given."""
+        return self.augment.output_shape(self.source.image_shape)
+
+    def taken_from(self, kind: type[Source]) -> Self:
+        """The same recipe on images of another kind of source, of the same size; as it is when it is of that kind."""
+        return self if isinstance(self.source, kind) else self.replace(source=kind(size=self.source.size))
+
+    def replace(self, **changes: Any) -> Self:
+        """The same recipe with other values, checked again.
+
+        Raises:
+            Misuse, pydantic.ValidationError: when the new values cannot be.
+        """
+        return _replace(self, changes)
+
+
+class TrainRecipe(Declaration):
+    """The `train` block.
+
+    Args:
+        data: what to train on.
+        optimizer: with which steps.
+        loss: what is made small.
+        metrics: what else is recorded, for training and test.
+        batch: images per step; the last step of an epoch takes what is left.
+        epochs: how many times every training image is seen.
+    """
+
+    data: DataRecipe
+    optimizer: SerializeAsAny[Optimizer] = Adam()
+    loss: Loss = "sparse_categorical_crossentropy"
+    metrics: Annotated[tuple[Metric, ...], FromList] = ("accuracy",)
+    batch: Positive = 128
+    epochs: Positive = 10
+
+    @model_validator(mode="after")
+    def _metrics_once(self) -> Self:
+        for i, metric in enumerate(self.metrics):
+            if metric in self.metrics[:i]:
+                raise Misuse(f'the metric "{metric}" is listed twice', argument="metrics")
+        return self
+
+    def replace(self, **changes: Any) -> Self:
+        """The same recipe with other values, checked again.
+
+        Raises:
+            Misuse, pydantic.ValidationError: when the new values cannot be.
+        """
+        return _replace(self, changes)
+
+
+def default_data(input_shape: tuple[int | None, ...], source: Source | None = None) -> DataRecipe:
+    """The data of a spec that declares none: mild changes of light and colour, a crop if the model's input is smaller.
+
+    Training images get random_crop (when the input is smaller than the images), random_brightness(0.1),
+    random_saturation(0.5, 1.5), random_contrast(0.7, 1.3) and clip(0, 1); evaluation cuts the centre. There is no flip,
+    because signs change their meaning in the mirror. Without a source synthetic signs are drawn: of 32 pixels, or
+    of the input's size when that is larger.
+
+    Args:
+        input_shape: height, width, channels of the model's input.
+        source: where the images come from.
+
+    Raises:
+        Misuse: when no traffic sign image can have this shape.
+    """
+    if len(input_shape) != 3 or input_shape[2] != 3 or None in input_shape[:2]:
+        raise Misuse(
+            f"the model takes {shape_text(input_shape)}, but traffic signs are colour images, (height, width, 3)",
+            help="give the model an input such as (28, 28, 3), or declare the data",
+        )
+    height, width = input_shape[0], input_shape[1]
+    assert height is not None
+    assert width is not None
+    source = source or Synthetic(size=max(32, height, width))
+    crops = source.image_shape[:2] != (height, width)
+    colour = (
+        RandomBrightness(max_delta=0.1),
+        RandomSaturation(lower=0.5, upper=1.5),
+        RandomContrast(lower=0.7, upper=1.3),
+        Clip(),
+    )
+    return DataRecipe(
+        source=source,
+        augment=Pipeline(operations=(*([RandomCrop(height=height, width=width)] if crops else []), *colour)),
+        evaluate=Pipeline(operations=(CenterCrop(height=height, width=width),) if crops else ()),
+    )
+
+
+def shape_text(shape: tuple[int | None, ...]) -> str:
+    """A shape as the spec language writes it: `(28, 28, 3)`, `(none, 3)`, `(5,)`."""
+    return f"({', '.join('none' if size is None else str(size) for size in shape)}{',' * (len(shape) == 1)})"
+
+
+def _crops(operation: Operation) -> bool:
+    return operation.spec_name() == "random_crop"
+
+
+def _replace(recipe: R, changes: dict[str, Any]) -> R:
+    return type(recipe)(**{name: getattr(recipe, name) for name in type(recipe).model_fields} | changes)

@@ -1,0 +1,202 @@
+"""The `data` and `train` blocks of a file as recipes: checked values with every mistake at its place."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from specdsl.declaration import Kind, Misuse
+from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
+from specdsl.layers.objects import OBJECTS
+from specdsl.recipes import OPERATIONS, OPTIMIZERS, SOURCES, DataRecipe, Operation, TrainRecipe, Validation, default_data
+from specdsl.resolve.binding import bind, construct
+from specdsl.resolve.program import Program
+from specdsl.resolve.scope import Collector, Problem, Skip
+from specdsl.source import Span
+from specdsl.syntax import tree
+
+
+def recipe_mistakes(program: Program) -> tuple[Diagnostic, ...]:
+    """Everything wrong in the `data` and `train` blocks of a file."""
+    found = Collector()
+    for item in program.spec.items:
+        try:
+            if isinstance(item, tree.Data):
+                _data(program, item, found)
+            elif isinstance(item, tree.Train):
+                _settings(program, item, found)
+        except Skip:
+            continue
+    return found.diagnostics
+
+
+def train_recipe(program: Program, name: str | None, input_shape: tuple[int | None, ...]) -> TrainRecipe:
+    """A training recipe of a file.
+
+    Args:
+        program: the file.
+        name: the name of a `train` block, by default the last one; where there is none, everything takes its default.
+        input_shape: the model's input without the batch axis: it decides the data where the recipe names none.
+
+    Raises:
+        SpecError: the recipe is wrong, there is none of that name, or no data set suits the model.
+    """
+    trains = {item.name.text: item for item in program.spec.items if isinstance(item, tree.Train)}
+    if name is not None and name not in trains:
+        hint = did_you_mean(name, trains) or (f"there are {', '.join(trains)}" if trains else None)
+        message = f"{program.source.name} has no training recipe '{name}'"
+        raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, message, help=hint)])
+    item = trains[name] if name else next(reversed(trains.values()), None)
+    found = Collector()
+    try:
+        settings, spans = _settings(program, item, found) if item else ({}, {})
+        if "data" not in settings:
+            settings["data"] = default_data(input_shape)
+        span = item.span if item else Span(program.source, 0, 0)
+        recipe = construct(TrainRecipe, settings, spans, span, found, "train")
+    except Skip:
+        recipe = None
+    except Misuse as misuse:
+        raise SpecError([Diagnostic(Slug.BAD_ARGUMENT, misuse.message, item.name.span if item else None, help=misuse.help)]) from None
+    if recipe is None or found:
+        raise SpecError(found.diagnostics)
+    return recipe
+
+
+def _settings(program: Program, item: tree.Train, found: Collector) -> tuple[dict[str, Any], dict[str, Span]]:
+    """The settings of a `train` block and their places; mistakes in `found`.
+
+    Raises:
+        Skip: a setting is wrong.
+    """
+    evaluator = program.evaluator_for(found, OBJECTS | OPTIMIZERS)
+    values: dict[str, Any] = {}
+    spans: dict[str, Span] = {}
+    before = len(found.diagnostics)
+    unknown = False
+    for setting in item.settings:
+        if isinstance(setting, tree.Hole):
+            unknown = True
+            continue
+        name = setting.name.text
+        if name not in TrainRecipe.model_fields:
+            hint = did_you_mean(name, TrainRecipe.model_fields) or f"there are {', '.join(TrainRecipe.model_fields)}"
+            found.add(Diagnostic(Slug.UNKNOWN_ARGUMENT, f"training has no setting '{name}'", setting.name.span, help=hint))
+        elif name in spans:
+            found.add(Diagnostic(Slug.DUPLICATE, f"'{name}' is set twice", setting.name.span))
+        else:
+            spans[name] = setting.value.span
+            try:
+                if name == "data":
+                    values[name] = _data(program, _data_named(program, setting.value), found)
+                else:
+                    values[name] = evaluator.value(setting.value, program.frame)
+            except Problem as problem:
+                found.add(problem.diagnostic)
+            except Skip:
+                unknown = True
+    if len(found.diagnostics) == before and not unknown:
+        construct(TrainRecipe, {"data": DataRecipe()} | values, spans, item.name.span, found, "train")
+    if unknown or len(found.diagnostics) > before:
+        raise Skip
+    return values, spans
+
+
+def _data_named(program: Program, expression: tree.Expression) -> tree.Data:
+    """The `data` block that an expression names.
+
+    Raises:
+        Problem: it names none.
+        Skip: it names something that could not be read.
+    """
+    names = [item.name.text for item in program.spec.items if isinstance(item, tree.Data)]
+    if isinstance(expression, tree.Call) and expression.arguments is None:
+        bound = program.frame.lookup(expression.name.text)
+        if bound and isinstance(bound[0], tree.Data):
+            return bound[0]
+        if bound is None and program.is_lost(expression.name.text):
+            raise Skip
+    word = expression.name.text if isinstance(expression, tree.Call) else ""
+    hint = did_you_mean(word, names) or (f"there is {', '.join(names)}" if names else "declare it with `data name = gtsrb() { ... }`")
+    raise Problem(Slug.UNKNOWN_NAME, "this names no data set of this file", expression.span, help=hint)
+
+
+def _data(program: Program, item: tree.Data, found: Collector) -> DataRecipe:
+    """The recipe of a `data` block; mistakes in `found`.
+
+    Raises:
+        Skip: something in it is wrong.
+    """
+    before = len(found.diagnostics)
+    values: dict[str, Any] = {}
+    spans: dict[str, Span] = {}
+    unknown = False
+    try:
+        values["source"] = _called(program, item.source, SOURCES, "data set", found)
+        spans["source"] = item.source.span
+    except Skip:
+        unknown = True
+    for stage in item.stages or ():
+        if isinstance(stage, tree.Hole):
+            unknown = True
+            continue
+        name = stage.call.name.text
+        if name in spans:
+            found.add(Diagnostic(Slug.DUPLICATE, f"'{name}' stands twice", stage.call.span))
+            continue
+        spans[name] = stage.call.span
+        try:
+            if name in ("augment", "evaluate"):
+                values[name] = _operations(program, stage, found)
+            elif name == "validation" and stage.stages is None:
+                values[name] = bind(Validation, stage.call, lambda argument: program.value(argument, found), found)
+            else:
+                hint = did_you_mean(name, ("validation", "augment", "evaluate"))
+                hint = hint or "there are `validation(...)`, `augment { ... }` and `evaluate { ... }`"
+                found.add(Diagnostic(Slug.UNKNOWN_STEP, f"data has no stage '{name}' of this form", stage.call.span, help=hint))
+        except Skip:
+            unknown = True
+    if unknown or len(found.diagnostics) > before:
+        raise Skip
+    recipe = construct(DataRecipe, values, spans, item.name.span, found, "data")
+    if recipe is None:
+        raise Skip
+    return recipe
+
+
+def _operations(program: Program, stage: tree.Stage, found: Collector) -> list[Operation]:
+    """The operations in the braces of a stage.
+
+    Raises:
+        Skip: one of them is wrong.
+    """
+    if stage.call.arguments:
+        message = f"'{stage.call.name.text}' takes no arguments; its operations stand in braces"
+        found.add(Diagnostic(Slug.UNKNOWN_ARGUMENT, message, stage.call.span))
+    operations: list[Operation] = []
+    mistaken = False
+    for inner in stage.stages or ():
+        try:
+            if isinstance(inner, tree.Hole):
+                raise Skip
+            if inner.stages is not None:
+                found.add(Diagnostic(Slug.MISPLACED, "an operation has no braces", inner.span))
+            operations.append(cast(Operation, _called(program, inner.call, OPERATIONS, "operation", found)))
+        except Skip:
+            mistaken = True
+    if mistaken:
+        raise Skip
+    return operations
+
+
+def _called(program: Program, call: tree.Call, table: dict[str, type[Kind]], what: str, found: Collector) -> Kind:
+    """What a call makes of one of the declarations of a table.
+
+    Raises:
+        Skip: the table has none of that name, or the arguments are wrong.
+    """
+    kind = table.get(call.name.text)
+    if kind is None:
+        hint = did_you_mean(call.name.text, table) or f"there are {', '.join(table)}"
+        found.add(Diagnostic(Slug.UNKNOWN_STEP, f"no {what} is called '{call.name.text}'", call.name.span, help=hint))
+        raise Skip
+    return bind(kind, call, lambda argument: program.value(argument, found), found)

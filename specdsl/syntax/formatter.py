@@ -1,0 +1,394 @@
+"""The one canonical form of a spec: four spaces, one step a line, comments where they were.
+
+Formatting changes no meaning: the tree of the result is the tree of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from specdsl.source import Source, Span
+from specdsl.syntax import tree
+from specdsl.syntax.parser import parse
+
+WIDTH = 100
+"""Columns that a line should not pass."""
+
+_COMMENTS = re.compile(
+    r'(?P<skip>"""(?:[^"\\]|\\.|"(?!""))*"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\')|(?P<comment>#[^\n]*)', re.DOTALL
+)
+_SPACED = {"input", "output", "let"}
+
+
+def format_source(source: Source) -> str:
+    """The canonical form of a text.
+
+    Raises:
+        SpecError: the text is no spec.
+    """
+    spec = parse(source)
+    comments = [(match.start(), match["comment"]) for match in _COMMENTS.finditer(source.text) if match["comment"]]
+    formatter = _Formatter(source, comments)
+    formatter.spec(spec)
+    return "\n".join(formatter.lines).strip("\n") + "\n" if formatter.lines else ""
+
+
+class _Formatter:
+    """Writes lines, and before each step the comments that stood before it."""
+
+    def __init__(self, source: Source, comments: list[tuple[int, str]]) -> None:
+        self.source = source
+        self.comments = comments[::-1]
+        self.lines: list[str] = []
+        self.level = 0
+
+    # ------------------------------------------------------------------------------------------ lines
+
+    def line(self, text: str) -> None:
+        indent = "    " * self.level
+        self.lines += [f"{indent}{part}".rstrip() if part else "" for part in text.split("\n")]
+
+    def comments_before(self, offset: int) -> None:
+        """Write the comments that stand before an offset on lines of their own, keeping single blank lines."""
+        while self.comments and self.comments[-1][0] < offset:
+            start, comment = self.comments.pop()
+            if self._blank_line_before(start):
+                self.blank()
+            self.line(comment.rstrip())
+
+    def trailing_comment(self, offset: int) -> None:
+        """Write the comment that stands on the same line behind an offset, if one does, behind the last line."""
+        if self.comments and "\n" not in self.source.text[offset : self.comments[-1][0]]:
+            between = self.source.text[offset : self.comments[-1][0]]
+            if between.strip(" \t;") == "":
+                self.lines[-1] += f"  {self.comments.pop()[1].rstrip()}"
+
+    def inner_comments(self, end: int) -> None:
+        """Write the comments from inside a step that takes one line in the canonical form, above that line."""
+        self.comments_before(end)
+
+    def blank(self) -> None:
+        if self.lines and self.lines[-1] and not self.lines[-1].endswith("{"):
+            self.lines.append("")
+
+    def _blank_line_before(self, offset: int) -> bool:
+        return re.search(r"\n[ \t]*\n[ \t]*$", self.source.text[max(0, offset - 400) : offset]) is not None
+
+    # ------------------------------------------------------------------------------------------ definitions
+
+    def spec(self, spec: tree.Spec) -> None:
+        items: list[Any] = [spec.docstring] if spec.docstring else []
+        items += spec.items
+        before: Any = None
+        for item in items:
+            one_line = isinstance(item, tree.Let) and isinstance(before, tree.Let)
+            if before is not None and (not one_line or self._blank_line_before(self._start(item.span.start))):
+                self.blank()
+            self.comments_before(item.span.start)
+            self.item(item)
+            before = item
+        if self.comments:
+            if self._blank_line_before(self.comments[-1][0]):
+                self.blank()
+            self.comments_before(len(self.source.text) + 1)
+
+    def _start(self, offset: int) -> int:
+        """Where a step begins, the comments above it included."""
+        return min(offset, self.comments[-1][0]) if self.comments else offset
+
+    def item(self, item: tree.Item | tree.Docstring) -> None:
+        match item:
+            case tree.Docstring():
+                self.docstring(item)
+            case tree.Block() | tree.Model():
+                word = "block" if isinstance(item, tree.Block) else "model"
+                self.body(f"{word} {item.name.text}{_parameters(item.parameters)}", item.body)
+                self.trailing_comment(item.span.end)
+            case tree.Variant():
+                self.variant(item)
+            case tree.Data():
+                self.braces(f"data {item.name.text} = {expression(item.source)}", item.stages, item.span)
+            case tree.Train():
+                self.braces(f"train {item.name.text}", item.settings, item.span)
+            case tree.Let():
+                self.statement(item)
+
+    def docstring(self, docstring: tree.Docstring) -> None:
+        self.lines += docstring.span.text.split("\n") if self.level == 0 else [
+            f"{'    ' * self.level}{docstring.span.text}"
+        ]
+        self.trailing_comment(docstring.span.end)
+
+    def variant(self, item: tree.Variant) -> None:
+        head = f"model {item.name.text}{_parameters(item.parameters)} = {expression(item.base)}"
+        if item.edits is None:
+            self.simple(head, item.span)
+        else:
+            self.braces(f"{head} with", item.edits, item.span)
+
+    # ------------------------------------------------------------------------------------------ bodies
+
+    def braces(self, head: str, parts: Sequence[Any] | None, span: Span) -> None:
+        """A head with parts in braces; on one line where it stood on one line and fits."""
+        if parts is None:
+            self.simple(head, span)
+            return
+        if self._stays_on_one_line(span) and (texts := [self._inline(part) for part in parts]) is not None:
+            line = f"{head} {{ {'; '.join(text or '' for text in texts)} }}" if parts else f"{head} {{}}"
+            if None not in texts and self._fits(line):
+                self.line(line)
+                self.trailing_comment(span.end)
+                return
+        if not parts and not self._comment_inside(span):
+            self.line(f"{head} {{}}")
+        else:
+            self.line(f"{head} {{")
+            self._opening_comment(parts[0].span.start if parts else span.end)
+            self.parts(parts, span.end)
+            self.line("}")
+        self.trailing_comment(span.end)
+
+    def body(self, head: str, body: tree.Body, tail: str = "") -> None:
+        """A head with a body in braces; on one line where it stood on one line and fits."""
+        inline = self._inline_body(body) if self._stays_on_one_line(body.span) else None
+        if inline is not None and self._fits(f"{head} {inline}{tail}"):
+            self.line(f"{head} {inline}{tail}")
+            return
+        parts: list[Any] = ([body.docstring] if body.docstring else []) + list(body.statements)
+        if not parts and not self._comment_inside(body.span):
+            self.line(f"{head} {{}}{tail}")
+            return
+        self.line(f"{head} {{")
+        self._opening_comment(parts[0].span.start if parts else body.span.end)
+        self.parts(parts, body.span.end)
+        self.line(f"}}{tail}")
+
+    def _opening_comment(self, first: int) -> None:
+        """The comment behind an opening brace stays behind it."""
+        if self.comments and self.comments[-1][0] < first:
+            start = self.comments[-1][0]
+            before = self.source.text[self.source.text.rfind("\n", 0, start) + 1 : start]
+            if before.rstrip().endswith("{"):
+                self.lines[-1] += f"  {self.comments.pop()[1].rstrip()}"
+
+    def parts(self, parts: Iterable[Any], end: int) -> None:
+        self.level += 1
+        for index, part in enumerate(parts):
+            if index and self._blank_line_before(self._start(part.span.start)):
+                self.blank()
+            self.comments_before(part.span.start)
+            self.statement(part)
+        if self.comments and self.comments[-1][0] < end and self._blank_line_before(self.comments[-1][0]):
+            self.blank()
+        self.comments_before(end - 1)
+        self.level -= 1
+
+    def statement(self, part: Any) -> None:
+        match part:
+            case tree.Docstring():
+                self.docstring(part)
+            case tree.Repeat():
+                self.body(f"repeat {expression(part.times)}", part.body)
+                self.trailing_comment(part.span.end)
+            case tree.For():
+                self.body(f"for {part.name.text} in {expression(part.values)}", part.body)
+                self.trailing_comment(part.span.end)
+            case tree.If():
+                self.condition(part, "")
+                self.trailing_comment(part.span.end)
+            case tree.Insert():
+                self.body(f"{part.place} {_selector(part.selector)}", part.body)
+                self.trailing_comment(part.span.end)
+            case tree.Stage():
+                self.braces(expression(part.call), part.stages, part.span)
+            case tree.Chain():
+                self.chain(part)
+            case _:
+                self.simple(_simple(part), part.span)
+
+    def simple(self, text: str, span: Span) -> None:
+        self.inner_comments(span.end)
+        self.line(text)
+        self.trailing_comment(span.end)
+
+    def condition(self, part: tree.If, lead: str) -> None:
+        """An `if` with its `else`; `lead` is what stands before it on its line."""
+        mark = len(self.lines)
+        self.body(f"{lead}if {expression(part.condition)}", part.then)
+        if part.otherwise is None:
+            return
+        closing = self.lines[-1].lstrip() == "}" and len(self.lines) > mark + 1
+        if closing:
+            self.lines.pop()
+        before = "} else " if closing else "else "
+        if isinstance(part.otherwise, tree.If):
+            self.condition(part.otherwise, before)
+        else:
+            self.body(before.rstrip(), part.otherwise)
+
+    def chain(self, chain: tree.Chain) -> None:
+        line = self._inline(chain)
+        if line is not None and self._fits(line) and (self._stays_on_one_line(chain.span) or not _has_body(chain)):
+            self.simple(line, chain.span)
+            return
+        for index, link in enumerate(chain.links):
+            self.comments_before(link.span.start)
+            lead = "" if index == 0 else "  -> "
+            if isinstance(link, tree.Step) and isinstance(link.action, tree.Shortcut):
+                self.shortcut(lead, link, link.action)
+            else:
+                self.line(lead + (_link(link) or ""))
+            self.trailing_comment(link.span.end)
+
+    def shortcut(self, lead: str, link: tree.Step, shortcut: tree.Shortcut) -> None:
+        name = f" as {link.name.text}" if link.name else ""
+        head = f"{lead}shortcut {expression(shortcut.merge)}"
+        self.body(head, shortcut.body, "" if shortcut.via else name)
+        if shortcut.via:
+            if self.lines[-1].strip() == "}":
+                self.lines.pop()
+                self.body("} via", shortcut.via, name)
+            else:
+                self.body("via", shortcut.via, name)
+
+    # ------------------------------------------------------------------------------------------ one line
+
+    def _fits(self, line: str) -> bool:
+        return 4 * self.level + len(line) <= WIDTH
+
+    def _stays_on_one_line(self, span: Span) -> bool:
+        return "\n" not in span.text and not self._comment_inside(span)
+
+    def _comment_inside(self, span: Span) -> bool:
+        return any(span.start < start < span.end for start, _ in self.comments)
+
+    def _inline_body(self, body: tree.Body) -> str | None:
+        if body.docstring:
+            return None
+        texts = [self._inline(statement) for statement in body.statements]
+        if None in texts:
+            return None
+        return f"{{ {'; '.join(text for text in texts if text)} }}" if texts else "{}"
+
+    def _inline(self, part: Any) -> str | None:
+        """A step on one line, None where it cannot be."""
+        match part:
+            case tree.Chain():
+                links = [self._inline_link(link) for link in part.links]
+                return None if None in links else " -> ".join(link for link in links if link)
+            case tree.Repeat():
+                return self._headed(f"repeat {expression(part.times)}", part.body)
+            case tree.For():
+                return self._headed(f"for {part.name.text} in {expression(part.values)}", part.body)
+            case tree.Insert():
+                return self._headed(f"{part.place} {_selector(part.selector)}", part.body)
+            case tree.If():
+                then = self._headed(f"if {expression(part.condition)}", part.then)
+                if part.otherwise is None or then is None:
+                    return then
+                is_if = isinstance(part.otherwise, tree.If)
+                otherwise = self._inline(part.otherwise) if is_if else self._inline_body(part.otherwise)  # type: ignore[arg-type]
+                return None if otherwise is None else f"{then} else {otherwise}"
+            case tree.Stage():
+                if part.stages is None:
+                    return expression(part.call)
+                texts = [self._inline(stage) for stage in part.stages]
+                return None if None in texts else f"{expression(part.call)} {{ {'; '.join(text for text in texts if text)} }}"
+            case tree.Docstring():
+                return None
+            case _:
+                return _simple(part)
+
+    def _headed(self, head: str, body: tree.Body) -> str | None:
+        inline = self._inline_body(body)
+        return None if inline is None else f"{head} {inline}"
+
+    def _inline_link(self, link: tree.Gather | tree.Step) -> str | None:
+        if not (isinstance(link, tree.Step) and isinstance(link.action, tree.Shortcut)):
+            return _link(link)
+        text = self._headed(f"shortcut {expression(link.action.merge)}", link.action.body)
+        if text is not None and link.action.via:
+            text = self._headed(f"{text} via", link.action.via)
+        return text if text is None or not link.name else f"{text} as {link.name.text}"
+
+
+def _has_body(chain: tree.Chain) -> bool:
+    return any(isinstance(link, tree.Step) and isinstance(link.action, tree.Shortcut) for link in chain.links)
+
+
+def _link(link: tree.Gather | tree.Step) -> str | None:
+    if isinstance(link, tree.Gather):
+        return f"[{', '.join(name.text for name in link.names)}]"
+    assert isinstance(link.action, tree.Call)
+    return expression(link.action) + (f" as {link.name.text}" if link.name else "")
+
+
+def _simple(part: Any) -> str:
+    match part:
+        case tree.Let() | tree.Setting():
+            return f"{'let ' if isinstance(part, tree.Let) else ''}{part.name.text} = {expression(part.value)}"
+        case tree.Input():
+            return f"input {part.name.text}: {expression(part.shape)}{f' {part.dtype.text}' if part.dtype else ''}"
+        case tree.Output():
+            return f"output {', '.join(name.text for name in part.names)}"
+        case tree.Expect():
+            return f"expect {expression(part.condition)}"
+        case tree.Remove():
+            return f"remove {_selector(part.selector)}"
+        case tree.Set():
+            return f"set {_selector(part.selector)}.{part.argument.text} = {expression(part.value)}"
+    raise AssertionError(f"{type(part).__name__} is no simple step")
+
+
+def _selector(selector: tree.Selector) -> str:
+    if selector.index is not None:
+        return f"{selector.name.text}[{expression(selector.index)}]"
+    return selector.name.text + _arguments(selector.arguments)
+
+
+def _parameters(parameters: Sequence[tree.Parameter] | None) -> str:
+    if parameters is None:
+        return ""
+    texts = [p.name.text + (f"={expression(p.default)}" if p.default is not None else "") for p in parameters]
+    return f"({', '.join(texts)})"
+
+
+def _arguments(arguments: Sequence[tree.Expression | tree.Keyword] | None) -> str:
+    return "" if arguments is None else f"({', '.join(map(expression, arguments))})"
+
+
+def expression(node: tree.Expression | tree.Keyword) -> str:
+    """The canonical text of an expression."""
+    match node:
+        case tree.Literal():
+            return _string(node.value) if isinstance(node.value, str) else node.written
+        case tree.Keyword():
+            return f"{node.name.text}={expression(node.value)}"
+        case tree.Call():
+            return node.name.text + _arguments(node.arguments)
+        case tree.Group():
+            return f"({expression(node.inner)})"
+        case tree.Sequence():
+            inner = ", ".join(map(expression, node.items))
+            return f"({inner}{',' * (len(node.items) == 1)})" if node.is_tuple else f"[{inner}]"
+        case tree.Prefix():
+            return f"not {expression(node.operand)}" if node.operator == "not" else node.operator + expression(node.operand)
+        case tree.Index():
+            return f"{expression(node.value)}[{expression(node.index)}]"
+        case tree.Ternary():
+            return f"{expression(node.then)} if {expression(node.condition)} else {expression(node.otherwise)}"
+        case tree.Operation():
+            return "".join(_interleave(node))
+
+
+def _interleave(operation: tree.Operation) -> Iterator[str]:
+    yield expression(operation.operands[0])
+    for operator, operand in zip(operation.operators, operation.operands[1:], strict=True):
+        yield f" {operator} {expression(operand)}"
+
+
+def _string(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'

@@ -1,0 +1,58 @@
+"""Batches for Keras on TensorFlow: `tf.data`, whole batches at a time, from images held as bytes.
+
+Autotuning is off, because with it `fit` stalls for seconds after the last step of some epochs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from specdsl.data.dataset import Images
+from specdsl.recipes.augmentation import Pipeline, unit_range
+from specdsl.training.streams import Streams
+
+_WORKERS = min(4, os.cpu_count() or 1)
+_AHEAD = 4
+
+
+class Feed:
+    """Images through a pipeline in batches; the last batch takes what is left.
+
+    Args:
+        images: what to feed.
+        pipeline: what happens to them.
+        batch: images at a time.
+        streams: random order and draws for each epoch; None feeds in order, which a random pipeline cannot have.
+    """
+
+    def __init__(self, images: Images, pipeline: Pipeline, batch: int, streams: Streams | None = None) -> None:
+        self._pipeline, self._batch, self._streams = pipeline, batch, streams
+        self._count = count = len(images)
+        # On the CPU also where there is a GPU: the pipeline runs there, while the GPU computes.
+        with tf.device("CPU:0"):
+            self._image = tf.constant(images.image)
+            self._label = tf.constant(images.label)
+            self._order = tf.Variable(np.arange(count, dtype=np.int32), trainable=False)
+            self._draws = tf.Variable(np.zeros((count, len(pipeline.draws())), np.float32), trainable=False)
+            options = tf.data.Options()
+            options.autotune.enabled = False
+            batches = tf.data.Dataset.range(0, count, batch).map(self._at, num_parallel_calls=_WORKERS)
+            self.batches: Any = batches.prefetch(_AHEAD).with_options(options)
+
+    def epoch(self, number: int) -> None:
+        """Set the order and the random numbers of an epoch (from 0)."""
+        if self._streams is not None:
+            self._order.assign(self._streams.order(number, self._count))
+            self._draws.assign(self._streams.draws(number, self._count, self._pipeline))
+
+    def _at(self, start: Any) -> tuple[Any, Any]:
+        rows = self._order[start : start + self._batch]
+        images = unit_range(keras.ops, tf.gather(self._image, rows))
+        draws = self._draws[start : start + self._batch]
+        result: tuple[Any, Any] = self._pipeline.apply(keras.ops, images, tf.gather(self._label, rows), draws)
+        return result

@@ -1,0 +1,90 @@
+"""Starting Keras on a back end, quietly. Nothing here imports a framework before it is asked to."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+
+from specdsl.declaration import Misuse
+
+BACKENDS = ("tensorflow", "jax", "torch")
+"""Keras back ends that can train."""
+
+_NOISE = re.compile(
+    rb"^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} |[IW]0000 |\d{4}-\d\d-\d\d .*: [IW] )"
+)
+"""What TensorFlow's C++ parts write while loading, whatever their log level; errors (E, F) look different."""
+
+
+def check_installed(backend: str) -> None:
+    """Make sure that a back end can be imported, without importing it.
+
+    Raises:
+        Misuse: it is unknown or not installed, or Keras already runs on another.
+    """
+    if backend not in BACKENDS:
+        raise Misuse(
+            f'there is no back end "{backend}"', argument="backend", help=f"choose one of {', '.join(BACKENDS)}"
+        )
+    for package in ("keras", backend, "matplotlib"):
+        if package not in sys.modules and find_spec(package) is None:
+            raise Misuse(
+                f"training on {backend} needs the package {package}, which is not installed",
+                argument="backend",
+                help=f"pip install 'specdsl[{backend}]'",
+            )
+    if "keras" in sys.modules:
+        running = sys.modules["keras"].backend.backend()
+        if running != backend:
+            raise Misuse(
+                f"Keras already runs on {running} in this process, so that {backend} cannot be had", argument="backend"
+            )
+
+
+def start(backend: str) -> None:
+    """Import Keras on a back end, with its layout and precision set, and without the noise of its logs.
+
+    Raises:
+        Misuse: as `check_installed`.
+    """
+    check_installed(backend)
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _without_noise():
+        keras = import_module("keras")
+        import_module(backend)
+        # Keras's `fit` imports TensorFlow on every back end, where it is installed: let it make its noise here.
+        if find_spec("tensorflow") is not None:
+            import_module("tensorflow")
+    # A user's keras.json may say otherwise, and the same spec would then mean something else.
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+
+
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """Hold back what is written to the standard error file and pass on all but known noise, also after a failure."""
+    try:
+        error = os.dup(2)
+    except OSError:
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(error, 2)
+            os.close(error)
+            held.seek(0)
+            for line in held:
+                if not _NOISE.match(line):
+                    os.write(2, line)

@@ -1,0 +1,1 @@
+"""The tests of specdsl, sorted by what they need."""

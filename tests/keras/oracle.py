@@ -1,0 +1,139 @@
+"""The one place where the tests ask Keras: what does the real layer make of these arguments and these shapes?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from pydantic import ValidationError
+
+from specdsl.backends.keras_model import keras_layer
+from specdsl.declaration import Misuse
+from specdsl.layers import Shape
+from tests.strategies import Call
+
+STRICTER = {
+    # Keras infers a shape that is wrong or has an axis of size 0; the layer then fails or misleads.
+    r"the activation '(glu|threshold)'": "glu halves an axis unseen; threshold lacks its arguments",
+    r"Conv\dDTranspose leaves nothing of": "an output of size 0",
+    r"cannot spread noise of shape": "dropout fails, or returns a larger tensor than inferred",
+    r"Rescaling has \d+ values": "the product fails, or is larger than inferred",
+    r"Dot cannot sum along axis 0": "the inferred shape is nonsense and the call fails",
+    r"Dot finds no axis": "a negative axis wraps round, and the call fails",
+    r"Reshape cannot make .* a multiple of": "no size of the unknown axis makes the numbers of values equal",
+    r"Reshape takes positive sizes": "sizes of 0, which pass where the input has an unknown size",
+    r"padding\..*greater than or equal to 0": "negative padding",
+    # Keras looks at these only when the layer is called or trained, and then fails.
+    r"OrthogonalRegularizer is for two axes": "a penalty on a tensor that is no matrix",
+    r"(MaxNorm|MinMaxNorm|UnitNorm) names axis": "a norm along an axis out of range",
+    r"noise_shape.*greater than 0": "AlphaDropout with noise of size 0 or less",
+    r"Softmax (finds no axis|needs one axis or several)": "an axis out of range, twice or missing",
+    r"(LayerNormalization|UnitNormalization) names an axis twice": "a mean over one axis twice",
+    r"(GaussianDropout|AlphaDropout) divides by 1 - rate": "a division by zero in training",
+    r"strides.*greater than 0": "pooling with strides of 0, a division by zero",
+    r"seed.*(greater than or equal to 0|less than 4294967296)": "JAX takes seeds of 32 bits without a sign",
+    # Keras takes these and makes something of them that nobody means.
+    r"PReLU cannot share alpha along axes": "axes below 1 count from the wrong end",
+    r"takes (exactly|at least) 2 tensors, not one": "merging a single tensor, which Keras takes in a list",
+}
+"""Where specdsl refuses what Keras takes at first: a pattern of the refusal, and why."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an applied layer before it runs: output shape, weights, number of parameters."""
+
+    shape: Shape
+    weights: tuple[tuple[str, Shape, bool], ...]
+    parameters: int | None
+
+
+class RefusalError(Exception):
+    """The layer cannot be, or cannot take the shapes."""
+
+
+def declared_facts(call: Call) -> Facts:
+    """What the layer table says.
+
+    Raises:
+        RefusalError: the arguments are illegal, alone or with these shapes.
+    """
+    try:
+        layer = call.kind(**call.arguments)
+        shape = layer.infer(*call.shapes)
+        weights = layer.variables(*call.shapes)
+    except (ValidationError, Misuse) as refusal:
+        raise RefusalError(str(refusal)) from refusal
+    counts = [weight.count.value for weight in weights]
+    total = None if None in counts else sum(counts)  # type: ignore[arg-type]
+    return Facts(shape, tuple((weight.name, weight.shape, weight.trainable) for weight in weights), total)
+
+
+def keras_facts(call: Call) -> Facts:
+    """What Keras says, from a symbolic call of the real layer.
+
+    Raises:
+        RefusalError: Keras raises an error.
+    """
+    try:
+        layer, outputs = _apply(call)
+    except Exception as error:  # Keras's refusals are ValueErrors, TypeErrors, IndexErrors, whatever comes
+        raise RefusalError(f"{type(error).__name__}: {error}") from error
+    trainable = {id(weight) for weight in layer.trainable_weights}
+    weights = tuple((weight.name, tuple(weight.shape), id(weight) in trainable) for weight in layer.weights)
+    return Facts(tuple(outputs.shape)[1:], weights, layer.count_params())
+
+
+def compare(call: Call) -> str:
+    """Check that specdsl and Keras agree on a call: both refuse it, or both accept it with the same facts.
+
+    Returns:
+        "accepted", "refused", or "stricter" where specdsl alone refuses, for a reason that `STRICTER` holds.
+
+    Raises:
+        AssertionError: they disagree.
+    """
+    ours: Facts | str
+    theirs: Facts | str
+    try:
+        ours = declared_facts(call)
+    except RefusalError as refusal:
+        ours = str(refusal)
+    try:
+        theirs = keras_facts(call)
+    except RefusalError as refusal:
+        theirs = str(refusal)
+    if isinstance(ours, Facts):
+        assert ours == theirs, f"{call}\n  specdsl: {ours}\n  keras:   {theirs}"
+        return "accepted"
+    if isinstance(theirs, str):
+        return "refused"
+    assert any(re.search(pattern, ours, re.DOTALL) for pattern in STRICTER), (
+        f"{call}\n  specdsl: {ours}\n  keras:   {theirs}"
+    )
+    return "stricter"
+
+
+def run(call: Call, batch: int = 2, unknown: int = 3, training: bool = False) -> Any:
+    """The output of the real layer on random values, with a number in place of sizes that are unknown."""
+    layer, _ = _apply(call)
+    random = np.random.default_rng(0)
+    shapes = ((batch, *(unknown if size is None else size for size in shape)) for shape in call.shapes)
+    inputs = [random.random(shape, "float32") for shape in shapes]
+    return keras.ops.convert_to_numpy(layer(_one_or_list(call, inputs), training=training))
+
+
+def _apply(call: Call) -> tuple[keras.Layer, Any]:
+    try:
+        declared = call.kind(**call.arguments)
+    except ValidationError:
+        declared = call.kind.model_construct(**call.arguments)  # what specdsl refuses, Keras shall see nevertheless
+    layer = keras_layer(declared)
+    return layer, layer(_one_or_list(call, [keras.KerasTensor((None, *shape)) for shape in call.shapes]))
+
+
+def _one_or_list(call: Call, tensors: list[Any]) -> Any:
+    return tensors[0] if call.kind.arity == (1, 1) else tensors

@@ -1,0 +1,253 @@
+"""The layer table against the installed Keras: every name, argument and default, every shape and weight."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
+from keras.src.activations import ALL_OBJECTS_DICT as KERAS_ACTIVATIONS
+from keras.src.constraints import ALL_OBJECTS_DICT as KERAS_CONSTRAINTS
+from keras.src.initializers import ALL_OBJECTS_DICT as KERAS_INITIALIZERS
+from keras.src.regularizers import ALL_OBJECTS_DICT as KERAS_REGULARIZERS
+
+from specdsl.counts import Size
+from specdsl.declaration import Declaration, Misuse, declared
+from specdsl.layers import LAYERS, NAMES, InputLayer, Layer, spatial
+from specdsl.layers.arguments import ACTIVATIONS, UNUSABLE_ACTIVATIONS
+from specdsl.layers.base import Weight
+from specdsl.layers.convolution import Conv2D, SeparableConv2D
+from specdsl.layers.normalization import BatchNormalization
+from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
+from specdsl.layers.pooling import MaxPooling2D
+from specdsl.layers.regularization import Dropout
+from tests.keras.oracle import compare, run
+from tests.strategies import APPLICABLE, Call, calls, objects
+
+pytestmark = [
+    pytest.mark.keras,
+    pytest.mark.filterwarnings("ignore::UserWarning:keras"),  # Keras warns of what is legal and unwise
+]
+
+LEFT_OUT = {
+    # Of every layer: what the graph decides (names), what a spec does not set yet (dtypes), or Python needs.
+    "name", "dtype", "kwargs",
+    # Of Dense and Embedding: fine-tuning and quantisation of a model that exists.
+    "lora_rank", "lora_alpha", "quantization_config",
+    # Of Embedding: values.
+    "weights",
+    # Of BatchNormalization: batch renormalisation.
+    "renorm", "renorm_clipping", "renorm_momentum",
+}  # fmt: skip
+"""Keras's arguments that the table does not have."""
+
+REQUIRED: dict[str, Any] = {
+    "units": 1, "filters": 1, "kernel_size": 1, "pool_size": 1, "activation": "relu", "rate": 0.5, "stddev": 0.5,
+    "axes": 1, "dims": (1,), "n": 1, "target_shape": (1,), "input_dim": 2, "output_dim": 2, "scale": 1.0,
+}  # fmt: skip
+"""A legal value for each argument without a default."""
+
+THOROUGH = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
+)
+QUICK = settings(THOROUGH, max_examples=5)
+
+
+# ---------------------------------------------------------------------------------------------- names and arguments
+
+
+@pytest.mark.parametrize("kind", APPLICABLE, ids=lambda kind: kind.__name__)
+def test_arguments_and_defaults_are_those_of_keras(kind: type[Layer]) -> None:
+    """Same names in the same order, same ones required, and Keras's defaults mean what ours mean."""
+    _assert_same_signature(kind, getattr(keras.layers, kind.__name__))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for base in (Initializer, Regularizer, Constraint) for kind in declared(base)],
+    ids=lambda kind: kind.__name__,
+)
+def test_arguments_and_defaults_of_objects_are_those_of_keras(kind: Any) -> None:
+    _assert_same_signature(kind, getattr(getattr(keras, kind.module), kind.__name__))
+
+
+def _assert_same_signature(kind: type[Declaration], real: Callable[..., Any]) -> None:
+    signature = inspect.signature(real).parameters
+    theirs = {name: parameter for name, parameter in signature.items() if name not in LEFT_OUT}
+    assert [name for name in kind.model_fields if name != "trainable"] == list(theirs)
+    defaults = {name: given.default for name, given in theirs.items() if given.default is not inspect.Parameter.empty}
+    assert set(kind.required()) == set(theirs) - set(defaults)
+    required = {name: REQUIRED[name] for name in kind.required()}
+    assert kind(**required, **defaults) == kind(**required)
+    places = [name for name in signature if name not in LEFT_OUT]
+    assert kind.positional() == places[: len(kind.positional())]
+
+
+def test_each_keras_name_of_a_layer_is_known() -> None:
+    public = {name: layer for name, layer in vars(keras.layers).items() if inspect.isclass(layer)}
+    covered = {name for name, layer in public.items() if layer.__name__ in LAYERS}
+    assert covered == set(NAMES)
+    for name, kind in NAMES.items():
+        assert public[name] is public[kind.__name__]
+
+
+def test_each_activation_of_keras_is_known() -> None:
+    theirs = {name for name in KERAS_ACTIVATIONS if isinstance(name, str)}
+    assert theirs == {*ACTIVATIONS, *UNUSABLE_ACTIVATIONS}
+
+
+NAMED_OBJECTS: list[tuple[dict[str, Any], dict[str, Any], Callable[[str], Any], set[str]]] = [
+    (
+        INITIALIZERS,
+        KERAS_INITIALIZERS,
+        keras.initializers.get,
+        # Base classes, second names of classes, a name that lacks its value, and filters for spectrograms.
+        {"Initializer", "initializer", "IdentityInitializer", "OrthogonalInitializer", "Constant", "constant"}
+        | {"STFT", "STFTInitializer", "stft"},
+    ),
+    (REGULARIZERS, KERAS_REGULARIZERS, keras.regularizers.get, {"Regularizer", "regularizer"}),
+    (CONSTRAINTS, KERAS_CONSTRAINTS, keras.constraints.get, {"Constraint", "constraint"}),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "get", "left_out"), NAMED_OBJECTS, ids=["init", "regularize", "constrain"])
+def test_names_of_objects_mean_what_they_mean_to_keras(
+    ours: dict[str, Any], theirs: dict[str, Any], get: Callable[[str], Any], left_out: set[str]
+) -> None:
+    assert set(ours) == set(theirs) - left_out
+    for name, kind in ours.items():
+        assert type(get(name)).__name__ == kind.__name__
+
+
+# ---------------------------------------------------------------------------------------------- shapes and weights
+
+
+@pytest.mark.parametrize("kind", APPLICABLE, ids=lambda kind: kind.__name__)
+def test_a_layer_agrees_with_keras(kind: type[Layer]) -> None:
+    """What one accepts, the other accepts, with the same output shape and weights."""
+
+    @QUICK
+    @given(calls([kind]))
+    def check(call: Call) -> None:
+        compare(call)
+
+    check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", APPLICABLE, ids=lambda kind: kind.__name__)
+def test_a_layer_agrees_with_keras_and_with_its_own_output(kind: type[Layer]) -> None:
+    """Many more calls; and the real layer, run on numbers, returns the shape that was inferred."""
+
+    @THOROUGH
+    @given(calls([kind]))
+    def check(call: Call) -> None:
+        if compare(call) != "accepted" or any(None in shape for shape in call.shapes):
+            return
+        for training in (False, True):
+            expected = call.kind(**call.arguments).infer(*call.shapes)
+            assert run(call, training=training).shape[1:] == expected
+
+    check()
+
+
+@QUICK
+@given(st.sampled_from([Initializer, Regularizer, Constraint]).flatmap(objects))
+def test_objects_can_be_built(drawn: Any) -> None:
+    name = {"initializers": "kernel_initializer", "regularizers": "kernel_regularizer"}.get(drawn.module)
+    compare(Call(LAYERS["Dense"], {"units": 3, name or "kernel_constraint": drawn}, ((4,),)))
+
+
+# ---------------------------------------------------------------------------------------------- behaviour
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in APPLICABLE if kind.family in ("regularization", "normalization", "activation")],
+    ids=lambda kind: kind.__name__,
+)
+@pytest.mark.parametrize("trainable", [True, False])
+def test_training_differs_from_inference_where_the_table_says_so(kind: type[Layer], trainable: bool) -> None:
+    arguments = {name: REQUIRED[name] for name in kind.required()}
+    if "groups" in kind.model_fields:
+        arguments["groups"] = 2
+    if kind.model_fields["trainable"].annotation is bool:
+        arguments["trainable"] = trainable
+    shape = (4, 5, 6, 2)[-1 - (getattr(kind, "rank", None) or 1) :]
+    call = Call(kind, arguments, (shape,))
+    differs = not np.array_equal(run(call, training=True), run(call, training=False))
+    assert differs == (kind(**arguments).modes() is not None)
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.5])
+def test_dropout_multiplies_by_what_the_table_says(rate: float) -> None:
+    dropped = run(Call(Dropout, {"rate": rate, "seed": 1}, ((1000,),)), training=True)
+    plain = run(Call(Dropout, {"rate": 0.0}, ((1000,),)))
+    kept = dropped != 0
+    np.testing.assert_allclose(dropped[kept], plain[kept] / (1 - rate), rtol=1e-5)
+    modes = Dropout(rate=rate).modes()
+    assert modes is not None
+    assert f"{1 / (1 - rate):.4g}" in modes.training
+    assert abs(1 - kept.mean() - rate) < 0.05
+
+
+# ---------------------------------------------------------------------------------------------- the oracle itself
+
+
+def _rounded_down(size: Size, kernel: int, stride: int, padding: str, dilation: int = 1) -> Size:
+    if size is None:
+        return None
+    return size // stride if padding == "same" else (size - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _one_too_many(size: Size, kernel: int, stride: int, padding: str, dilation: int = 1) -> Size:
+    return None if size is None else (size - 1) // stride + 1 + (padding == "valid" and kernel > 1)
+
+
+@pytest.mark.parametrize("kind", [Conv2D, SeparableConv2D, MaxPooling2D], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("mutant", [_rounded_down, _one_too_many])
+def test_a_wrong_rounding_is_noticed(kind: type[Layer], mutant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drawn calls are good enough to tell a broken rule from the true one."""
+    monkeypatch.setattr(spatial, "window", mutant)
+    assert _finds_a_disagreement(kind)
+
+
+def test_a_wrong_weight_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = BatchNormalization.weights
+
+    def trainable_statistics(self: BatchNormalization, *shapes: Any) -> tuple[Weight, ...]:
+        return tuple(Weight(weight.name, weight.shape) for weight in true(self, *shapes))
+
+    monkeypatch.setattr(BatchNormalization, "weights", trainable_statistics)
+    assert _finds_a_disagreement(BatchNormalization)
+
+
+def test_a_refusal_too_many_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: MaxPooling2D, *shapes: Any) -> Any:
+        raise Misuse("MaxPooling2D takes nothing")
+
+    monkeypatch.setattr(MaxPooling2D, "output_shape", refuse)
+    assert _finds_a_disagreement(MaxPooling2D)
+
+
+def _finds_a_disagreement(kind: type[Layer]) -> bool:
+    def disagrees(call: Call) -> bool:
+        try:
+            compare(call)
+        except AssertionError:
+            return True
+        return False
+
+    search = settings(THOROUGH, max_examples=300, phases=[Phase.generate], derandomize=True, database=None)
+    return disagrees(find(calls([kind]), disagrees, settings=search))
+
+
+def test_input_layer_is_where_tensors_enter() -> None:
+    assert InputLayer(shape=(None, 3)).infer() == tuple(keras.Input((None, 3)).shape)[1:]

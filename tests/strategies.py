@@ -1,0 +1,187 @@
+"""What Hypothesis draws for the tests: every strategy of the project stands in this file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from specdsl.declaration import Declaration, declared
+from specdsl.layers import LAYERS, InputLayer, Layer, Shape
+from specdsl.layers.arguments import (
+    ACTIVATIONS,
+    UNUSABLE_ACTIVATIONS,
+    ActivationArgument,
+    ConstraintArgument,
+    InitializerArgument,
+    RegularizerArgument,
+)
+from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
+
+# ---------------------------------------------------------------------------------------------- layers
+
+
+class Call(NamedTuple):
+    """A layer class, arguments for it and the shapes that enter; not all of them go together."""
+
+    kind: type[Layer]
+    arguments: dict[str, Any]
+    shapes: tuple[Shape, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind.__name__}({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())}) on {self.shapes}"
+
+
+APPLICABLE = [kind for kind in LAYERS.values() if kind is not InputLayer]
+"""The layers that tensors enter."""
+
+
+@st.composite
+def calls(draw: st.DrawFn, kinds: Iterable[type[Layer]] = APPLICABLE) -> Call:
+    """A layer class with arguments drawn from its fields and shapes to apply it to, legal or not.
+
+    One call in six is wild: its numbers come from outside the bounds of the fields too.
+    """
+    kind = draw(st.sampled_from(list(kinds)))
+    shapes = draw(_shapes(kind))
+    arguments = draw(_arguments(kind, shapes, wild=_chance(draw, 1, 6)))
+    return Call(kind, arguments, shapes)
+
+
+@st.composite
+def layers(draw: st.DrawFn, kinds: Iterable[type[Layer]] = APPLICABLE) -> tuple[Layer, tuple[Shape, ...]]:
+    """A declared layer and shapes to apply it to, which it may or may not take."""
+    call = draw(calls(kinds).filter(_constructible))
+    return call.kind(**call.arguments), call.shapes
+
+
+def _constructible(call: Call) -> bool:
+    try:
+        call.kind(**call.arguments)
+    except ValidationError:
+        return False
+    return True
+
+
+def _chance(draw: st.DrawFn, wanted: int, total: int) -> bool:
+    """True in `wanted` of `total` cases; shrinks to False."""
+    return draw(st.integers(1, total)) > total - wanted
+
+
+_SIZES = st.sampled_from([4, 2, 6, 1, 3, 5, 8, 12])
+_COUNTS = st.sampled_from([2, 1, 3, 4])
+
+
+@st.composite
+def _shapes(draw: st.DrawFn, kind: type[Layer]) -> tuple[Shape, ...]:
+    """Shapes of the rank that suits the layer in most cases; several differ a little, or not at all."""
+    suits: int | None = getattr(kind, "rank", None)
+    named = kind.__name__[-2:]
+    if suits is None and named in ("1D", "2D", "3D"):
+        suits = int(named[0])
+    rank = draw(st.integers(0, 4)) if suits is None or _chance(draw, 1, 8) else suits + 1
+    size = st.none() if _chance(draw, 1, 5) else _SIZES
+    first: Shape = tuple(draw(st.one_of(_SIZES, _SIZES, size)) for _ in range(rank))
+    least, most = kind.arity
+    number = least if most == 1 or not _chance(draw, 1, 3) else draw(st.integers(1, (most or 3) + 1))
+    shapes = [first]
+    while len(shapes) < number:
+        shape = [draw(st.sampled_from([old, old, old, old, 1, None, 3])) for old in first]
+        if _chance(draw, 1, 6):
+            shape = draw(st.sampled_from([shape[1:], [2, *shape], shape[::-1]]))
+        shapes.append(tuple(shape))
+    return tuple(shapes)
+
+
+@st.composite
+def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ...], wild: bool) -> dict[str, Any]:
+    """Values for all required arguments and for some of the others."""
+    arguments = {}
+    for name, field in kind.model_fields.items():
+        if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
+            continue  # an argument that Keras does not know, held at its only value
+        rare = name.endswith(("_initializer", "_regularizer", "_constraint", "trainable"))
+        if field.is_required() or _chance(draw, 1, 12 if rare else 3):
+            annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            arguments[name] = draw(_values(annotation, shapes, wild))
+    return arguments
+
+
+def _values(kind: Any, shapes: tuple[Shape, ...] = (), wild: bool = False) -> st.SearchStrategy[Any]:
+    """Values of an annotated type; wild ones may lie outside its bounds."""
+    for argument, strategy in _NAMED.items():
+        if kind == argument:
+            return strategy()
+    bounds: list[Any] = []
+    while get_origin(kind) is Annotated:
+        kind, *metadata = get_args(kind)
+        for item in metadata:
+            bounds += item.metadata if isinstance(item, FieldInfo) else [item]
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return st.one_of([_values(option, shapes, wild) for option in inner])
+    if origin is Literal:
+        return st.sampled_from(inner)
+    if origin is tuple and inner[-1] is ... and inner[0] is int:
+        return _integers_about(shapes[0] if shapes else ())
+    if origin is tuple and inner[-1] is ...:
+        return st.lists(_values(inner[0], shapes, wild), max_size=4).map(tuple)
+    if origin is tuple:
+        each = st.tuples(*(_values(option, shapes, wild) for option in inner))
+        return st.one_of(each, _values(inner[0], shapes, wild))
+    if kind is bool:
+        return st.booleans()
+    if kind is NoneType:
+        return st.none()
+    if kind is str:
+        return st.sampled_from(["relu", "zeros", "l2", "nonsense"])
+    limit = {
+        name: getattr(bound, name) for bound in bounds for name in ("gt", "ge", "lt", "le") if hasattr(bound, name)
+    }
+    if kind is int:
+        if wild or not limit:
+            return st.integers(-4, 4)
+        return _COUNTS if "gt" in limit else st.integers(0, 3)
+    if kind is float:
+        if wild or not limit:
+            return st.sampled_from([0.5, 0.0, 1.0, -0.5, 2.0])
+        return st.sampled_from([0.5, 0.0, 1.0, 0.25])
+    raise TypeError(f"no strategy for {kind}")
+
+
+def _integers_about(shape: Shape) -> st.SearchStrategy[tuple[int, ...]]:
+    """Tuples of integers that may mean something for a shape: axes, a permutation, another shape of the same size."""
+    rank, size = len(shape), prod(size or 1 for size in shape)
+    axes = st.lists(st.integers(-rank - 1, rank), max_size=3).map(tuple)
+    permutations = st.permutations(range(1, rank + 1)).map(tuple)
+    divisors = [divisor for divisor in range(1, size + 1) if size % divisor == 0]
+    halves = st.sampled_from(divisors).map(lambda divisor: (divisor, size // divisor))
+    opened = st.sampled_from(divisors).flatmap(lambda divisor: st.sampled_from([(-1, divisor), (divisor, -1)]))
+    return st.one_of(axes, permutations, halves, opened, st.lists(st.integers(-1, 4), max_size=3).map(tuple))
+
+
+def objects(base: type[Declaration]) -> st.SearchStrategy[Declaration]:
+    """An initializer, regularizer or constraint, with arguments drawn from its fields."""
+
+    def build(kind: type[Declaration]) -> st.SearchStrategy[Declaration]:
+        return _arguments(kind, (), wild=False).map(lambda arguments: kind(**arguments))
+
+    return st.sampled_from(list(declared(base))).flatmap(build)
+
+
+def _named_or_object(names: dict[str, Any], base: type[Declaration]) -> st.SearchStrategy[Any]:
+    return st.one_of(st.sampled_from(sorted(names)), objects(base), st.none(), st.just("nonsense"))
+
+
+_NAMED: dict[Any, Any] = {
+    ActivationArgument: lambda: st.sampled_from([*ACTIVATIONS, *UNUSABLE_ACTIVATIONS, None, "nonsense"]),
+    InitializerArgument: lambda: _named_or_object(INITIALIZERS, Initializer),
+    RegularizerArgument: lambda: _named_or_object(REGULARIZERS, Regularizer),
+    ConstraintArgument: lambda: _named_or_object(CONSTRAINTS, Constraint),
+}
+"""Arguments that name a thing, each with its strategy."""

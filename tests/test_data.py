@@ -1,0 +1,232 @@
+"""Images: the benchmark's loader and its refusals, synthetic signs, and the split by track."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specdsl.data import DataError, Images, load, split
+from specdsl.data.gtsrb import VARIABLE, find_folder, load_gtsrb
+from specdsl.data.signs import SIGNS
+from specdsl.data.synthetic import FRAMES
+from specdsl.recipes import Gtsrb, Synthetic, Validation
+
+SMALL = Synthetic(train=12, test=2)
+
+
+@pytest.fixture(scope="module")
+def signs() -> Any:
+    return load(SMALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tiny_benchmark(tmp_path)
+
+
+def tiny_benchmark(folder: Path) -> Path:
+    """Two training shards of 4 images and 3 test images, 8 pixels wide."""
+    rng = np.random.default_rng(0)
+    for shard in range(2):
+        np.savez_compressed(
+            folder / f"train-{shard}.npz",
+            image=rng.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8),
+            label=np.array([0, 0, 42, 42], np.uint8),
+            track=np.array([0, 0, 0, 1], np.uint16) + 10 * shard,
+            frame=np.arange(4, dtype=np.uint8),
+        )
+    np.savez_compressed(
+        folder / "test.npz",
+        image=rng.integers(0, 256, (3, 8, 8, 3), dtype=np.uint8),
+        label=np.array([5, 6, 7], np.uint8),
+    )
+    names = "\n".join(f'{i},"{name}"' for i, (name, _) in enumerate(SIGNS))
+    (folder / "classes.csv").write_text(f"ClassId,SignName\n{names}\n")
+    return folder
+
+
+def loaded(folder: Path, size: int = 8, rows: tuple[int, int] = (8, 3)) -> Any:
+    return load_gtsrb(Gtsrb(size=size), folder, rows=rows)
+
+
+def test_the_benchmark_is_read_from_its_shards(folder: Path) -> None:
+    data = loaded(folder)
+    assert data.image_shape == (8, 8, 3)
+    assert data.train.label.tolist() == [0, 0, 42, 42, 0, 0, 42, 42]
+    # A track number counts within its class: track 0 of class 0 and of class 42 are different signs.
+    assert data.train.track.tolist() == [0, 0, 2, 3, 1, 1, 4, 5]
+    assert data.test.track is None
+    assert data.class_names[14] == "Stop"
+    assert data.fingerprint() == loaded(folder).fingerprint()
+
+
+def test_the_variable_names_the_folder_when_nothing_else_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(folder))
+    assert find_folder(None) == folder
+    monkeypatch.delenv(VARIABLE)
+    with pytest.raises(DataError, match=VARIABLE):
+        find_folder(None)
+    with pytest.raises(DataError, match="no such folder"):
+        find_folder(folder / "nowhere")
+
+
+def replace(file: Path, **changes: Any) -> None:
+    with np.load(file) as arrays:
+        held = dict(arrays) | changes
+    np.savez_compressed(file, **{name: array for name, array in held.items() if array is not None})
+
+
+def plain_array(file: Path) -> None:
+    with file.open("wb") as opened:
+        np.save(opened, np.zeros(3))
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-200])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda f: (f / "train-1.npz").unlink(), "4 training images, but the benchmark has 8"),
+        (lambda f: [f.joinpath(f"train-{i}.npz").unlink() for i in (0, 1)], r"no train-0\.npz"),
+        (lambda f: (f / "test.npz").unlink(), r"test\.npz: no such file"),
+        (lambda f: (f / "classes.csv").unlink(), r"classes\.csv: no such file"),
+        (lambda f: (f / "classes.csv").write_text("a,b\n1,2\n"), r"classes\.csv: not a list"),
+        (lambda f: (f / "classes.csv").write_text("ClassId,SignName\n0,x\n"), "names 1 classes"),
+        (lambda f: (f / "test.npz").write_bytes(b""), r"test\.npz: truncated or corrupt"),
+        (lambda f: (f / "test.npz").write_bytes(b"not a zip file"), r"test\.npz: truncated or corrupt"),
+        (lambda f: truncate(f / "test.npz"), r"test\.npz: truncated or corrupt"),
+        (lambda f: plain_array(f / "test.npz"), r"test\.npz: truncated or corrupt"),
+        (lambda f: replace(f / "train-0.npz", track=None), r"train-0\.npz: has no array track"),
+        (lambda f: replace(f / "train-0.npz", image=np.zeros((4, 8, 8), np.uint8)), "not uint8"),
+        (lambda f: replace(f / "train-0.npz", image=np.zeros((4, 8, 8, 3), np.float32)), "image is float32"),
+        (lambda f: replace(f / "train-0.npz", label=np.zeros(3, np.uint8)), "label is uint8 of shape"),
+        (lambda f: replace(f / "train-0.npz", label=np.full(4, 43, np.uint8)), "labels run to 43"),
+        (lambda f: replace(f / "train-0.npz", label=np.array([{}] * 4, object)), "corrupt .Object arrays"),
+    ],
+)  # fmt: skip
+def test_what_is_not_whole_is_refused(folder: Path, spoil: Any, told: str) -> None:
+    spoil(folder)
+    with pytest.raises(DataError, match=told) as error:
+        loaded(folder)
+    assert error.value.help
+
+
+@given(place=st.floats(0.02, 0.98), byte=st.integers(1, 255))
+def test_a_flipped_byte_is_found_or_harmless(place: float, byte: int) -> None:
+    """Never a traceback of another kind, and never other pixels."""
+    with TemporaryDirectory() as name:
+        where = tiny_benchmark(Path(name))
+        before = loaded(where).fingerprint()
+        file = where / "train-0.npz"
+        data = bytearray(file.read_bytes())
+        data[int(place * len(data))] ^= byte
+        file.write_bytes(data)
+        with suppress(DataError):
+            assert loaded(where).fingerprint() == before
+
+
+def test_another_size_is_refused_with_what_would_do(folder: Path) -> None:
+    with pytest.raises(DataError, match="8x8 pixels, but the spec wants 32x32") as error:
+        loaded(folder, size=32)
+    assert "gtsrb(size=8)" in str(error.value.help)
+
+
+@pytest.mark.skipif(VARIABLE not in os.environ, reason=f"{VARIABLE} names no prepared benchmark")
+def test_the_real_benchmark() -> None:
+    data = load(Gtsrb())
+    assert (len(data.train), len(data.test)) == (39_209, 12_630)
+    assert len(np.unique(data.train.track)) == 1307
+    assert data.class_names == tuple(name for name, _ in SIGNS)
+    train, held = split(data.train, Validation(fraction=0.1), seed=0)
+    assert len(np.unique(held.label)) == 43
+    assert 0.08 < len(held) / len(data.train) < 0.13
+    assert not np.intersect1d(train.track, held.track).size
+
+
+def test_synthetic_signs_are_as_declared(signs: Any) -> None:
+    assert signs.train.image.shape == (12 * 43, 32, 32, 3)
+    assert np.bincount(signs.train.label).tolist() == [12] * 43
+    assert np.bincount(signs.test.label).tolist() == [2] * 43
+    assert len(signs.class_names) == 43
+    _, frames = np.unique(signs.train.track, return_counts=True)
+    assert sorted(set(frames.tolist())) == [12 % FRAMES, FRAMES]
+    for track in np.unique(signs.train.track):
+        assert len(np.unique(signs.train.label[signs.train.track == track])) == 1
+
+
+def test_synthetic_signs_are_the_same_for_the_same_seed(signs: Any) -> None:
+    assert load(SMALL).fingerprint() == signs.fingerprint()
+    other = load(Synthetic(train=12, test=2, seed=1))
+    assert (other.train.image != signs.train.image).any(axis=(1, 2, 3)).all()
+    assert load(Synthetic(size=20, train=1, test=1)).image_shape == (20, 20, 3)
+
+
+def test_synthetic_images_differ_and_cover_the_range(signs: Any) -> None:
+    assert len(np.unique(signs.train.image.reshape(len(signs.train), -1), axis=0)) == len(signs.train)
+    assert 60 < signs.train.image.mean() < 110
+    assert signs.train.image.std(axis=(1, 2, 3)).min() > 3
+
+
+def test_frames_of_a_track_are_alike(signs: Any) -> None:
+    """Nearer to their own track's mean than to that of other tracks of the class: one place, one light."""
+    images, track = signs.train.image.astype(np.float32), signs.train.track
+    means = np.stack([images[track == t].mean(axis=0) for t in range(track.max() + 1)])
+    own = np.abs(images - means[track]).mean()
+    other = np.abs(images - means[(track + 1) % len(means)]).mean()
+    assert own < 0.6 * other
+
+
+def numbered(labels: list[int], tracks: list[int] | None) -> Images:
+    label = np.array(labels, np.int32)
+    return Images(
+        np.zeros((len(labels), 2, 2, 3), np.uint8), label, None if tracks is None else np.array(tracks, np.int32)
+    )
+
+
+@given(
+    tracks=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4)), min_size=2, max_size=12),
+    fraction=st.floats(0.01, 0.99),
+    seed=st.integers(0, 2**32),
+)
+def test_tracks_are_never_split(tracks: list[tuple[int, int]], fraction: float, seed: int) -> None:
+    labels = [label for label, frames in tracks for _ in range(frames)]
+    images = numbered(labels, [i for i, (_, frames) in enumerate(tracks) for _ in range(frames)])
+    classes = [label for label, _ in tracks]
+    validation = Validation(fraction=fraction)
+    if max(map(classes.count, classes)) == 1:
+        with pytest.raises(DataError, match="no class has two tracks"):
+            split(images, validation, seed)
+        return
+    train, held = split(images, validation, seed)
+    assert train.track is not None
+    assert held.track is not None
+    assert not set(train.track) & set(held.track)
+    assert len(train) + len(held) == len(images)
+    assert set(train.label) == set(labels)
+    assert set(held.label) == {label for label in classes if classes.count(label) > 1}
+    again = split(images, validation, seed)[1].track
+    assert again is not None
+    assert np.array_equal(again, held.track)
+
+
+def test_a_split_keeps_about_the_fraction_of_every_class() -> None:
+    images = numbered([label for label in range(3) for _ in range(200)], [i // 10 for i in range(600)])
+    _, held = split(images, Validation(fraction=0.1), seed=5)
+    assert np.bincount(held.label).tolist() == [20, 20, 20]
+    _, held = split(images, Validation(fraction=0.33, by="image"), seed=5)
+    assert np.bincount(held.label).tolist() == [66, 66, 66]
+
+
+def test_a_split_by_track_needs_tracks() -> None:
+    with pytest.raises(DataError, match="no tracks to split by"):
+        split(numbered([0, 0], None), Validation(fraction=0.5), seed=0)

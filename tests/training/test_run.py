@@ -1,0 +1,329 @@
+"""Runs: what they write, that they repeat, how they end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from specdsl.data import DataSet, load
+from specdsl.declaration import Misuse
+from specdsl.recipes import OPTIMIZERS, Synthetic, TrainRecipe, Validation, default_data
+from specdsl.training import RunSummary, check_fit, progress, run
+from tests.training.models import SOURCE, SPEC, data, graph, recipe
+
+ALONE = {
+    "model.spec", "config.json", "versions.json", "summary.json", "history.csv", "model.keras",
+    "accuracy.svg", "accuracy.png", "loss.svg", "loss.png",
+}  # fmt: skip
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+"""Keras 3.15 under numpy 2, when it saves a model."""
+
+
+@pytest.fixture(scope="module")
+def signs() -> DataSet:
+    return load(SOURCE)
+
+
+class Runs:
+    """Runs the tiny model into new folders and keeps what was printed."""
+
+    def __init__(self, folder: Path, signs: DataSet) -> None:
+        self.folder, self.signs, self.count, self.printed = folder, signs, 0, ""
+
+    def __call__(self, declared: TrainRecipe | None = None, text: str = SPEC, **options: Any) -> RunSummary:
+        self.count += 1
+        console = Console(file=io.StringIO(), width=80)
+        try:
+            return run(
+                graph(text), declared or recipe(), self.signs, out=self.folder / f"run{self.count}", spec_text=text,
+                spec_name="tiny.spec", console=console, **options,
+            )  # fmt: skip
+        finally:
+            self.printed = console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def runs(tmp_path: Path, signs: DataSet) -> Runs:
+    return Runs(tmp_path, signs)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def curves(folder: Path) -> list[dict[str, str]]:
+    """The history without how long it took."""
+    return [{name: cell for name, cell in row.items() if "second" not in name} for row in rows(folder)]
+
+
+def summary(folder: Path) -> Any:
+    def refuse(word: str) -> Any:
+        raise ValueError(f"{word} is not JSON")
+
+    return json.loads((folder / "summary.json").read_text(), parse_constant=refuse)
+
+
+@pytest.mark.keras
+def test_a_run_leaves_everything_in_its_folder(runs: Runs) -> None:
+    """Files, history, resolved configuration, and a model that gives the accuracy of the last row."""
+    import keras
+
+    ended = runs(epochs=3, batch=70, seed=5)
+    folder = ended.folder
+    assert {file.name for file in folder.iterdir()} == ALONE
+    assert (folder / "model.spec").read_text() == SPEC
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["model"], config["seed"], config["trials"], config["backend"]) == ("tiny", 5, 1, "tensorflow")
+    assert (config["train"]["epochs"], config["train"]["batch"]) == (3, 70)
+    assert config["train"]["optimizer"] | {"learning_rate": 0.003, "beta_1": 0.9} == config["train"]["optimizer"]
+    assert config["train"]["data"]["augment"][0] == {"type": "random_crop", "height": 12, "width": 12}
+    assert config["images"]["sha256"] == runs.signs.fingerprint()
+    assert json.loads((folder / "versions.json").read_text())["packages"]["keras"] == keras.__version__
+
+    history = rows(folder)
+    assert list(history[0]) == [
+        "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds", "images_per_second",
+    ]  # fmt: skip
+    assert [row["epoch"] for row in history] == ["1", "2", "3"]
+    told = summary(folder)
+    assert told["interrupted"] is told["diverged"] is False
+    assert told["parameters"] == ended.parameters == keras.models.load_model(folder / "model.keras").count_params()
+    assert told["mean"]["test_accuracy"] == pytest.approx(float(history[-1]["test_accuracy"]), rel=1e-5)
+
+    test = runs.signs.test
+    model = keras.models.load_model(folder / "model.keras")
+    guesses = model.predict((test.image / 255).astype(np.float32)[:, 2:14, 2:14], verbose=0).argmax(axis=1)
+    assert (guesses == test.label).mean() == pytest.approx(told["mean"]["test_accuracy"], abs=1e-6)
+
+    lines = runs.printed.splitlines()
+    assert len(lines) == 4
+    assert lines[0].split() == ["epoch", "train", "loss", "train", "accu", "test", "loss", "test", "accu", "img/s"]
+    assert [line.split()[0] for line in lines[1:]] == ["1/3", "2/3", "3/3"]
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.keras
+def test_the_same_seed_gives_the_same_history_and_trials_differ(runs: Runs) -> None:
+    first, again = runs(trials=2, seed=3), runs(trials=2, seed=3)
+    assert {file.name for file in first.folder.iterdir()} == ALONE - {"history.csv", "model.keras"} | {
+        "trial-1",
+        "trial-2",
+    }
+    for trial in ("trial-1", "trial-2"):
+        assert curves(first.folder / trial) == curves(again.folder / trial)
+    assert curves(first.folder / "trial-1") != curves(first.folder / "trial-2")
+    assert curves(runs(seed=3).folder) == curves(first.folder / "trial-1")
+    assert curves(runs(seed=4).folder) != curves(first.folder / "trial-1")
+    finals = [trial["final"]["test_loss"] for trial in summary(first.folder)["trials"]]
+    assert summary(first.folder)["mean"]["test_loss"] == pytest.approx(sum(finals) / 2)
+
+
+@pytest.mark.keras
+def test_other_back_ends_train_on_the_same_batches(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numpy feed, which they use, under TensorFlow: the same history to float tolerance."""
+    from specdsl.training import engine_fit
+
+    theirs = rows(runs().folder)
+    monkeypatch.setattr(engine_fit, "_backend", lambda: "jax")
+    for row, other in zip(rows(runs().folder), theirs, strict=True):
+        assert float(row["train_loss"]) == pytest.approx(float(other["train_loss"]), rel=1e-3)
+
+
+@pytest.mark.keras
+def test_validation_is_measured_and_kept_out_of_training(runs: Runs) -> None:
+    ended = runs(
+        recipe(
+            data=data(validation=Validation(fraction=0.5)), metrics=["accuracy", "sparse_top_k_categorical_accuracy"]
+        )
+    )
+    assert "validation_sparse_top_k_categorical_accuracy" in rows(ended.folder)[-1]
+    images = json.loads((ended.folder / "config.json").read_text())["images"]
+    # Six frames of a class make a track of five and one of one; one of the two is kept out.
+    assert images["train"] + images["validation"] == 43 * 6
+    assert images["validation"] >= 43
+    assert (ended.folder / "sparse_top_k_categorical_accuracy.svg").exists()
+
+
+@pytest.mark.keras
+def test_averaged_weights_are_what_is_evaluated_and_saved(runs: Runs) -> None:
+    import keras
+
+    ended = runs(recipe(optimizer=OPTIMIZERS["Adam"](use_ema=True, ema_momentum=0.5)))
+    test = runs.signs.test
+    model = keras.models.load_model(ended.folder / "model.keras")
+    guesses = model.predict((test.image / 255).astype(np.float32)[:, 2:14, 2:14], verbose=0)
+    loss = -np.log(guesses[np.arange(len(test)), test.label]).mean()
+    assert loss == pytest.approx(summary(ended.folder)["mean"]["test_loss"], rel=1e-3)
+
+
+@pytest.mark.keras
+def test_a_loss_that_is_no_number_ends_the_trial_with_a_word(runs: Runs) -> None:
+    ended = runs(recipe(optimizer=OPTIMIZERS["SGD"](learning_rate=3e38)), trials=2)
+    assert [trial.trial for trial in ended.diverged] == [1, 2]
+    told = summary(ended.folder)
+    assert told["diverged"] is True
+    assert told["trials"][0]["final"]["train_loss"] is None
+    assert told["mean"] == {}
+    assert "This trial diverged: the loss became nan in epoch 1" in runs.printed
+
+
+@pytest.mark.keras
+def test_the_first_interrupt_keeps_what_there_is(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the second epoch, in the middle of the third: two rows, a model, figures, and a summary that says so."""
+
+    def step(self: progress.Display, epoch: int, *rest: Any) -> None:
+        if epoch == 3 and not raised:
+            raised.append(epoch)
+            signal.raise_signal(signal.SIGINT)
+
+    raised: list[int] = []
+    monkeypatch.setattr(progress.Display, "step", step)
+    monkeypatch.setattr("specdsl.training.engine_fit._LOOK_EVERY", 0.0)
+    before = signal.getsignal(signal.SIGINT)
+    ended = runs(epochs=50, trials=2)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert ended.interrupted
+    assert [trial.epochs for trial in ended.trials] == [2]
+    assert summary(ended.folder)["interrupted"] is True
+    assert len(rows(ended.folder / "trial-1")) == 2
+    assert (ended.folder / "trial-1" / "model.keras").exists()
+    assert (ended.folder / "accuracy.svg").exists()
+    assert "Stopping after this step" in runs.printed
+    assert str(ended.folder) in runs.printed
+
+
+@pytest.mark.keras
+def test_the_second_interrupt_ends_at_once(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(self: progress.Display, *rest: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(progress.Display, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        runs()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.keras
+def test_an_interrupt_during_evaluation_keeps_the_epoch(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    from specdsl.training.engine_fit import FitTrial
+
+    evaluate = FitTrial.evaluate
+
+    def interrupted(self: FitTrial, part: str, watcher: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return evaluate(self, part, watcher)
+
+    monkeypatch.setattr(FitTrial, "evaluate", interrupted)
+    ended = runs()
+    assert ended.interrupted
+    assert [row["test_loss"] for row in rows(ended.folder)] == [""]
+    assert float(rows(ended.folder)[0]["train_loss"]) > 0
+
+
+@pytest.mark.keras
+def test_an_interrupt_where_no_handler_can_be_is_kept_too(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another thread nothing catches signals: KeyboardInterrupt comes out of `fit` itself."""
+
+    def step(self: progress.Display, epoch: int, *rest: Any) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress.Display, "step", step)
+    monkeypatch.setattr("specdsl.training.engine_fit._LOOK_EVERY", 0.0)
+    ended: list[RunSummary] = []
+    thread = threading.Thread(target=lambda: ended.append(runs()))
+    thread.start()
+    thread.join()
+    assert ended[0].interrupted
+    assert len(rows(ended[0].folder)) == 1
+    assert (ended[0].folder / "model.keras").exists()
+
+
+@pytest.mark.keras
+def test_a_model_without_probabilities_is_refused_and_leaves_nothing(runs: Runs) -> None:
+    with pytest.raises(Misuse, match="does not end with probabilities") as error:
+        runs(text=SPEC.replace(', "softmax"', ""))
+    assert "softmax" in str(error.value.help)
+    assert not (runs.folder / "run1").exists()
+
+
+def test_a_folder_in_use_is_refused(runs: Runs) -> None:
+    (runs.folder / "run1").mkdir()
+    (runs.folder / "run1" / "notes.txt").write_text("mine")
+    with pytest.raises(Misuse, match=r"is not empty \(it holds notes\.txt\)"):
+        runs()
+    (runs.folder / "run2").mkdir()
+    (runs.folder / "run2" / "config.json").write_text("{}")
+    with pytest.raises(Misuse, match="already holds a run"):
+        runs()
+    (runs.folder / "run3").write_text("a file")
+    with pytest.raises(Misuse, match="cannot be made a run folder"):
+        runs()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"trials": 0}, "at least one trial"),
+        ({"seed": -1}, "at least 0"),
+        ({"backend": "theano"}, 'no back end "theano"'),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_before_anything_is_written(runs: Runs, options: Any, told: str) -> None:
+    with pytest.raises(Misuse, match=told):
+        runs(**options)
+    assert not list(runs.folder.iterdir())
+
+
+TWO_INPUTS = """
+model m {
+    input a: (12, 12, 3)
+    input b: (4,)
+    a -> Flatten as f
+    [f, b] -> Concatenate -> Dense(43, "softmax")
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "hint"),
+    [
+        (
+            SPEC.replace("(12, 12, 3)", "(14, 14, 3)"),
+            r"images of \(14, 14, 3\), but .* \(12, 12, 3\)",
+            r"\(12, 12, 3\)",
+        ),
+        (
+            SPEC.replace("(12, 12, 3)", "(10, 9, 3)"),
+            r"images of \(10, 9, 3\)",
+            r"random_crop\(10, 9\) and .*crop\(10, 9\)",
+        ),
+        (SPEC.replace("43", "10"), r"ends with \(10,\), but the data has 43 classes", r'Dense\(43, "softmax"\)'),
+        (TWO_INPUTS, "one input, but m has 2: a, b", ""),
+        ('model m { input x: (5,); Dense(43, "softmax") }', r"takes images of \(5,\)", r"input of \(12, 12, 3\)"),
+    ],
+)
+def test_models_that_do_not_fit_the_data_are_refused_with_both_shapes(text: str, told: str, hint: str) -> None:
+    with pytest.raises(Misuse, match=told) as error:
+        check_fit(graph(text), data(), 43)
+    assert re.search(hint, error.value.help or "")
+
+
+def test_images_of_another_size_are_refused(tmp_path: Path, signs: DataSet) -> None:
+    other = recipe(data=default_data((12, 12, 3), Synthetic(size=20)))
+    with pytest.raises(Misuse, match=r"\(16, 16, 3\), but the spec speaks of \(20, 20, 3\)"):
+        Runs(tmp_path, signs)(other)
