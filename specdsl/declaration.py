@@ -38,6 +38,11 @@ class Declaration(BaseModel):
     """Fields that are never given by position."""
 
     @classmethod
+    def names(cls) -> list[str]:
+        """All arguments: those that may be given by position, then the others."""
+        return [*cls.positional(), *cls.keyword_only]
+
+    @classmethod
     def positional(cls) -> list[str]:
         """The arguments that may be given by position, in order."""
         return [name for name in cls.model_fields if name not in cls.keyword_only]

@@ -165,7 +165,7 @@ def _find_parameters(function: _Function) -> None:
     }
     for alike in zip(*(instance.nodes() for instance in function.instances), strict=True):
         kind = type(alike[0].layer)
-        for name in (*kind.positional(), *kind.keyword_only):
+        for name in kind.names():
             values = tuple(_compact(node.layer, name) for node in alike)
             key = tuple(map(repr, values))
             if len(set(key)) > 1 and key not in function.by_values:
@@ -321,7 +321,7 @@ def _arguments(layers: list[Layer], function: _Function | None) -> list[str]:
     arguments: list[str] = []
     by_position = True
     kind = type(layers[0])
-    for name in (*kind.positional(), *kind.keyword_only):
+    for name in kind.names():
         by_position = by_position and name in kind.required()
         if name not in told:
             continue

@@ -9,8 +9,6 @@ from __future__ import annotations
 import csv
 import os
 import re
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -108,16 +106,12 @@ def _read(file: Path, size: int, wanted: tuple[str, ...]) -> dict[str, NDArray[n
             found = {name: arrays[name] for name in wanted}
     except FileNotFoundError:
         raise DataError(f"{file}: no such file", help="the set needs all its files") from None
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-        MemoryError,
-    ) as error:
+    except PermissionError:
+        raise DataError(f"{file}: may not be read", help="change the permissions of the file") from None
+    except DataError:
+        raise
+    # A broken archive fails in zipfile, zlib or numpy with whatever they come upon, even NotImplementedError.
+    except Exception as error:
         raise DataError(f"{file}: truncated or corrupt ({error})", help=_AGAIN) from error
     image = found["image"]
     if image.dtype != np.uint8 or image.ndim != 4 or image.shape[3] != 3:

@@ -65,7 +65,7 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
         Skip: its arguments are wrong, which `found` now says, or depend on something that is already reported.
     """
     before = len(found.diagnostics)
-    fields = list(kind.model_fields)
+    fields = kind.names()
     label = call.name.text
     given = match_arguments(label, call.arguments or (), kind.positional(), fields, found)
     values: dict[str, Any] = {}
@@ -142,6 +142,8 @@ def _illegal(
     words = [word for detail in details for word in _choices(detail)]
     value = values.get(name or "")
     hint = did_you_mean(value, words) if isinstance(value, str) else None
+    if isinstance(value, float) and value.is_integer() and any(detail["type"] == "int_type" for detail in details):
+        hint = "`//` divides to a whole number, `round(x)` makes one"
     return Diagnostic(Slug.BAD_ARGUMENT, f"{subject} must be {' or '.join(reasons)}{got}", place, help=hint)
 
 

@@ -216,7 +216,7 @@ class Expansion:
             hint = "a shape is a tuple without the batch axis, such as (28, 28, 3) or (10,)"
             message = f"the shape of an input must be a tuple, not {text(arguments['shape'])}"
             raise Problem(Slug.BAD_ARGUMENT, message, statement.shape.span, help=hint)
-        layer = construct(InputLayer, arguments, spans, statement.span, self.found)
+        layer = construct(InputLayer, arguments, spans, statement.span, self.found, "an input")
         if layer is None:
             raise Skip
         if site.frame.lookup(statement.name.text) and statement.name.text in site.frame.names:
@@ -270,8 +270,7 @@ class Expansion:
 
     def _link(self, link: tree.Gather | tree.Step, site: _Site, flow: Flow, *, first: bool) -> Flow:
         if isinstance(link, tree.Gather):
-            tensors = [self._tensor(name, site.frame) for name in link.names]
-            return tuple(tensors)
+            return self._gather(link, site.frame)
         if isinstance(link.action, tree.Shortcut):
             return self._shortcut(link.action, link.name, site, flow)
         call = link.action
@@ -296,6 +295,19 @@ class Expansion:
                 if call.name.text in NAMES:
                     return self._layer_step(call, link.name, site, flow)
                 raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a value, not a step", call.span)
+
+    def _gather(self, gather: tree.Gather, frame: Frame) -> Flow:
+        tensors: list[Tensor] = []
+        for name in gather.names:
+            try:
+                tensors.append(self._tensor(name, frame))
+            except Problem as problem:
+                self._report(problem.diagnostic)
+            except Skip:
+                continue
+        if len(tensors) < len(gather.names):
+            raise Skip
+        return tuple(tensors)
 
     def _tensor(self, name: tree.Name, frame: Frame) -> Tensor:
         bound = frame.lookup(name.text)

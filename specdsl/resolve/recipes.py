@@ -78,8 +78,8 @@ def _settings(program: Program, item: tree.Train, found: Collector) -> tuple[dic
             unknown = True
             continue
         name = setting.name.text
-        if name not in TrainRecipe.model_fields:
-            hint = did_you_mean(name, TrainRecipe.model_fields) or f"there are {', '.join(TrainRecipe.model_fields)}"
+        if name not in TrainRecipe.names():
+            hint = did_you_mean(name, TrainRecipe.names()) or f"there are {', '.join(TrainRecipe.names())}"
             found.add(Diagnostic(Slug.UNKNOWN_ARGUMENT, f"training has no setting '{name}'", setting.name.span, help=hint))
         elif name in spans:
             found.add(Diagnostic(Slug.DUPLICATE, f"'{name}' is set twice", setting.name.span))
@@ -94,8 +94,7 @@ def _settings(program: Program, item: tree.Train, found: Collector) -> tuple[dic
                 found.add(problem.diagnostic)
             except Skip:
                 unknown = True
-    if len(found.diagnostics) == before and not unknown:
-        construct(TrainRecipe, {"data": DataRecipe()} | values, spans, item.name.span, found, "train")
+    construct(TrainRecipe, {"data": DataRecipe()} | values, spans, item.name.span, found, "train")
     if unknown or len(found.diagnostics) > before:
         raise Skip
     return values, spans

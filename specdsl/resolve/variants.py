@@ -57,8 +57,8 @@ def apply_edit(
 
 def _setting(edit: tree.Set, layer: Layer, frame: Frame, evaluator: Evaluator) -> Any:
     kind = type(layer)
-    if edit.argument.text not in kind.model_fields:
-        hint = did_you_mean(edit.argument.text, kind.model_fields) or f"its arguments are {', '.join(kind.model_fields)}"
+    if edit.argument.text not in kind.names():
+        hint = did_you_mean(edit.argument.text, kind.names()) or f"its arguments are {', '.join(kind.names())}"
         message = f"{kind.__name__} has no argument '{edit.argument.text}'"
         raise Problem(Slug.UNKNOWN_ARGUMENT, message, edit.argument.span, help=hint)
     value = evaluator.value(edit.value, frame)
@@ -104,7 +104,7 @@ def select(
 
 def _wanted(selector: tree.Selector, kind: type[Layer], frame: Frame, evaluator: Evaluator) -> dict[str, Any]:
     found = Collector()
-    given = match_arguments(kind.__name__, selector.arguments or (), kind.positional(), kind.model_fields, found)
+    given = match_arguments(kind.__name__, selector.arguments or (), kind.positional(), kind.names(), found)
     if found:
         evaluator.found.extend(found.diagnostics)
         raise Skip

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lark import Lark, Token, UnexpectedInput, UnexpectedToken
 
-from specdsl.diagnostics import Diagnostic, Slug, SpecError
+from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.source import Source, Span
 from specdsl.syntax import recovery, tree
 from specdsl.syntax.builder import Builder
@@ -82,6 +82,12 @@ def parse_all(source: Source) -> Parsed:
         except UnexpectedInput as error:
             offset = _offset(error, text)
             broken = recovery.damage(text, offset)
+            before = _before(error, text, offset)
+            if before is not None and broken.unclosed is None:
+                offset = before
+                broken = recovery.damage(text, offset)
+            if broken.unclosed is not None and source.text[broken.unclosed] == "{":  # all that follows is in doubt
+                diagnostics = [known for known in diagnostics if known.span and known.span.start < broken.unclosed]
             diagnostics.append(_diagnostic(source, error, offset, broken))
             gone = text[broken.start : broken.end]
             if not gone or len(diagnostics) >= MOST_SYNTAX_ERRORS:
@@ -165,6 +171,20 @@ def _offset(error: UnexpectedInput, text: str) -> int:
     return len(text) if offset is None else offset
 
 
+def _before(error: UnexpectedInput, text: str, offset: int) -> int | None:
+    """The end of the line above a mistake, where that line is what is not finished: `let a = 3 +`; None elsewhere."""
+    history = getattr(error, "token_history", None)
+    last = history[-1] if history else None
+    if last is None and isinstance(error, UnexpectedToken) and error.interactive_parser is not None:
+        stack = error.interactive_parser.parser_state.value_stack
+        last = stack[-1] if stack and isinstance(stack[-1], Token) else None
+    if last is None or last.type in ("SEP", "LBRACE", "RBRACE", "HOLE") or last.end_pos is None:
+        return None
+    end = last.end_pos
+    newline = text.find("\n", end, offset)
+    return newline if newline >= 0 else None
+
+
 def _diagnostic(source: Source, error: UnexpectedInput, offset: int, broken: recovery.Damage) -> Diagnostic:
     if broken.unclosed is not None:
         bracket = source.text[broken.unclosed]
@@ -178,9 +198,8 @@ def _diagnostic(source: Source, error: UnexpectedInput, offset: int, broken: rec
         if not (isinstance(error, UnexpectedToken) and error.token.type in ("STRING", "DOCSTRING")):
             return Diagnostic(Slug.SYNTAX, "this string is never closed", Span(source, offset, offset + len(quote)))
     token = error.token if isinstance(error, UnexpectedToken) else None
-    if token is not None and token.type in ("SEP", "$END"):
-        found = "the end of the line" if token.type == "SEP" and token[0] == "\n" else "the end of the file"
-        found = "';'" if token.type == "SEP" and token[0] == ";" else found
+    if rest[:1] in ("", "\n"):
+        found = "the end of the line" if rest else "the end of the file"
         length = 1
     else:
         word = re.match(r"\w+|->|[=<>!*/]{1,2}|.", rest, re.DOTALL)
@@ -188,12 +207,17 @@ def _diagnostic(source: Source, error: UnexpectedInput, offset: int, broken: rec
         found = f"'{rest[:length]}'"
     expected = _expected(error)
     message = f"unexpected {found}" + (f"; expected {expected}" if expected else "")
-    return Diagnostic(Slug.SYNTAX, message, Span(source, offset, offset + length), help=_help(rest, source.text[:offset]))
+    accepted = set(getattr(error, "accepts", None) or ())
+    keywords = [terminal.lower() for terminal in accepted if terminal.isalpha() and terminal not in _WORDS]
+    hint = _help(rest, source.text[:offset], accepted) or did_you_mean(rest[:length], keywords)
+    return Diagnostic(Slug.SYNTAX, message, Span(source, offset, offset + length), help=hint)
 
 
 def _expected(error: UnexpectedInput) -> str:
     """What could have stood there, in words; nothing when almost anything could."""
     accepted = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()) - {"HOLE", "SPACE", "COMMENT"}
+    if accepted & {"SEP", "COMMA", "RPAR", "RSQB"}:  # a value is complete: what could lengthen it is no news
+        accepted -= {"LSQB", "LPAR"}
     words = []
     if len(accepted & _VALUES) >= 6:
         accepted -= _VALUES | {"STRING", "DOCSTRING"}
@@ -206,14 +230,14 @@ def _expected(error: UnexpectedInput) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _help(rest: str, before: str) -> str | None:
+def _help(rest: str, before: str, accepted: set[str]) -> str | None:
     line = before[before.rfind("\n") + 1 :].strip()
     first = line.split(maxsplit=1)[0] if line else ""
     if rest.startswith("=") and not rest.startswith("==") and re.fullmatch(r"\w+", line):
         return f"a value is named with `let {line} = ...`, the result of a step with `... as {line}`"
     if rest.startswith(":") and first in {"model", "block", "repeat", "for", "if", "else", "train", "data", "shortcut"}:
         return "a body stands in braces: `{ ... }`"
-    if rest.startswith(",") and first not in {"output"}:
+    if rest.startswith(",") and "SEP" in accepted:
         return "steps are separated by a new line or by ';'"
     if rest[:1] in "\r\n" and first in {"model", "block", "repeat", "for", "if", "train", "data", "shortcut"}:
         return "the opening brace stands on the same line"

@@ -66,7 +66,17 @@ def damage(text: str, offset: int) -> Damage:
     character = text[offset : offset + 1]
     if character and character in ")]" or (character == "}" and not opened):
         return Damage(offset, offset + 1, stray=offset)
-    return Damage(min(boundary, offset), max(_step_end(text, offset), min(offset + 1, len(text))))
+    start, end = min(boundary, offset), _step_end(text, offset)
+    end = end if text[start:end].strip() else min(offset + 1, len(text))
+    return Damage(start, end if opened or "{" in text[start:end] else _indented_end(text, end))
+
+
+def _indented_end(text: str, offset: int) -> int:
+    """Where the indented lines below a definition end that has no braces, as Python would write it."""
+    below = re.compile(r"\n(?:[ \t]*(?=\n)|[ \t]+[^\n]*|[ \t]*$)")
+    while match := below.match(text, offset):
+        offset = match.end()
+    return offset
 
 
 def _closing(text: str, bracket: int) -> int | None:

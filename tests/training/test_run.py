@@ -7,6 +7,8 @@ import io
 import json
 import re
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -259,6 +261,11 @@ def test_a_model_without_probabilities_is_refused_and_leaves_nothing(runs: Runs)
         runs(text=SPEC.replace(', "softmax"', ""))
     assert "softmax" in str(error.value.help)
     assert not (runs.folder / "run1").exists()
+
+
+def test_training_loads_no_framework_before_it_runs() -> None:
+    code = "import sys, specdsl.training, specdsl.data; print({'keras', 'tensorflow', 'matplotlib'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_a_folder_in_use_is_refused(runs: Runs) -> None:
