@@ -15,7 +15,7 @@ from specdsl.version import __version__
 if TYPE_CHECKING:
     from specdsl.analyses import Analysis
     from specdsl.api import Graph, Spec
-    from specdsl.recipes import Source
+    from specdsl.recipes import TrainRecipe
     from specdsl.training import RunSummary
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
@@ -281,14 +281,13 @@ def train(
     spec = _load(path)
     graph = spec.graph(model, _parameters(settings))
     plan = train_recipe(spec.program, recipe, graph.input_nodes[0].shape)
-    source, folder = _images(data, plan.data.source)
+    plan, folder = _with_images(plan, data)
     from specdsl.data import DataError, load
     from specdsl.training import check_fit, default_folder, run
 
     try:
-        plan = plan.replace(data=plan.data.replace(source=source))
-        check_fit(graph, plan.data, source.classes)
-        dataset = load(source, folder=folder)
+        check_fit(graph, plan.data, plan.data.source.classes)
+        dataset = load(plan.data.source, folder=folder)
         summary = run(
             graph,
             plan,
@@ -306,7 +305,7 @@ def train(
     except Misuse as misuse:
         raise WrongInput(misuse.message + (f"\n  help: {misuse.help}" if misuse.help else "")) from None
     except DataError as error:
-        raise WrongInput(str(error)) from None
+        raise WrongInput(error.message + (f"\n  help: {error.help}" if error.help else "")) from None
     except OSError as error:
         raise Failure(f"{error.filename or 'a file'}: {error.strerror or error}") from None
     if summary.interrupted:
@@ -314,18 +313,16 @@ def train(
     _conclude(summary)
 
 
-def _images(data: str | None, declared: Source) -> tuple[Source, Path | None]:
-    """The source of the images that `--data` asks for, and the folder where they lie."""
+def _with_images(plan: TrainRecipe, data: str | None) -> tuple[TrainRecipe, Path | None]:
+    """A recipe with the images that `--data` asks for, and the folder where they lie."""
     from specdsl.recipes import SOURCES
 
     if data is None:
-        return declared, None
-    if data in SOURCES:
-        same = isinstance(declared, SOURCES[data])
-        return (declared if same else SOURCES[data](size=declared.size)), None
-    if not Path(data).is_dir():
+        return plan, None
+    folder = None if data in SOURCES else Path(data)
+    if folder is not None and not folder.is_dir():
         raise WrongInput(f"--data takes {', '.join(SOURCES)} or a folder, and there is no folder '{data}'")
-    return SOURCES["gtsrb"](size=declared.size), Path(data)
+    return plan.replace(data=plan.data.taken_from(SOURCES["gtsrb" if folder else data])), folder
 
 
 def _conclude(summary: RunSummary) -> None:
@@ -337,7 +334,9 @@ def _conclude(summary: RunSummary) -> None:
     shown = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in summary.mean.items()]
     over = f" (mean of {len(summary.trials)} trials)" if len(summary.trials) > 1 else ""
     click.echo(f"{summary.model}{over}: {', '.join(shown)}")
-    click.echo(f"curves: {summary.folder / 'accuracy.svg'}, {summary.folder / 'loss.svg'}")
+    curves = sorted(summary.folder.glob("*.svg"))
+    if curves:
+        click.echo(f"curves: {', '.join(map(str, curves))}")
     click.echo(f"all of it: {summary.folder}")
 
 

@@ -57,7 +57,7 @@ THOROUGH = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
 )
-QUICK = settings(THOROUGH, max_examples=5)
+QUICK = settings(THOROUGH, max_examples=10)
 
 
 # ---------------------------------------------------------------------------------------------- names and arguments

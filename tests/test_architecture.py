@@ -1,0 +1,143 @@
+"""The rooms of the package and who may import whom; no framework where none belongs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "specdsl"
+SPECS = PACKAGE.parent / "specs"
+FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
+
+FOUNDATION = {"source", "counts", "declaration", "version"}
+ALLOWED: dict[str, set[str]] = {
+    "source": set(),
+    "counts": set(),
+    "declaration": set(),
+    "version": set(),
+    "diagnostics": {"source"},
+    "syntax": {"source", "diagnostics"},
+    "layers": {"counts", "declaration", "diagnostics"},
+    "recipes": {"declaration"},
+    "graph": {"source", "diagnostics", "layers"},
+    "resolve": {"source", "diagnostics", "declaration", "syntax", "layers", "recipes", "graph"},
+    "analyses": {"counts", "diagnostics", "layers", "graph"},
+    "backends": {"counts", "declaration", "layers", "graph", "analyses"},
+    "data": {"recipes", "declaration"},
+    "training": {"declaration", "version", "graph", "recipes", "data", "backends"},
+    "api": {"source", "diagnostics", "graph", "resolve", "analyses", "backends"},
+}
+"""What each room may import; `cli`, `__main__` and the package itself may import all."""
+
+BANNED_OUTSIDE: dict[str, set[str]] = {
+    "lark": {"syntax"},
+    "keras": {"backends/keras_model.py", "training"},
+    "tensorflow": {"training"},
+    "jax": {"training"},
+    "torch": {"training"},
+    "graphviz": {"backends/diagram.py"},
+    "matplotlib": {"training/figures.py"},
+    "numpy": {"data", "training"},
+    "click": {"cli.py"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """The full names of the modules that a file imports, those inside functions and for type checking included."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, "imports are absolute"
+            names.add(node.module)
+            if node.module == "specdsl":
+                names.update(f"specdsl.{alias.name}" for alias in node.names)
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_rooms_import_only_what_they_may(path: Path) -> None:
+    """A later room never reads an earlier one, and outside packages are used where they belong."""
+    here = room(path)
+    names = imported(ast.parse(path.read_text(encoding="utf-8")))
+    inside = {name.split(".")[1] for name in names if name.startswith("specdsl.")} - {here}
+    if here in ALLOWED:
+        assert inside <= ALLOWED[here], f"{here} imports {inside - ALLOWED[here]}"
+    relative = path.relative_to(PACKAGE).as_posix()
+    for name in {name.split(".")[0] for name in names} & set(BANNED_OUTSIDE):
+        homes = BANNED_OUTSIDE[name]
+        typing_only = here == "api" and name == "keras"
+        assert typing_only or relative in homes or here in homes, f"{relative} imports {name}"
+
+
+def test_every_room_is_listed() -> None:
+    """A new room must say what it may import."""
+    assert {room(path) for path in modules()} - {"cli", "__main__", "__init__"} == set(ALLOWED)
+
+
+def test_no_back_end_imports_another_but_the_report() -> None:
+    """Back ends stand alone; what they share of words about a graph is the report's."""
+    for path in (PACKAGE / "backends").glob("*.py"):
+        names = {name.split(".")[2] for name in imported(ast.parse(path.read_text())) if name.startswith("specdsl.backends.")}
+        assert names <= {"report", "table"}, path
+
+
+BLOCKED = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            raise ImportError(f"{{name}} is blocked")
+
+sys.meta_path.insert(0, Refuse())
+from specdsl.cli import main
+sys.argv = ["specdsl", *{arguments!r}]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "bn_cnn.spec", "dropout.spec"],
+        ["compile", "bn_cnn.spec", "--report"],
+        ["compile", "bn_cnn.spec", "--format", "json"],
+        ["compile", "bn_cnn.spec", "--emit", "python"],
+        ["compile", "bn_cnn.spec", "--diagram", "{tmp}/bn_cnn.svg"],
+        ["fmt", "--check", "bn_cnn.spec"],
+        ["layers", "Conv2D"],
+        ["train"],
+    ],
+    ids=" ".join,
+)
+def test_verbs_without_frameworks(arguments: list[str], tmp_path: Path) -> None:
+    """What needs no framework runs where there is none, and where there is no numpy either."""
+    arguments = [argument.format(tmp=tmp_path) for argument in arguments]
+    code = BLOCKED.format(blocked=FRAMEWORKS | {"numpy", "matplotlib"}, arguments=arguments)
+    done = subprocess.run([sys.executable, "-c", code], cwd=SPECS, capture_output=True, text=True)
+    expected = 2 if arguments == ["train"] else 0
+    assert done.returncode == expected, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_import_is_light() -> None:
+    """`import specdsl` brings in no framework and none of the packages that only some verbs need."""
+    heavy = sorted(FRAMEWORKS | {"numpy", "matplotlib", "rich", "graphviz", "click"})
+    code = f"import sys, specdsl; print(sorted(set(sys.modules) & set({heavy!r})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

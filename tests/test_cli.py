@@ -1,0 +1,182 @@
+"""The command line: what it prints where, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from specdsl import cli
+
+SPECS = Path(__file__).parents[1] / "specs"
+BN = str(SPECS / "bn_cnn.spec")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs a command in this process; gives exit code, standard output and standard error."""
+
+    def run(*arguments: str, columns: int = 80) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["specdsl", *arguments])
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def spec(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "m.spec"
+    path.write_text(text)
+    return str(path)
+
+
+def test_check_counts_models_and_promises(run) -> None:
+    code, out, err = run("check", BN, str(SPECS / "dropout.spec"))
+    assert (code, err) == (0, "")
+    assert "bn_cnn.spec: 1 model, 2 expectations met" in out
+    assert "dropout.spec: 4 models, 5 expectations met" in out
+
+
+def test_check_goes_on_after_a_bad_file(run, tmp_path: Path) -> None:
+    code, out, err = run("check", spec(tmp_path, "model m { Dens(3) }"), BN)
+    assert code == 2
+    assert "did you mean 'Dense'?" in err
+    assert "bn_cnn.spec: 1 model" in out
+
+
+@pytest.mark.parametrize("columns", [40, 80, 160])
+def test_report_fits_the_terminal(run, columns: int) -> None:
+    code, out, _ = run("compile", BN, "--report", columns=columns)
+    assert code == 0
+    if columns >= 80:
+        assert "5·5·3·32 + 32 = 2,432" in out
+        assert "5·5·32·64 + 64 = 51,264" in out
+        assert max(map(len, out.splitlines())) <= columns
+    for figure in ("98,155", "97,963", "192", "4,703,232"):
+        assert figure in out
+    assert "\x1b" not in out
+
+
+def test_report_as_json_is_the_contract(run) -> None:
+    code, out, _ = run("compile", BN, "--report", "--format", "json")
+    data = json.loads(out)
+    assert code == 0
+    assert data["schema"] == 1
+    assert data["model"] == "bn_cnn"
+    assert data["totals"]["params"] == 98_155
+    assert data["totals"]["trainable"] == 97_963
+    assert data["totals"]["non_trainable"] == 192
+    conv = data["layers"][1]
+    assert conv["type"] == "Conv2D"
+    assert conv["inbound"] == ["image"]
+    assert conv["output_shape"] == [None, 24, 24, 32]
+    assert conv["formula"] == "5·5·3·32 + 32"
+    assert conv["weights"][0] == {"name": "kernel", "shape": [5, 5, 3, 32], "trainable": True}
+    counted = [layer["params"] for layer in data["layers"] if layer["params"]]
+    assert counted == [2_432, 128, 51_264, 256, 44_075]
+    assert sum(counted) == data["totals"]["params"]
+
+
+def test_report_as_markdown(run) -> None:
+    code, out, _ = run("compile", BN, "--format", "markdown")
+    assert code == 0
+    assert "| `conv_bn-conv2d` | Conv2D | `(24, 24, 32)` | 5·5·3·32 + 32 = 2,432 | 2,432 | 1,382,400 |" in out
+
+
+def test_model_and_parameters_are_chosen(run, tmp_path: Path) -> None:
+    path = spec(tmp_path, "model a(n=2) { input x: (4,); Dense(n) }\nmodel b { input x: (4,); Dense(9) }")
+    assert run("compile", path)[1] == "b: 1 layer, 45 parameters\n"
+    assert run("compile", path, "--model", "a", "--set", "n=3 * 2")[1] == "a: 1 layer, 30 parameters\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["compile", "nowhere.spec"], "nowhere.spec cannot be read: No such file or directory"),
+        (["compile", BN, "--model", "bn_cn"], "did you mean 'bn_cnn'?"),
+        (["compile", BN, "--set", "width=3"], "has no parameter 'width'"),
+        (["compile", BN, "--set", "width"], "--set takes NAME=VALUE"),
+        (["compile", BN, "--set", "width=3 +"], "expected a value"),
+        (["compile", BN, "--diagram", "x.bmp"], "ends in .svg, .png, .pdf, .dot"),
+        (["compile", BN, "--emit", "keras"], "give `-o FILE.keras`"),
+        (["compile", BN, "--emit", "python", "--report"], "give `-o FILE`"),
+        (["compile", BN, "--emit", "pyton"], "'pyton' is not one of 'python', 'keras', 'json'"),
+        (["compile"], "Missing argument 'SPEC'"),
+        (["chek", BN], "No such command 'chek'"),
+        (["layers", "Conv2d"], "did you mean 'Conv2D'?"),
+        (["train", str(SPECS / "shortcut_mlp.spec")], "traffic signs are colour images"),
+        (["train", BN, "--data", "nowhere"], "there is no folder 'nowhere'"),
+        (["train", BN, "--recipe", "base"], "did you mean 'baseline'?"),
+        (["train", BN, "--epochs", "0"], "0 is not in the range"),
+    ],
+)
+def test_wrong_input_exits_2_and_says_why(run, arguments: list[str], says: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert says in err
+
+
+def test_unwritable_places_exit_1(run, tmp_path: Path) -> None:
+    for option in (["--diagram", str(tmp_path / "no" / "x.dot")], ["--emit", "python", "-o", str(tmp_path / "no" / "x.py")]):
+        code, _, err = run("compile", BN, *option)
+        assert code == 1
+        assert "cannot be written: No such file or directory" in err
+
+
+def test_broken_expectation_shows_everything_first(run, tmp_path: Path) -> None:
+    path = spec(tmp_path, "model m(n=2) { input x: (4,); Dense(n); expect params == 10 }")
+    assert run("compile", path, "--report")[0] == 0
+    code, out, err = run("compile", path.replace("m.spec", "m.spec"), "--set", "n=3", "--report")
+    assert (code, "4·3 + 3 = 15" in out, "warning[expectation]" in err) == (0, True, True)
+    wrong = spec(tmp_path, "model m { input x: (4,); Dense(2); expect params == 11 }")
+    code, out, err = run("compile", wrong, "--report")
+    assert (code, "4·2 + 2 = 10" in out, "params is 10" in err) == (2, True, True)
+
+
+def test_fmt_formats_checks_and_reads_standard_input(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = spec(tmp_path, "model m{input x:(4,);Dense( 2 )} # end")
+    assert run("fmt", "--check", path)[0] == 1
+    assert run("fmt", path)[0] == 0
+    assert Path(path).read_text() == "model m { input x: (4,); Dense(2) }  # end\n"
+    assert run("fmt", "--check", path)[0] == 0
+    assert sorted(child.name for child in tmp_path.iterdir()) == ["m.spec"]
+    with open(path) as text:
+        monkeypatch.setattr(sys, "stdin", text)
+        assert run("fmt", "-")[1] == "model m { input x: (4,); Dense(2) }  # end\n"
+
+
+def test_layers_lists_and_describes(run) -> None:
+    overview = run("layers")[1]
+    assert "Conv2D" in overview
+    assert "BatchNormalization" in overview
+    page = run("layers", "Dropout")[1]
+    assert page.startswith("Dropout(rate, noise_shape=none, seed=none)")
+    assert run("layers", "MaxPool2D")[1] == run("layers", "MaxPooling2D")[1]
+
+
+def test_emitted_python_is_python(run) -> None:
+    code, out, _ = run("compile", BN, "--emit", "python")
+    assert code == 0
+    compile(out, "emitted", "exec")
+    assert 'x = conv_bn(x, 64, name="conv_bn_1")' in out
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m specdsl layers | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+def test_colours_only_on_a_terminal(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "specdsl", "compile", BN, "--report"], capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"}
+    )
+    assert "\x1b" not in done.stdout

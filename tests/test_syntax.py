@@ -1,0 +1,126 @@
+"""Parsing and formatting: nothing that anybody may write crashes them, and formatting changes no meaning."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from specdsl.diagnostics import SpecError, render
+from specdsl.resolve import Program
+from specdsl.resolve.recipes import recipe_mistakes
+from specdsl.source import Source
+from specdsl.syntax import tree
+from specdsl.syntax.formatter import format_source
+from specdsl.syntax.parser import parse
+from tests.strategies import grammar_texts, mutated_texts
+from tests.test_corpus import CORPUS
+
+TEXTS = [path.read_text(encoding="utf-8") for path in sorted(CORPUS.rglob("*.spec"))]
+SPECS = sorted((Path(__file__).parents[1] / "specs").glob("*.spec"))
+
+
+def attempt(text: str) -> None:
+    """Do all that can be done with a text; only a `SpecError` may come out, and it must be showable."""
+    try:
+        program = Program(Source("text.spec", text))
+        for diagnostic in (*program.mistakes(), *recipe_mistakes(program)):
+            render(diagnostic)
+    except SpecError as error:
+        assert error.diagnostics
+        str(error)
+
+
+def round_trip(text: str) -> None:
+    try:
+        before = parse(Source("text.spec", text))
+    except SpecError:
+        return
+    formatted = format_source(Source("text.spec", text))
+    assert parse(Source("text.spec", formatted)) == before
+    assert format_source(Source("text.spec", formatted)) == formatted
+
+
+@given(grammar_texts())
+def test_texts_of_the_grammar(text: str) -> None:
+    """Any text of the grammar is read, formatted without changing its tree, and resolved or explained."""
+    round_trip(text)
+    attempt(text)
+
+
+@given(mutated_texts(TEXTS))
+def test_mutated_specs(text: str) -> None:
+    """Specs with pieces cut out, doubled, swapped or replaced end in a graph or in messages."""
+    attempt(text)
+    round_trip(text)
+
+
+@given(st.text(max_size=200))
+@example("\x00")
+@example('"""')
+@example("{" * 3000)
+@example("let a = " + "(" * 3000 + "1" + ")" * 3000)
+@example("let a = " + "-" * 5000 + "1")
+@example("let a = 1" + " + 1" * 20_000)
+@example("model m { " + "repeat 1 { " * 500 + "} " * 500 + "}")
+@example("model m { input x: (1,); " + "shortcut add { " * 300 + "Dense(1)" + " }" * 300 + " }")
+@example("let a = " + "9" * 10_000)
+@example("model m { input x: (9e999,) }")
+@example("let a = [" + "[" * 200 + "]" * 200 + "]")
+@example("model m { if true {} else if true {} " + "else if true {} " * 2000 + "}")
+def test_random_texts(text: str) -> None:
+    """No text at all crashes, however strange or deep."""
+    attempt(text)
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_shipped_specs_are_canonical(path: Path) -> None:
+    """The specs that the project ships are in canonical form."""
+    text = path.read_text(encoding="utf-8")
+    assert format_source(Source(path.name, text)) == text
+
+
+def test_every_node_knows_its_place() -> None:
+    """The span of a node covers just the text that made it."""
+    text = 'model m { input x: (8,); Dense(units=2 ** 3, activation="relu") as h -> ReLU }'
+    (model,) = parse(Source("m.spec", text)).items
+    assert isinstance(model, tree.Model)
+    chain = model.body.statements[1]
+    assert isinstance(chain, tree.Chain)
+    assert chain.span.text == 'Dense(units=2 ** 3, activation="relu") as h -> ReLU'
+    step = chain.links[0]
+    assert isinstance(step, tree.Step)
+    assert isinstance(step.action, tree.Call)
+    assert [argument.span.text for argument in step.action.arguments or ()] == ["units=2 ** 3", 'activation="relu"']
+
+
+def test_every_mistake_is_reported() -> None:
+    """At least ten independent mistakes in one text are all reported in one run."""
+    text = (CORPUS / "bad" / "many_mistakes.spec").read_text()
+    program = Program(Source("m.spec", text))
+    assert len(program.mistakes()) >= 10
+
+
+def test_words_are_keywords_only_where_they_must_be() -> None:
+    """`output`, `data`, `train` and the like stay free as names."""
+    parse(Source("m.spec", "let data = 1\nmodel train(output=2) { input input: (1,); Dense(output) as block -> ReLU }"))
+
+
+def seconds_to_resolve(layers: int) -> float:
+    text = "model m {\n    input x: (8, 8, 4)\n" + '    Conv2D(4, 3, padding="same", use_bias=false)\n' * layers + "}\n"
+    gc.collect()
+    start = perf_counter()
+    graph = Program(Source("m.spec", text)).graph()
+    assert len(graph.nodes) == layers + 1
+    return perf_counter() - start
+
+
+def test_time_grows_linearly() -> None:
+    """Ten times the layers take about ten times the time: far from the hundred of a quadratic pass."""
+    seconds_to_resolve(100)
+    few = min(seconds_to_resolve(1_000) for _ in range(3))
+    assert seconds_to_resolve(10_000) < 25 * few
