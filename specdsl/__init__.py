@@ -1,7 +1,20 @@
 """specdsl: neural networks as short texts, analysed, drawn, compiled to Keras and trained."""
 
-from specdsl.api import Graph, Spec, load, loads
-from specdsl.diagnostics import Diagnostic, SpecError
+from typing import TYPE_CHECKING
+
 from specdsl.version import __version__
 
+if TYPE_CHECKING:
+    from specdsl.api import Graph, Spec, load, loads
+    from specdsl.diagnostics import Diagnostic, SpecError
+
 __all__ = ["Diagnostic", "Graph", "Spec", "SpecError", "__version__", "load", "loads"]
+
+
+def __getattr__(name: str) -> object:
+    """The public names, from where they live, when they are first asked for: `specdsl --help` needs none of them."""
+    if name not in __all__:
+        raise AttributeError(f"module 'specdsl' has no attribute '{name}'")
+    from specdsl import api
+
+    return getattr(api, name)

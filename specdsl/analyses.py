@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from specdsl.counts import Count, Size
 from specdsl.diagnostics import Diagnostic
@@ -45,8 +45,7 @@ class LayerAnalysis:
         return self.params - self.trainable
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """The sums over a model.
 
     Attributes:
@@ -72,8 +71,7 @@ class Totals:
     layers: int
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
+class Analysis(NamedTuple):
     """What is known of a model: layer by layer, and in all."""
 
     graph: Graph

@@ -13,6 +13,8 @@ from specdsl.diagnostics import Diagnostic, Slug, SpecError
 from specdsl.resolve import Limits, Program
 from specdsl.source import Source
 
+__all__ = ["Diagnostic", "Graph", "Limits", "Spec", "SpecError", "load", "loads", "read"]
+
 if TYPE_CHECKING:
     import keras
 

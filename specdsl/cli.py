@@ -89,7 +89,9 @@ def check(specs: tuple[Path, ...]) -> None:
 @click.option("--report", is_flag=True, help="Show layers, shapes, parameters with their derivation, and work.")
 @click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), help="The form of the report.")
 @click.option("--diagram", type=SPEC, metavar="FILE", help="Draw the model: .svg, .png, .pdf or .dot.")
-@click.option("--emit", type=click.Choice(["python", "keras", "json"]), help="Python source, a .keras file, or Keras's JSON.")
+@click.option(
+    "--emit", type=click.Choice(["python", "keras", "json"]), help="Python source, a .keras file, or Keras's JSON."
+)
 @click.option("-o", "--output", type=SPEC, metavar="FILE", help="Where to write what --emit makes, or else the report.")
 def compile_(
     path: Path,
@@ -245,7 +247,9 @@ def fmt(specs: tuple[Path, ...], only_check: bool) -> None:
 @MODEL
 @SETTINGS
 @click.option("--recipe", metavar="NAME", help="The `train` block; by default the file's last one.")
-@click.option("--data", metavar="synthetic|gtsrb|DIR", help="The images, in place of the spec's: drawn, or prepared GTSRB.")
+@click.option(
+    "--data", metavar="synthetic|gtsrb|DIR", help="The images, in place of the spec's: drawn, or prepared GTSRB."
+)
 @click.option("--epochs", type=click.IntRange(1), help="Epochs, in place of the spec's.")
 @click.option("--batch", type=click.IntRange(1), help="Images per step, in place of the spec's.")
 @click.option("--trials", type=click.IntRange(1), default=1, show_default=True, help="Independent repetitions.")
@@ -417,7 +421,9 @@ def _complain(diagnostics: tuple[Diagnostic, ...] | list[Diagnostic], *, warning
     for diagnostic in diagnostics:
         head, *rest = render(diagnostic).split("\n")
         mark = f"error[{diagnostic.slug}]"
-        shown = click.style(mark.replace("error", "warning") if warning else mark, fg="yellow" if warning else "red", bold=True)
+        shown = click.style(
+            mark.replace("error", "warning") if warning else mark, fg="yellow" if warning else "red", bold=True
+        )
         click.echo("\n".join([head.replace(mark, shown, 1), *rest]), err=True)
     if len(diagnostics) > 1:
         click.echo(f"{len(diagnostics)} mistakes", err=True)
@@ -473,4 +479,3 @@ def _abandon_output() -> None:
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-

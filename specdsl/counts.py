@@ -23,9 +23,13 @@ class Count:
     @property
     def value(self) -> int | None:
         """The number, or None when it depends on a size that is unknown until run time."""
-        if any(None in term for term in self.terms):
-            return None
-        return sum(prod(term) for term in self.terms)  # type: ignore[arg-type]
+        value = 0
+        for term in self.terms:
+            known = [size for size in term if size is not None]
+            if len(known) < len(term):
+                return None
+            value += prod(known)
+        return value
 
     @property
     def formula(self) -> str:

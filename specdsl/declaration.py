@@ -4,13 +4,12 @@ A declaration is one class whose fields *are* its arguments: name, order, defaul
 stated once, and argument checking, defaults, printing and completion all follow from the fields.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Iterator
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
+from pydantic.fields import FieldInfo
 
 
 class Misuse(ValueError):  # noqa: N818 - a user's mistake in a spec, not a program error
@@ -29,13 +28,41 @@ class Misuse(ValueError):  # noqa: N818 - a user's mistake in a spec, not a prog
         self.help = help
 
 
-class Declaration(BaseModel):
-    """A named thing with arguments. Fields stand in the order of positional arguments."""
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Declaration:
+    """A named thing with arguments: its annotated fields, in the order of positional arguments.
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True, arbitrary_types_allowed=True)
+    Pydantic checks the arguments. What it needs for that is made when the first instance of a class is, so that a
+    table of hundreds of classes costs nothing to those who use three of them.
+    """
 
     keyword_only: ClassVar[tuple[str, ...]] = ()
     """Fields that are never given by position."""
+
+    def __init__(self, **arguments: Any) -> None:
+        """Check the arguments and keep them.
+
+        Raises:
+            pydantic.ValidationError: an argument is missing, unknown, or has no legal value.
+            Misuse: the arguments do not go together.
+        """
+        if arguments or self.required():
+            vars(self).update(vars(_checked(type(self))(**arguments)))
+        else:
+            vars(self).update({name: getattr(self, name) for name in _annotated(type(self))})
+        self.check()
+
+    def check(self) -> None:
+        """Check what no field can tell alone; classes override this.
+
+        Raises:
+            Misuse: the arguments do not go together.
+        """
+
+    @classmethod
+    def fields(cls) -> Mapping[str, FieldInfo]:
+        """The fields by name, with type, default and bounds."""
+        return _checked(cls).model_fields
 
     @classmethod
     def names(cls) -> list[str]:
@@ -45,23 +72,62 @@ class Declaration(BaseModel):
     @classmethod
     def positional(cls) -> list[str]:
         """The arguments that may be given by position, in order."""
-        return [name for name in cls.model_fields if name not in cls.keyword_only]
+        return [name for name in _annotated(cls) if name not in cls.keyword_only]
 
     @classmethod
     def required(cls) -> list[str]:
         """The arguments that have no default."""
-        return [name for name, field in cls.model_fields.items() if field.is_required()]
+        return [name for name in _annotated(cls) if not hasattr(cls, name)]
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments whose values differ from their defaults, in the order of the fields."""
+        """The arguments whose values differ from their defaults, in the order of `names`."""
+        kind = type(self)
+        values = {name: getattr(self, name) for name in self.names()}
         return {
-            name: getattr(self, name)
-            for name, field in type(self).model_fields.items()
-            if field.is_required() or getattr(self, name) != field.default
+            name: value for name, value in values.items() if not hasattr(kind, name) or value != getattr(kind, name)
         }
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
     def __str__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={text(value)}' for name, value in self.arguments().items())})"
+        return (
+            f"{type(self).__name__}({', '.join(f'{name}={text(value)}' for name, value in self.arguments().items())})"
+        )
+
+    __repr__ = __str__
+
+
+_MODELS: dict[type[Declaration], type[BaseModel]] = {}
+_NAMES: dict[type[Declaration], tuple[str, ...]] = {}
+
+
+def _annotated(kind: type[Declaration]) -> tuple[str, ...]:
+    """The names of a class's fields, those of its bases first."""
+    if kind not in _NAMES:
+        names: dict[str, None] = {}
+        for base in reversed(kind.__mro__):
+            for name, annotation in vars(base).get("__annotations__", {}).items():
+                if "ClassVar" not in str(annotation):
+                    names[name] = None
+        _NAMES[kind] = tuple(names)
+    return _NAMES[kind]
+
+
+def _checked(kind: type[Declaration]) -> type[BaseModel]:
+    """The pydantic model that checks the arguments of a class, made when it is first needed."""
+    if kind not in _MODELS:
+        hints = get_type_hints(kind, include_extras=True)
+        fields: dict[str, Any] = {name: (hints[name], getattr(kind, name, ...)) for name in _annotated(kind)}
+        config = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+        _MODELS[kind] = create_model(kind.__name__, __config__=config, **fields)
+    return _MODELS[kind]
 
 
 def text(value: Any) -> str:

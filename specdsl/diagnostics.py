@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from typing import NamedTuple
 from unicodedata import east_asian_width
 
 from specdsl.source import Span
@@ -33,16 +33,14 @@ class Slug(StrEnum):
     UNKNOWN_MODEL = "unknown-model"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A remark that belongs to a diagnostic, at a place of its own where it has one."""
 
     message: str
     span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(NamedTuple):
     """One mistake: its kind, what is wrong, where, what else matters, and how to mend it."""
 
     slug: Slug
@@ -110,7 +108,12 @@ def _as_data(item: Diagnostic | Note) -> dict[str, object]:
     data: dict[str, object] = {"message": item.message}
     if item.span:
         line, column = item.span.position
-        data |= {"file": item.span.source.name, "line": line, "column": column, "length": item.span.end - item.span.start}
+        data |= {
+            "file": item.span.source.name,
+            "line": line,
+            "column": column,
+            "length": item.span.end - item.span.start,
+        }
     if isinstance(item, Diagnostic):
         data |= {"kind": str(item.slug), "help": item.help, "notes": [_as_data(note) for note in item.notes]}
     return data

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from specdsl.diagnostics import Diagnostic
 from specdsl.layers import InputLayer, Layer, Shape
@@ -15,8 +15,7 @@ SEPARATOR = "-"
 """Joins a block's name and the name of a layer in it. Keras refuses `/` in a layer's name and PyTorch refuses `.`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One layer applied to tensors.
 
     Attributes:
@@ -38,8 +37,7 @@ class Node:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """One instance of a block.
 
     Attributes:
@@ -55,8 +53,7 @@ class Scope:
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(NamedTuple):
     """What the text says must hold of the model.
 
     Attributes:
@@ -132,7 +129,8 @@ def verify(graph: Graph) -> None:
         assert not node.scope or node.scope in graph.scopes, f"{node.name} stands in an unknown scope"
         assert node.skip is None or node.skip < len(node.inputs), f"{node.name} has no input {node.skip}"
         seen[node.name] = node
-    assert graph.outputs and all(name in seen for name in graph.outputs), "an output is not a node"
+    assert graph.outputs, "there is no output"
+    assert all(name in seen for name in graph.outputs), "an output is not a node"
     alive = set(graph.outputs)
     for node in reversed(graph.nodes):
         assert node.name in alive, f"{node.name} leads to no output"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from specdsl.declaration import Declaration, declared
+from specdsl.declaration import Declaration, Misuse, declared
 from specdsl.layers import LAYERS, InputLayer, Layer, Shape
 from specdsl.layers.arguments import (
     ACTIVATIONS,
@@ -63,7 +63,7 @@ def layers(draw: st.DrawFn, kinds: Iterable[type[Layer]] = APPLICABLE) -> tuple[
 def _constructible(call: Call) -> bool:
     try:
         call.kind(**call.arguments)
-    except ValidationError:
+    except (ValidationError, Misuse):
         return False
     return True
 
@@ -102,7 +102,7 @@ def _shapes(draw: st.DrawFn, kind: type[Layer]) -> tuple[Shape, ...]:
 def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ...], wild: bool) -> dict[str, Any]:
     """Values for all required arguments and for some of the others."""
     arguments = {}
-    for name, field in kind.model_fields.items():
+    for name, field in kind.fields().items():
         if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
             continue  # an argument that Keras does not know, held at its only value
         rare = name.endswith(("_initializer", "_regularizer", "_constraint", "trainable"))

@@ -92,7 +92,9 @@ def test_every_room_is_listed() -> None:
 def test_no_back_end_imports_another_but_the_report() -> None:
     """Back ends stand alone; what they share of words about a graph is the report's."""
     for path in (PACKAGE / "backends").glob("*.py"):
-        names = {name.split(".")[2] for name in imported(ast.parse(path.read_text())) if name.startswith("specdsl.backends.")}
+        names = {
+            name.split(".")[2] for name in imported(ast.parse(path.read_text())) if name.startswith("specdsl.backends.")
+        }
         assert names <= {"report", "table"}, path
 
 

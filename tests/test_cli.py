@@ -125,7 +125,10 @@ def test_wrong_input_exits_2_and_says_why(run, arguments: list[str], says: str) 
 
 
 def test_unwritable_places_exit_1(run, tmp_path: Path) -> None:
-    for option in (["--diagram", str(tmp_path / "no" / "x.dot")], ["--emit", "python", "-o", str(tmp_path / "no" / "x.py")]):
+    for option in (
+        ["--diagram", str(tmp_path / "no" / "x.dot")],
+        ["--emit", "python", "-o", str(tmp_path / "no" / "x.py")],
+    ):
         code, _, err = run("compile", BN, *option)
         assert code == 1
         assert "cannot be written: No such file or directory" in err
@@ -177,6 +180,9 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 def test_colours_only_on_a_terminal(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "specdsl", "compile", BN, "--report"], capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"}
+        [sys.executable, "-m", "specdsl", "compile", BN, "--report"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "80"},
     )
     assert "\x1b" not in done.stdout

@@ -70,7 +70,7 @@ def test_good_specs_resolve(path: Path, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_bad_specs_explain_themselves(path: Path, request: pytest.FixtureRequest) -> None:
-    """Every bad spec gives just the messages that stand beside it; every message has a place, and all renderings work."""
+    """Every bad spec gives just the messages beside it; every message has a place, and all renderings work."""
     found = mistakes(Source(path.name, path.read_text(encoding="utf-8")))
     assert found
     assert all(diagnostic.span for diagnostic in found)

@@ -31,8 +31,7 @@ def attempt(text: str) -> None:
         for diagnostic in (*program.mistakes(), *recipe_mistakes(program)):
             render(diagnostic)
     except SpecError as error:
-        assert error.diagnostics
-        str(error)
+        render(error.diagnostics[0])
 
 
 def round_trip(text: str) -> None:

@@ -1,0 +1,1 @@
+"""What can be made of a graph: report, diagram, Python source, Keras model."""

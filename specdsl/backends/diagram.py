@@ -120,9 +120,10 @@ def dot_source(analysis: Analysis) -> str:
     graph = analysis.graph
     drawing = graphviz.Digraph(
         graph.name,
-        graph_attr={"bgcolor": "transparent", "fontname": "Helvetica", "fontcolor": GREY, "ranksep": "0.35", "nodesep": "0.3"},
-        node_attr={"shape": "box", "style": "rounded,filled", "fontname": "Helvetica", "fontsize": "11", "fontcolor": INK,
-                   "color": GREY, "margin": "0.14,0.07", "height": "0.3"},
+        graph_attr={"bgcolor": "transparent", "fontname": "Helvetica", "fontcolor": GREY,
+                    "ranksep": "0.35", "nodesep": "0.3"},
+        node_attr={"shape": "box", "style": "rounded,filled", "fontname": "Helvetica", "fontsize": "11",
+                   "fontcolor": INK, "color": GREY, "margin": "0.14,0.07", "height": "0.3"},
         edge_attr={"color": GREY, "fontcolor": GREY, "fontname": "Helvetica", "fontsize": "9", "arrowsize": "0.7"},
     )  # fmt: skip
     inside: dict[str, list[LayerAnalysis]] = {}
@@ -137,7 +138,9 @@ def dot_source(analysis: Analysis) -> str:
         for name in node.inputs:
             label = _dimensions(graph.by_name[name].shape)
             if (name, node.name) in shortcuts:
-                drawing.edge(_id(name), _id(node.name), label=f" {label}", color=SHORTCUT, fontcolor=SHORTCUT, penwidth="2")
+                drawing.edge(
+                    _id(name), _id(node.name), label=f" {label}", color=SHORTCUT, fontcolor=SHORTCUT, penwidth="2"
+                )
             else:
                 drawing.edge(_id(name), _id(node.name), label=f" {label}")
     for number_, name in enumerate(graph.outputs):
@@ -202,7 +205,7 @@ def _label(layer: LayerAnalysis) -> str:
 
 
 def _arguments(layer: Declaration) -> str:
-    """The arguments that shape a layer, `32, 5×5, activation softmax`; how its weights begin and are kept is left out."""
+    """The arguments that shape a layer, `32, 5×5, softmax`; how its weights begin and are kept is left out."""
     told = []
     for name, value in layer.arguments().items():
         if name.endswith(("_initializer", "_regularizer", "_constraint")):

@@ -13,7 +13,7 @@ from typing import Any
 
 from specdsl.backends.report import local_name, names_itself
 from specdsl.declaration import Declaration
-from specdsl.graph import SEPARATOR, Graph, Node
+from specdsl.graph import Graph, Node
 from specdsl.layers import InputLayer, Layer
 from specdsl.layers.objects import KerasObject
 
@@ -299,7 +299,10 @@ class _Routine:
             return _free(_identifier(local_name(node)), taken)
         if "x" in live and self._is_shortcut(step.output):
             return _free("shortcut", taken)
-        return next(name for name in (*"xyz", *(f"x{number}" for number in range(2, 10**6))) if name not in taken)
+        free: Iterator[str] = (
+            name for name in (*"xyz", *(f"x{number}" for number in range(2, 10**6))) if name not in taken
+        )
+        return next(free)
 
     def _is_shortcut(self, name: str) -> bool:
         """Whether a chain of steps from here leads nowhere but to where a shortcut joins."""

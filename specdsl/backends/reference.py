@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator, Sequence
 from inspect import cleandoc
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from specdsl.backends.table import Column, Line, layout
 from specdsl.declaration import text
@@ -15,7 +17,11 @@ def overview() -> str:
     lines: list[str] = []
     width = max(map(len, LAYERS))
     for family in dict.fromkeys(layer.family for layer in LAYERS.values()):
-        lines += [f"{family}", *(f"  {name:{width}}  {_summary(layer)}" for name, layer in LAYERS.items() if layer.family == family), ""]
+        lines += [
+            f"{family}",
+            *(f"  {name:{width}}  {_summary(layer)}" for name, layer in LAYERS.items() if layer.family == family),
+            "",
+        ]
     return "\n".join([*lines, "`specdsl layers NAME` describes one of them.", ""])
 
 
@@ -29,9 +35,11 @@ def layer_page(layer: type[Layer]) -> str:
             [Line(type_text(field.annotation, field.metadata))],
         ]
         for name in layer.names()
-        for field in [layer.model_fields[name]]
+        for field in [layer.fields()[name]]
     ]
-    signature = ", ".join(name if name in required else f"{name}={text(layer.model_fields[name].default)}" for name in layer.positional())
+    signature = ", ".join(
+        name if name in required else f"{name}={text(layer.fields()[name].default)}" for name in layer.positional()
+    )
     lines = [f"{layer.__name__}({signature})", "", cleandoc(layer.__doc__ or ""), ""]
     if layer.aliases:
         lines += [f"Also called {', '.join(layer.aliases)}.", ""]
@@ -44,10 +52,35 @@ def _summary(layer: type[Layer]) -> str:
     return cleandoc(layer.__doc__ or "").split("\n\n")[0].replace("\n", " ")
 
 
-_BOUNDS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}"}
+def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+    """A field's legal values in words: `whole number > 0`, `"valid" or "same"`, `number or none`."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_text(inner[0], (*inner[1:], *metadata))
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(type_text(option) for option in inner))
+    if origin is Literal:
+        return " or ".join(text(option) for option in inner)
+    if origin is tuple and inner[-1] is not ...:
+        each = dict.fromkeys(type_text(option) for option in inner)
+        return f"{len(inner)} of ({' or '.join(each)}), or one for all"
+    if origin is tuple:
+        return f"several of ({type_text(inner[0])})"
+    word = _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    bounds = [
+        f"{sign} {getattr(item, name):g}"
+        for item in _flat(metadata)
+        for name, sign in _SIGNS.items()
+        if hasattr(item, name)
+    ]
+    return " ".join([word, " and ".join(bounds)]).strip()
 
 
-def type_text(annotation: object, metadata: object = ()) -> str:
-    """A field's legal values in words: `int > 0`, `"valid" or "same"`, `float or none`."""
-    shown = re.sub(r"typing\.|specdsl\.\w+\.\w+\.|annotated_types\.", "", str(annotation))
-    return shown
+_WORDS: dict[Any, str] = {int: "whole number", float: "number", bool: "true or false", str: "name", NoneType: "none"}
+_SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+
+
+def _flat(metadata: Sequence[Any]) -> Iterator[Any]:
+    """Bounds, and those that pydantic keeps inside a field description."""
+    for item in metadata:
+        yield from getattr(item, "metadata", None) or [item]

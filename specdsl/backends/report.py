@@ -78,7 +78,9 @@ def local_name(node: Node) -> str:
 def names_itself(node: Node) -> bool:
     """Whether the name says what the layer is, as `conv2d_1` does."""
     stem = snake_case(type_name(node))
-    return isinstance(node.layer, InputLayer) or local_name(node).rstrip("0123456789").rstrip("_") == stem.rstrip("0123456789")
+    return isinstance(node.layer, InputLayer) or local_name(node).rstrip("0123456789").rstrip("_") == stem.rstrip(
+        "0123456789"
+    )
 
 
 def connections(graph: Graph) -> dict[str, str]:
@@ -107,7 +109,11 @@ def _summary(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
     totals = analysis.totals
     yield "Parameters", number(totals.params), ""
     yield "  trainable", number(totals.trainable), ""
-    yield "  non-trainable", number(totals.non_trainable), "moved by statistics or frozen" if totals.non_trainable else ""
+    yield (
+        "  non-trainable",
+        number(totals.non_trainable),
+        "moved by statistics or frozen" if totals.non_trainable else "",
+    )
     yield "MACs", number(totals.macs), "for one example"
     yield "Weights", readable_bytes(totals.weight_bytes), f"{totals.weight_bytes:,} bytes as float32"
     where = f"{totals.largest_activation}, one example as float32" if totals.largest_activation else "a size is unknown"
@@ -159,8 +165,7 @@ def _layer_table(analysis: Analysis, width: int) -> Iterator[str]:
     for layer in analysis.layers:
         node = layer.node
         if node.scope != scope:
-            for heading in _headings(graph, scope, node.scope):
-                rows.append([heading, *([[]] * (len(columns) - 1))])
+            rows += [[heading, *([[]] * (len(columns) - 1))] for heading in _headings(graph, scope, node.scope)]
             scope, level = node.scope, sum(1 for _ in graph.enclosing(node.scope))
         indent = "  " * level
         name = [Line(f"{indent}{local_name(node)}")]
@@ -293,7 +298,8 @@ def _layer_dict(layer: LayerAnalysis) -> dict[str, Any]:
         "trainable": layer.trainable,
         "non_trainable": layer.non_trainable,
         "weights": [
-            {"name": weight.name, "shape": list(weight.shape), "trainable": weight.trainable} for weight in layer.weights
+            {"name": weight.name, "shape": list(weight.shape), "trainable": weight.trainable}
+            for weight in layer.weights
         ],
         "formula": layer.count.formula,
         "macs": layer.macs.value,

@@ -7,15 +7,14 @@ this is not left to a library: it takes 0.05 s for the one and nothing for the o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from textwrap import wrap
+from typing import NamedTuple
 
 STYLES = {"": "", "bold": "\x1b[1m", "dim": "\x1b[2m", "cyan": "\x1b[36m", "italic": "\x1b[3m"}
 GAP = 2
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line of a cell, in one style."""
 
     text: str
@@ -25,8 +24,7 @@ class Line:
         return styled(self.text, self.style)
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column: its heading, whether it is aligned to the right, and how far it may shrink.
 
     `least` is the width below which it does not shrink to make the table fit; None for one that keeps its width.

@@ -1,7 +1,7 @@
 """What every entry of the layer table declares: arguments, output shape, weights, work, behaviour."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from specdsl.counts import Count, Size
 from specdsl.declaration import Declaration, Misuse
@@ -27,8 +27,7 @@ class Weight:
         return Count((self.shape,))
 
 
-@dataclass(frozen=True, slots=True)
-class Modes:
+class Modes(NamedTuple):
     """How a layer acts in training and in inference, where the two differ."""
 
     training: str

@@ -15,7 +15,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from specdsl.declaration import Misuse
 from specdsl.recipes.naming import FromList, Named, NonNegative, Number, Positive, Unit
@@ -170,11 +170,9 @@ class Scaling(Operation):
     lower: NonNegative
     upper: NonNegative
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Scaling:
+    def check(self) -> None:
         if self.lower > self.upper:
             raise Misuse(f"lower is {self.lower:g}, which is more than upper, {self.upper:g}", argument="lower")
-        return self
 
     def draws(self) -> dict[str, Uniform]:
         return {"factor": Uniform(self.lower, self.upper)}
@@ -217,11 +215,9 @@ class Clip(Operation):
     low: Number = 0.0
     high: Number = 1.0
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Clip:
+    def check(self) -> None:
         if self.low > self.high:
             raise Misuse(f"low is {self.low:g}, which is more than high, {self.high:g}", argument="low")
-        return self
 
     def apply(self, xp: Namespace, images: Array, labels: Array, draws: dict[str, Array]) -> tuple[Array, Array]:
         return xp.clip(images, self.low, self.high), labels
@@ -241,7 +237,7 @@ class Pipeline(Named):
 
     operations: Annotated[tuple[Operation, ...], FromList] = ()
 
-    def __iter__(self) -> Iterator[Operation]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations)
 
     def __len__(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from specdsl.declaration import Declaration, Misuse
 from specdsl.recipes.naming import FromList, NonNegative, Number, Positive, Unit
@@ -41,16 +41,15 @@ class Optimizer(Declaration):
     gradient_accumulation_steps: Annotated[int, Field(ge=2)] | None = None
     name: str | None = None
 
-    @model_validator(mode="after")
-    def _one_clipping(self) -> Optimizer:
+    def check(self) -> None:
+        """Refuse two kinds of clipping at once."""
         given = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
         if len(given) > 1:
             raise Misuse(f"{' and '.join(given)} are given, but only one kind of clipping can be", argument=given[-1])
-        return self
 
     def configuration(self) -> dict[str, Any]:
         """Every argument with its value: what the Keras class of the same name takes as keywords."""
-        return {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: getattr(self, name) for name in self.names()}
 
 
 class SGD(Optimizer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import Field
 
 from specdsl.declaration import Declaration, Misuse
 from specdsl.recipes.augmentation import (
@@ -59,13 +59,13 @@ class DataRecipe(Declaration):
         evaluate: operations on validation and test images; they must not be random.
     """
 
-    source: SerializeAsAny[Source] = Synthetic()
+    source: Source = Synthetic()
     validation: Validation | None = None
     augment: Operations = Pipeline()
     evaluate: Operations = Pipeline()
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def check(self) -> None:
+        """Refuse random evaluation, and images of two sizes for one model."""
         for operation in (*self.augment, *self.evaluate):
             operation.check_classes(self.source.classes)
         for operation in self.evaluate:
@@ -84,7 +84,6 @@ class DataRecipe(Declaration):
                 argument="evaluate",
                 help=f"end evaluate with center_crop({trained[0]}, {trained[1]})" if not self.evaluate else None,
             )
-        return self
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -117,18 +116,17 @@ class TrainRecipe(Declaration):
     """
 
     data: DataRecipe
-    optimizer: SerializeAsAny[Optimizer] = Adam()
+    optimizer: Optimizer = Adam()
     loss: Loss = "sparse_categorical_crossentropy"
     metrics: Annotated[tuple[Metric, ...], FromList] = ("accuracy",)
     batch: Positive = 128
     epochs: Positive = 10
 
-    @model_validator(mode="after")
-    def _metrics_once(self) -> Self:
+    def check(self) -> None:
+        """Refuse a metric that is listed twice."""
         for i, metric in enumerate(self.metrics):
             if metric in self.metrics[:i]:
                 raise Misuse(f'the metric "{metric}" is listed twice', argument="metrics")
-        return self
 
     def replace(self, **changes: Any) -> Self:
         """The same recipe with other values, checked again.
@@ -187,4 +185,4 @@ def _crops(operation: Operation) -> bool:
 
 
 def _replace(recipe: R, changes: dict[str, Any]) -> R:
-    return type(recipe)(**{name: getattr(recipe, name) for name in type(recipe).model_fields} | changes)
+    return type(recipe)(**{name: getattr(recipe, name) for name in recipe.names()} | changes)

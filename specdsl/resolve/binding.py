@@ -92,7 +92,12 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
 
 
 def construct(
-    kind: type[Kind], values: dict[str, Any], spans: dict[str, Span], span: Span, found: Collector, label: str | None = None
+    kind: type[Kind],
+    values: dict[str, Any],
+    spans: dict[str, Span],
+    span: Span,
+    found: Collector,
+    label: str | None = None,
 ) -> Kind | None:
     """A declaration from values; None, and the reasons in `found`, where the values are not legal.
 
@@ -156,8 +161,6 @@ _TYPES = {
     "list_type": "a list",
     "none_required": "none",
     "finite_number": "a finite number",
-    "is_instance_of": "an object",
-    "model_type": "an object",
 }
 
 
@@ -177,8 +180,8 @@ def _reason(detail: ErrorDetails) -> str:
             return f"one of {limits['expected']}" if "," in str(limits["expected"]) else str(limits["expected"])
         case "missing" | "too_short" | "too_long":
             return "a tuple of the right length"
-        case "model_type" | "is_instance_of":
-            return f"an object such as {limits.get('class_name') or limits.get('class')}"
+        case "is_instance_of":
+            return f"an object of kind {limits['class']}"
         case kind if kind in _TYPES:
             return _TYPES[kind]
     words = detail["msg"]

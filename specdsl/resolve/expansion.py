@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from specdsl.declaration import Misuse, snake_case, text
 from specdsl.diagnostics import Diagnostic, Note, Slug, did_you_mean
@@ -29,12 +29,13 @@ Flow = Tensor | tuple[Tensor, ...] | Poison | None
 Key = tuple[object, ...]
 """Where in the expanded text a layer stands; the same for the same step however shapes and names change."""
 
-MERGES: dict[str, type[Layer]] = {snake_case(name): layer for name, layer in LAYERS.items() if layer.family == "merging"}
+MERGES: dict[str, type[Layer]] = {
+    snake_case(name): layer for name, layer in LAYERS.items() if layer.family == "merging"
+}
 MERGES["concat"] = LAYERS["Concatenate"]
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """A layer as it stands in the expanded text: what selectors look at."""
 
     key: Key
@@ -54,8 +55,7 @@ class Hooks:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Site:
+class _Site(NamedTuple):
     """Where a step is carried out: the names it sees, the block instance it belongs to, and the path to it."""
 
     frame: Frame
@@ -66,7 +66,9 @@ class _Site:
 class Expansion:
     """Carries out one body with one set of edits. It is used once: `run`, then read the results."""
 
-    def __init__(self, limits: Limits, lost_names: frozenset[str], hooks: Mapping[Key, Hooks], found: Collector) -> None:
+    def __init__(
+        self, limits: Limits, lost_names: frozenset[str], hooks: Mapping[Key, Hooks], found: Collector
+    ) -> None:
         self.limits = limits
         self.found = found
         self.hooks = hooks
@@ -144,7 +146,9 @@ class Expansion:
                 return POISON
         if not top:
             word = type(statement).__name__.lower()
-            raise Problem(Slug.MISPLACED, f"`{word}` stands in the body of a model, not inside other braces", statement.span)
+            raise Problem(
+                Slug.MISPLACED, f"`{word}` stands in the body of a model, not inside other braces", statement.span
+            )
         match statement:
             case tree.Input():
                 return self._input(statement, site, flow)
@@ -230,7 +234,9 @@ class Expansion:
 
     def _output(self, statement: tree.Output, frame: Frame, flow: Flow) -> Flow:
         if self._declared_output:
-            raise Problem(Slug.DUPLICATE, "the outputs are declared twice; one `output a, b` names them all", statement.span)
+            raise Problem(
+                Slug.DUPLICATE, "the outputs are declared twice; one `output a, b` names them all", statement.span
+            )
         self._declared_output = True
         for name in statement.names:
             try:
@@ -284,7 +290,9 @@ class Expansion:
                 return tensor
             case Tensor():
                 hint = f"begin a new line with `{call.name.text} -> ...`, or gather tensors with `[a, b] -> Add`"
-                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a tensor, and only begins a chain", call.span, help=hint)
+                raise Problem(
+                    Slug.MISPLACED, f"'{call.name.text}' is a tensor, and only begins a chain", call.span, help=hint
+                )
             case Poison():
                 raise Skip
             case tree.Block() as block:
@@ -418,7 +426,9 @@ class Expansion:
 
     def _single(self, flow: Flow, span: Span, what: str) -> Flow:
         if isinstance(flow, tuple):
-            raise Problem(Slug.SHAPE, f"{what} takes one tensor, not {len(flow)}", span, help="merge them first: `[a, b] -> Add`")
+            raise Problem(
+                Slug.SHAPE, f"{what} takes one tensor, not {len(flow)}", span, help="merge them first: `[a, b] -> Add`"
+            )
         if flow is None:
             raise self._nothing(span)
         return flow
@@ -427,14 +437,23 @@ class Expansion:
         inputs = [node.name for node in self.nodes.values() if isinstance(node.layer, InputLayer)]
         if inputs:
             hint = f"begin with the tensor that enters: `{inputs[0]} -> ...`"
-            return Problem(Slug.MISPLACED, "there are several inputs, so a step must say which tensor enters it", span, help=hint)
+            return Problem(
+                Slug.MISPLACED, "there are several inputs, so a step must say which tensor enters it", span, help=hint
+            )
         hint = "a model begins with `input name: (28, 28, 3)`"
         return Problem(Slug.MISPLACED, "no tensor has entered yet", span, help=hint)
 
     # ------------------------------------------------------------------------------------------ layers
 
     def _apply(
-        self, layer: Layer, alias: tree.Name | None, site: _Site, flow: Flow, span: Span, spans: dict[str, Span], skip: int | None
+        self,
+        layer: Layer,
+        alias: tree.Name | None,
+        site: _Site,
+        flow: Flow,
+        span: Span,
+        spans: dict[str, Span],
+        skip: int | None,
     ) -> Flow:
         """Apply a layer, with what the edits of a variant do there."""
         hooks = self.hooks.get(site.path)
@@ -463,7 +482,14 @@ class Expansion:
         return self._inner(body, _Site(frame, site.scope, site.path), flow, serial)
 
     def _merge(
-        self, layer: Layer, alias: tree.Name | None, site: _Site, flow: Flow, span: Span, spans: dict[str, Span], skip: int | None
+        self,
+        layer: Layer,
+        alias: tree.Name | None,
+        site: _Site,
+        flow: Flow,
+        span: Span,
+        spans: dict[str, Span],
+        skip: int | None,
     ) -> Flow:
         if isinstance(flow, Poison):
             return POISON
@@ -484,11 +510,12 @@ class Expansion:
         spans: dict[str, Span] | None = None,
     ) -> Tensor:
         if len(self.nodes) >= self.limits.layers:
-            raise Problem(Slug.LIMIT, f"the model has more than {self.limits.layers:,} layers", span, *self._call_notes())
+            raise Problem(
+                Slug.LIMIT, f"the model has more than {self.limits.layers:,} layers", span, *self._call_notes()
+            )
         shapes = tuple(self.nodes[tensor.node].shape for tensor in inputs)
         try:
             shape = layer.infer(*shapes)
-            layer.variables(*shapes)
         except Misuse as misuse:
             self._report(self._mismatch(misuse, inputs, span, spans or {}))
             raise Skip from None

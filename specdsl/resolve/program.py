@@ -108,7 +108,7 @@ class Program:
         return [parameter.name.text for parameter in parameters if parameter.default is None]
 
     def mistakes(self) -> tuple[Diagnostic, ...]:
-        """Everything wrong in the file: in its models, and in blocks that no model uses. Expectations are not tested."""
+        """Everything wrong in the file, in blocks that no model uses too. Expectations are not tested."""
         found = Collector()
         found.extend(self._found.diagnostics)
         for definition in self.models.values():
@@ -313,7 +313,9 @@ class Program:
                 what = "the input" if isinstance(node.layer, InputLayer) else "the result of"
                 note = tuple(Note("this is an output", span) for _, span in expansion.outputs[:3])
                 message = f"{what} '{node.name}' reaches no output of '{name}'"
-                found.add(Diagnostic(Slug.UNUSED, message, node.span, note, "use it, declare it as an output, or remove it"))
+                found.add(
+                    Diagnostic(Slug.UNUSED, message, node.span, note, "use it, declare it as an output, or remove it")
+                )
 
     def _docstring(self, definition: Definition) -> str:
         own = definition.body.docstring if isinstance(definition, tree.Model) else None

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from specdsl.declaration import Kind, Misuse
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.layers.objects import OBJECTS
-from specdsl.recipes import OPERATIONS, OPTIMIZERS, SOURCES, DataRecipe, Operation, TrainRecipe, Validation, default_data
+from specdsl.recipes import (
+    OPERATIONS,
+    OPTIMIZERS,
+    SOURCES,
+    DataRecipe,
+    Operation,
+    TrainRecipe,
+    Validation,
+    default_data,
+)
 from specdsl.resolve.binding import bind, construct
 from specdsl.resolve.program import Program
 from specdsl.resolve.scope import Collector, Problem, Skip
@@ -56,7 +65,9 @@ def train_recipe(program: Program, name: str | None, input_shape: tuple[int | No
     except Skip:
         recipe = None
     except Misuse as misuse:
-        raise SpecError([Diagnostic(Slug.BAD_ARGUMENT, misuse.message, item.name.span if item else None, help=misuse.help)]) from None
+        raise SpecError(
+            [Diagnostic(Slug.BAD_ARGUMENT, misuse.message, item.name.span if item else None, help=misuse.help)]
+        ) from None
     if recipe is None or found:
         raise SpecError(found.diagnostics)
     return recipe
@@ -68,7 +79,7 @@ def _settings(program: Program, item: tree.Train, found: Collector) -> tuple[dic
     Raises:
         Skip: a setting is wrong.
     """
-    evaluator = program.evaluator_for(found, OBJECTS | OPTIMIZERS)
+    evaluator = program.evaluator_for(found, {**OBJECTS, **OPTIMIZERS})
     values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     before = len(found.diagnostics)
@@ -80,7 +91,9 @@ def _settings(program: Program, item: tree.Train, found: Collector) -> tuple[dic
         name = setting.name.text
         if name not in TrainRecipe.names():
             hint = did_you_mean(name, TrainRecipe.names()) or f"there are {', '.join(TrainRecipe.names())}"
-            found.add(Diagnostic(Slug.UNKNOWN_ARGUMENT, f"training has no setting '{name}'", setting.name.span, help=hint))
+            found.add(
+                Diagnostic(Slug.UNKNOWN_ARGUMENT, f"training has no setting '{name}'", setting.name.span, help=hint)
+            )
         elif name in spans:
             found.add(Diagnostic(Slug.DUPLICATE, f"'{name}' is set twice", setting.name.span))
         else:
@@ -115,7 +128,9 @@ def _data_named(program: Program, expression: tree.Expression) -> tree.Data:
         if bound is None and program.is_lost(expression.name.text):
             raise Skip
     word = expression.name.text if isinstance(expression, tree.Call) else ""
-    hint = did_you_mean(word, names) or (f"there is {', '.join(names)}" if names else "declare it with `data name = gtsrb() { ... }`")
+    hint = did_you_mean(word, names) or (
+        f"there is {', '.join(names)}" if names else "declare it with `data name = gtsrb() { ... }`"
+    )
     raise Problem(Slug.UNKNOWN_NAME, "this names no data set of this file", expression.span, help=hint)
 
 
@@ -151,7 +166,11 @@ def _data(program: Program, item: tree.Data, found: Collector) -> DataRecipe:
             else:
                 hint = did_you_mean(name, ("validation", "augment", "evaluate"))
                 hint = hint or "there are `validation(...)`, `augment { ... }` and `evaluate { ... }`"
-                found.add(Diagnostic(Slug.UNKNOWN_STEP, f"data has no stage '{name}' of this form", stage.call.span, help=hint))
+                found.add(
+                    Diagnostic(
+                        Slug.UNKNOWN_STEP, f"data has no stage '{name}' of this form", stage.call.span, help=hint
+                    )
+                )
         except Skip:
             unknown = True
     if unknown or len(found.diagnostics) > before:
@@ -179,7 +198,7 @@ def _operations(program: Program, stage: tree.Stage, found: Collector) -> list[O
                 raise Skip
             if inner.stages is not None:
                 found.add(Diagnostic(Slug.MISPLACED, "an operation has no braces", inner.span))
-            operations.append(cast(Operation, _called(program, inner.call, OPERATIONS, "operation", found)))
+            operations.append(_called(program, inner.call, OPERATIONS, "operation", found))
         except Skip:
             mistaken = True
     if mistaken:

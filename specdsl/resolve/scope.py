@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from specdsl.diagnostics import Diagnostic, Note, Slug
 from specdsl.source import Span
@@ -39,8 +39,7 @@ class Tensor:
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How far a spec may expand.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import isfinite
 from typing import Any
 
@@ -58,7 +59,9 @@ class Evaluator:
             case tree.Prefix():
                 return self._prefix(expression, frame)
             case tree.Ternary():
-                return self.value(expression.then if self.truth(expression.condition, frame) else expression.otherwise, frame)
+                return self.value(
+                    expression.then if self.truth(expression.condition, frame) else expression.otherwise, frame
+                )
             case tree.Index():
                 return self._index(expression, frame)
 
@@ -91,7 +94,9 @@ class Evaluator:
         bound = frame.lookup(name)
         if bound is not None:
             if call.arguments is not None:
-                raise Problem(Slug.BAD_VALUE, f"'{name}' takes no arguments here: it is {_meaning(bound[0])}", call.span)
+                raise Problem(
+                    Slug.BAD_VALUE, f"'{name}' takes no arguments here: it is {_meaning(bound[0])}", call.span
+                )
             return self._plain(name, bound[0], call.span)
         if name in FUNCTIONS and call.arguments is not None:
             return self._function(call, frame)
@@ -144,7 +149,11 @@ class Evaluator:
             result = FUNCTIONS[call.name.text](*positional, **named)
             if isinstance(result, range):
                 if len(result) > self.limits.items:
-                    raise Problem(Slug.LIMIT, f"this range has {len(result):,} items; the limit is {self.limits.items:,}", call.span)
+                    raise Problem(
+                        Slug.LIMIT,
+                        f"this range has {len(result):,} items; the limit is {self.limits.items:,}",
+                        call.span,
+                    )
                 result = list(result)
         except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
             given = ", ".join([*map(text, positional), *(f"{name}={text(value)}" for name, value in named.items())])
@@ -168,7 +177,7 @@ class Evaluator:
             return next((stop for operand in expression.operands if self.truth(operand, frame) is stop), not stop)
         values = [self.value(operand, frame) for operand in expression.operands]
         if operators[0] in _COMPARISONS:
-            pairs = zip(values, values[1:], strict=False)
+            pairs = pairwise(values)
             return all(self._compare(sign, *pair, expression.span) for sign, pair in zip(operators, pairs, strict=True))
         result = values[0]
         for sign, value in zip(operators, values[1:], strict=True):
@@ -189,9 +198,9 @@ class Evaluator:
             return self._bounded(left + right, span)
         if not (_is_number(left) and _is_number(right)):
             raise Problem(Slug.BAD_VALUE, f"'{sign}' takes numbers, not {text(left)} and {text(right)}", span)
-        if sign == "**" and isinstance(left, int) and isinstance(right, int) and right > 0:
-            if abs(left) > 1 and right > self.limits.magnitude.bit_length():
-                raise self._too_large(span)
+        whole = isinstance(left, int) and isinstance(right, int)
+        if sign == "**" and whole and abs(left) > 1 and right > self.limits.magnitude.bit_length():
+            raise self._too_large(span)
         try:
             return self._bounded(_ARITHMETIC[sign](left, right), span)
         except ZeroDivisionError:

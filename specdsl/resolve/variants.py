@@ -17,7 +17,13 @@ from specdsl.syntax import tree
 
 
 def apply_edit(
-    edit: tree.Edit, serial: object, frame: Frame, base: str, applied: Sequence[Applied], hooks: dict[Key, Hooks], evaluator: Evaluator
+    edit: tree.Edit,
+    serial: object,
+    frame: Frame,
+    base: str,
+    applied: Sequence[Applied],
+    hooks: dict[Key, Hooks],
+    evaluator: Evaluator,
 ) -> None:
     """Add to `hooks` what one edit does to the layers that it selects among `applied`.
 

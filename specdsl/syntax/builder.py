@@ -26,8 +26,8 @@ class Builder:
 
     def _span(self, children: list[Any]) -> Span:
         first, last = children[0], children[-1]
-        start = first.start_pos if type(first) is Token else first.span.start
-        end = last.end_pos if type(last) is Token else last.span.end
+        start: int = first.start_pos if isinstance(first, Token) else first.span.start  # type: ignore[assignment]
+        end: int = last.end_pos if isinstance(last, Token) else last.span.end  # type: ignore[assignment]
         return Span(self.source, start, end)
 
     def _name(self, token: Token) -> tree.Name:

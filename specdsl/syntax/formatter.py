@@ -17,7 +17,8 @@ WIDTH = 100
 """Columns that a line should not pass."""
 
 _COMMENTS = re.compile(
-    r'(?P<skip>"""(?:[^"\\]|\\.|"(?!""))*"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\')|(?P<comment>#[^\n]*)', re.DOTALL
+    r'(?P<skip>"""(?:[^"\\]|\\.|"(?!""))*"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\')|(?P<comment>#[^\n]*)',
+    re.DOTALL,
 )
 _SPACED = {"input", "output", "let"}
 
@@ -116,9 +117,9 @@ class _Formatter:
                 self.statement(item)
 
     def docstring(self, docstring: tree.Docstring) -> None:
-        self.lines += docstring.span.text.split("\n") if self.level == 0 else [
-            f"{'    ' * self.level}{docstring.span.text}"
-        ]
+        self.lines += (
+            docstring.span.text.split("\n") if self.level == 0 else [f"{'    ' * self.level}{docstring.span.text}"]
+        )
         self.trailing_comment(docstring.span.end)
 
     def variant(self, item: tree.Variant) -> None:
@@ -295,7 +296,11 @@ class _Formatter:
                 if part.stages is None:
                     return expression(part.call)
                 texts = [self._inline(stage) for stage in part.stages]
-                return None if None in texts else f"{expression(part.call)} {{ {'; '.join(text for text in texts if text)} }}"
+                return (
+                    None
+                    if None in texts
+                    else f"{expression(part.call)} {{ {'; '.join(text for text in texts if text)} }}"
+                )
             case tree.Docstring():
                 return None
             case _:
@@ -374,7 +379,11 @@ def expression(node: tree.Expression | tree.Keyword) -> str:
             inner = ", ".join(map(expression, node.items))
             return f"({inner}{',' * (len(node.items) == 1)})" if node.is_tuple else f"[{inner}]"
         case tree.Prefix():
-            return f"not {expression(node.operand)}" if node.operator == "not" else node.operator + expression(node.operand)
+            return (
+                f"not {expression(node.operand)}"
+                if node.operator == "not"
+                else node.operator + expression(node.operand)
+            )
         case tree.Index():
             return f"{expression(node.value)}[{expression(node.index)}]"
         case tree.Ternary():

@@ -6,7 +6,6 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.source import Source, Span
 from specdsl.syntax import recovery, tree
 from specdsl.syntax.builder import Builder
+from specdsl.syntax.lexer import SpecLexer
 
 MOST_SYNTAX_ERRORS = 20
 LARGEST_TEXT = 16 * 1024 * 1024
@@ -25,10 +25,10 @@ LARGEST_TEXT = 16 * 1024 * 1024
 GRAMMAR = Path(__file__).with_name("grammar.lark")
 
 _WORDS = {
-    "NAME": "a name", "NUMBER": "a number", "STRING": "a string", "DOCSTRING": "a docstring", "SEP": "the end of the step",
+    "NAME": "a name", "NUMBER": "a number", "STRING": "a string", "DOCSTRING": "a docstring",
+    "SEP": "the end of the step",
     "LPAR": "'('", "RPAR": "')'", "LSQB": "'['", "RSQB": "']'", "LBRACE": "'{'", "RBRACE": "'}'", "COMMA": "','",
     "EQUAL": "'='", "COLON": "':'", "DOT": "'.'", "ARROW": "'->'", "$END": "the end of the file",
-    "PLACE": "'after', 'before', 'replace'",
 }  # fmt: skip
 _OPERATORS = {"OR", "AND", "NOT", "COMPARATOR", "SIGN", "SCALE", "POWER", "IF"}
 _VALUES = {"NUMBER", "STRING", "TRUE", "FALSE", "NONE", "NAME", "LPAR", "LSQB", "SIGN", "NOT"}
@@ -120,31 +120,13 @@ def _parser() -> tuple[Lark, Builder]:
         GRAMMAR.read_text(encoding="utf-8"),
         start="spec",
         parser="lalr",
-        lexer="contextual",
+        lexer=SpecLexer,
         maybe_placeholders=False,
         keep_all_tokens=True,
-        postlex=_Brackets(),
         transformer=builder,
         cache=_cache_file() or False,
     )
     return parser, builder
-
-
-class _Brackets:
-    """Lets lines run on inside round and square brackets: a separator there is mere space."""
-
-    always_accept = ()
-
-    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
-        depth = 0
-        for token in stream:
-            if token.type in ("LPAR", "LSQB"):
-                depth += 1
-            elif token.type in ("RPAR", "RSQB"):
-                depth -= 1
-            elif token.type == "SEP" and depth > 0:
-                continue
-            yield token
 
 
 def _cache_file() -> str | None:
@@ -188,7 +170,9 @@ def _before(error: UnexpectedInput, text: str, offset: int) -> int | None:
 def _diagnostic(source: Source, error: UnexpectedInput, offset: int, broken: recovery.Damage) -> Diagnostic:
     if broken.unclosed is not None:
         bracket = source.text[broken.unclosed]
-        return Diagnostic(Slug.SYNTAX, f"this '{bracket}' is never closed", Span(source, broken.unclosed, broken.unclosed + 1))
+        return Diagnostic(
+            Slug.SYNTAX, f"this '{bracket}' is never closed", Span(source, broken.unclosed, broken.unclosed + 1)
+        )
     if broken.stray is not None:
         bracket = source.text[broken.stray]
         return Diagnostic(Slug.SYNTAX, f"this '{bracket}' closes nothing", Span(source, broken.stray, broken.stray + 1))
@@ -197,7 +181,6 @@ def _diagnostic(source: Source, error: UnexpectedInput, offset: int, broken: rec
         quote = '"""' if rest.startswith('"""') else rest[0]
         if not (isinstance(error, UnexpectedToken) and error.token.type in ("STRING", "DOCSTRING")):
             return Diagnostic(Slug.SYNTAX, "this string is never closed", Span(source, offset, offset + len(quote)))
-    token = error.token if isinstance(error, UnexpectedToken) else None
     if rest[:1] in ("", "\n"):
         found = "the end of the line" if rest else "the end of the file"
         length = 1
@@ -215,7 +198,11 @@ def _diagnostic(source: Source, error: UnexpectedInput, offset: int, broken: rec
 
 def _expected(error: UnexpectedInput) -> str:
     """What could have stood there, in words; nothing when almost anything could."""
-    accepted = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()) - {"HOLE", "SPACE", "COMMENT"}
+    accepted = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()) - {
+        "HOLE",
+        "SPACE",
+        "COMMENT",
+    }
     if accepted & {"SEP", "COMMA", "RPAR", "RSQB"}:  # a value is complete: what could lengthen it is no news
         accepted -= {"LSQB", "LPAR"}
     words = []

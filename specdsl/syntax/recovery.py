@@ -7,7 +7,7 @@ left where the step stood.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 HOLE = "\x00"
 
@@ -20,8 +20,7 @@ _MARKS = re.compile(
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
-@dataclass(frozen=True)
-class Damage:
+class Damage(NamedTuple):
     """The part of a text that a mistake makes unreadable.
 
     Attributes:
@@ -50,21 +49,20 @@ def damage(text: str, offset: int) -> Damage:
             opened.append((mark.start(), boundary))
             if mark["open"] == "{":
                 boundary = mark.end()
-        elif mark["close"] and opened:
-            if _PAIRS[text[opened[-1][0]]] == mark["close"]:
-                start, outer = opened.pop()
-                if text[start] == "{":
-                    boundary = outer
+        elif mark["close"] and opened and _PAIRS[text[opened[-1][0]]] == mark["close"]:
+            start, outer = opened.pop()
+            if text[start] == "{":
+                boundary = outer
     else:
         if opened and offset >= len(text):
             return _unclosed_brace(text, [start for start, _ in opened])
     for bracket, step in opened:
         if text[bracket] != "{" and (close := _closing(text, bracket)) is None:
             return Damage(step, _line_end(text, bracket), unclosed=bracket)
-        elif text[bracket] != "{":
+        if text[bracket] != "{":
             return Damage(step, _step_end(text, close or bracket))
     character = text[offset : offset + 1]
-    if character and character in ")]" or (character == "}" and not opened):
+    if (character and character in ")]") or (character == "}" and not opened):
         return Damage(offset, offset + 1, stray=offset)
     start, end = min(boundary, offset), _step_end(text, offset)
     end = end if text[start:end].strip() else min(offset + 1, len(text))
@@ -80,7 +78,7 @@ def _indented_end(text: str, offset: int) -> int:
 
 
 def _closing(text: str, bracket: int) -> int | None:
-    """Where the round or square bracket at `bracket` is closed; None when a brace or the end of the text comes first."""
+    """Where the round or square bracket at `bracket` is closed; None when a brace or the text's end comes first."""
     depth = 0
     for mark in _MARKS.finditer(text, bracket):
         if mark["open"] == "{" or mark["close"] == "}":

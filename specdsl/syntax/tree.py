@@ -2,51 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Any, ClassVar, dataclass_transform
 
 from specdsl.source import Span
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+@dataclass_transform(frozen_default=True)
+class _Slotted(type):
+    """Makes a class's annotations its slots and its constructor's arguments.
+
+    It is what `dataclass` does, without compiling six functions for each of forty classes at every start.
+    """
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _Slotted:
+        names = tuple(name for name in namespace.get("__annotations__", ()) if name != "__slots__")
+        return super().__new__(cls, name, bases, {**namespace, "__slots__": names, "__match_args__": names})
+
+
+class Node(metaclass=_Slotted):
+    """A node: its fields by position, `span` last. It cannot be changed, and equality leaves the place out."""
+
+    __slots__: ClassVar[tuple[str, ...]]
+
+    def __init__(self, *values: Any) -> None:
+        for name, value in zip(self.__slots__, values, strict=True):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed")
+
+    def _meaning(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__ if name != "span")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._meaning() == other._meaning()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._meaning()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self._meaning()}"
+
+
+class Name(Node):
     """A word where it is defined or referred to as a definition, not evaluated."""
 
     text: str
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
 # ---------------------------------------------------------------------------------------------- expressions
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Node):
     """A number, string, `true`, `false` or `none`; `written` is how the text spells it."""
 
     value: int | float | str | bool | None
     written: str
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Node):
     """A tuple `( )` or a list `[ ]`."""
 
     items: tuple[Expression, ...]
     is_tuple: bool
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Keyword:
+class Keyword(Node):
     """An argument given by name."""
 
     name: Name
     value: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Node):
     """A name with arguments, or without: a layer, a block, a function, an object, a variable.
 
     `arguments` is None where no parentheses are written.
@@ -54,52 +86,47 @@ class Call:
 
     name: Name
     arguments: tuple[Expression | Keyword, ...] | None
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Node):
     """Operands joined by one or several operators of equal rank, as written: `a + b - c`, `0 < x <= 3`."""
 
     operands: tuple[Expression, ...]
     operators: tuple[str, ...]
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(Node):
     """`-x`, `+x` or `not x`."""
 
     operator: str
     operand: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Node):
     """`x[i]`."""
 
     value: Expression
     index: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Ternary:
+class Ternary(Node):
     """`a if condition else b`."""
 
     then: Expression
     condition: Expression
     otherwise: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Node):
     """An expression in parentheses."""
 
     inner: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
 Expression = Literal | Sequence | Call | Operation | Prefix | Index | Ternary | Group
@@ -107,127 +134,113 @@ Expression = Literal | Sequence | Call | Operation | Prefix | Index | Ternary | 
 # ---------------------------------------------------------------------------------------------- bodies
 
 
-@dataclass(frozen=True, slots=True)
-class Docstring:
+class Docstring(Node):
     """A text in triple quotes that describes what it stands in."""
 
     text: str
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Node):
     """Steps in braces."""
 
     docstring: Docstring | None
     statements: tuple[Statement, ...]
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Let:
+class Let(Node):
     """`let name = value`."""
 
     name: Name
     value: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(Node):
     """`input name: shape dtype`."""
 
     name: Name
     shape: Expression
     dtype: Name | None
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Node):
     """`output a, b`."""
 
     names: tuple[Name, ...]
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Expect:
+class Expect(Node):
     """`expect condition`."""
 
     condition: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Node):
     """`repeat times { }`."""
 
     times: Expression
     body: Body
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class For:
+class For(Node):
     """`for name in values { }`."""
 
     name: Name
     values: Expression
     body: Body
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class If:
+class If(Node):
     """`if condition { } else { }`; `otherwise` is another If for `else if`."""
 
     condition: Expression
     then: Body
     otherwise: Body | If | None
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Gather:
+class Gather(Node):
     """`[a, b]` at the head of a chain: several tensors for a merge."""
 
     names: tuple[Name, ...]
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Shortcut:
+class Shortcut(Node):
     """`shortcut merge { body } via { path }`."""
 
     merge: Call
     body: Body
     via: Body | None
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Node):
     """What a tensor passes through, with the name that its result is given."""
 
     action: Call | Shortcut
     name: Name | None
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Node):
     """Steps joined by `->`. The first may be a gathering of tensors, or the name of one."""
 
     links: tuple[Gather | Step, ...]
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Hole:
+class Hole(Node):
     """A step that could not be read; a syntax error speaks of it."""
 
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
 Statement = Input | Output | Let | Repeat | For | If | Expect | Chain | Hole
@@ -235,42 +248,38 @@ Statement = Input | Output | Let | Repeat | For | If | Expect | Chain | Hole
 # ---------------------------------------------------------------------------------------------- variants
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Node):
     """What an edit applies to: a layer class or a name, narrowed by an index or by argument values."""
 
     name: Name
     index: Expression | None
     arguments: tuple[Expression | Keyword, ...] | None
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(Node):
     """`after selector { }`, `before selector { }` or `replace selector { }`."""
 
     place: str
     selector: Selector
     body: Body
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Node):
     """`remove selector`."""
 
     selector: Selector
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Set:
+class Set(Node):
     """`set selector.argument = value`."""
 
     selector: Selector
     argument: Name
     value: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
 Edit = Insert | Remove | Set | Expect | Hole
@@ -278,90 +287,81 @@ Edit = Insert | Remove | Set | Expect | Hole
 # ---------------------------------------------------------------------------------------------- definitions
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Node):
     """A parameter of a block or model, with its default."""
 
     name: Name
     default: Expression | None
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Node):
     """`block name(parameters) { }`."""
 
     name: Name
     parameters: tuple[Parameter, ...] | None
     body: Body
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Node):
     """`model name(parameters) { }`."""
 
     name: Name
     parameters: tuple[Parameter, ...] | None
     body: Body
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
+class Variant(Node):
     """`model name(parameters) = base(arguments) with { edits }`; `edits` is None without `with`."""
 
     name: Name
     parameters: tuple[Parameter, ...] | None
     base: Call
     edits: tuple[Edit, ...] | None
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Node):
     """A step of a data pipeline, with steps of its own where it has braces."""
 
     call: Call
     stages: tuple[Stage | Hole, ...] | None
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(Node):
     """`data name = source { stages }`."""
 
     name: Name
     source: Call
     stages: tuple[Stage | Hole, ...] | None
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Node):
     """`name = value` in a `train` block."""
 
     name: Name
     value: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Train:
+class Train(Node):
     """`train name { settings }`."""
 
     name: Name
     settings: tuple[Setting | Hole, ...]
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
 Item = Let | Block | Model | Variant | Data | Train | Hole
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Node):
     """A whole file."""
 
     docstring: Docstring | None
     items: tuple[Item, ...]
-    span: Span = field(compare=False, repr=False)
+    span: Span

@@ -105,7 +105,7 @@ def plain(value: Any) -> Any:
             return [plain(operation) for operation in value]
         case Declaration():
             kind = value.spec_name() if isinstance(value, Named) else type(value).__name__
-            return {"type": kind} | {name: plain(getattr(value, name)) for name in type(value).model_fields}
+            return {"type": kind} | {name: plain(getattr(value, name)) for name in value.names()}
         case dict():
             return {str(name): plain(item) for name, item in value.items()}
         case list() | tuple():

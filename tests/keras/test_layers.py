@@ -81,7 +81,7 @@ def test_arguments_and_defaults_of_objects_are_those_of_keras(kind: Any) -> None
 def _assert_same_signature(kind: type[Declaration], real: Callable[..., Any]) -> None:
     signature = inspect.signature(real).parameters
     theirs = {name: parameter for name, parameter in signature.items() if name not in LEFT_OUT}
-    assert [name for name in kind.model_fields if name != "trainable"] == list(theirs)
+    assert [name for name in kind.fields() if name != "trainable"] == list(theirs)
     defaults = {name: given.default for name, given in theirs.items() if given.default is not inspect.Parameter.empty}
     assert set(kind.required()) == set(theirs) - set(defaults)
     required = {name: REQUIRED[name] for name in kind.required()}
@@ -176,9 +176,9 @@ def test_objects_can_be_built(drawn: Any) -> None:
 @pytest.mark.parametrize("trainable", [True, False])
 def test_training_differs_from_inference_where_the_table_says_so(kind: type[Layer], trainable: bool) -> None:
     arguments = {name: REQUIRED[name] for name in kind.required()}
-    if "groups" in kind.model_fields:
+    if "groups" in kind.fields():
         arguments["groups"] = 2
-    if kind.model_fields["trainable"].annotation is bool:
+    if kind.fields()["trainable"].annotation is bool:
         arguments["trainable"] = trainable
     shape = (4, 5, 6, 2)[-1 - (getattr(kind, "rank", None) or 1) :]
     call = Call(kind, arguments, (shape,))
