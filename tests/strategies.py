@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
 from math import prod
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from hypothesis import strategies as st
+from hypothesis.extra.lark import from_lark
+from lark import Lark
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
@@ -22,6 +26,7 @@ from specdsl.layers.arguments import (
     RegularizerArgument,
 )
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
+from specdsl.syntax.parser import GRAMMAR
 
 # ---------------------------------------------------------------------------------------------- layers
 
@@ -185,3 +190,61 @@ _NAMED: dict[Any, Any] = {
     ConstraintArgument: lambda: _named_or_object(CONSTRAINTS, Constraint),
 }
 """Arguments that name a thing, each with its strategy."""
+
+
+# ---------------------------------------------------------------------------------------------- texts
+
+
+@cache
+def _grammar() -> Lark:
+    """The grammar of specs without what a person does not write: holes, and blanks and comments drawn anywhere."""
+    text = GRAMMAR.read_text(encoding="utf-8")
+    text = re.sub(r"^(%ignore|hole:|HOLE:).*", "", text, flags=re.MULTILINE)
+    return Lark(text.replace(" | hole", ""), start="spec", parser="lalr", maybe_placeholders=False)
+
+
+_WORDS = {
+    "NAME": ["a", "b", "m", "x", "Dense", "Conv2D", "Add", "ReLU", "Flatten", "filters", "é"],
+    "NUMBER": ["1", "0", "2", "3", "0.5", "10k", "1.5M", "1e3", "007", "1_0"],
+    "STRING": ['"same"', "'relu'", '""', r'"\n\\\"#"', "'#'"],
+    "DOCSTRING": ['"""What."""', '"""Two\nlines."""', '"""\n"""'],
+    "SEP": ["\n", ";", "\n\n", " # why\n", "\n# so\n", ";\n"],
+    "COMPARATOR": ["==", "!=", "<=", ">=", "<", ">"],
+    "SIGN": ["-", "+"],
+    "SCALE": ["*", "//", "/", "%"],
+}
+"""What the words of the grammar with more than one form are drawn from."""
+
+
+@cache
+def grammar_texts() -> st.SearchStrategy[str]:
+    """Texts drawn from the grammar itself, mostly without sense."""
+    explicit = {}
+    for terminal in _grammar().terminals:
+        words = _WORDS.get(terminal.name) or [terminal.pattern.value]
+        assert all(re.fullmatch(terminal.pattern.to_regexp(), word.strip(" ")) for word in words if "#" not in word)
+        # A word stands apart from the one before it, or the two would be read as one.
+        explicit[terminal.name] = st.sampled_from([f" {word}" for word in words])
+    return from_lark(_grammar(), start="spec", explicit=explicit)
+
+
+@st.composite
+def mutated_texts(draw: st.DrawFn, texts: Sequence[str]) -> str:
+    """A text of the list with some of its pieces cut out, doubled, swapped, or replaced by pieces of another."""
+    pieces = re.findall(r"\w+|\s+|.", draw(st.sampled_from(texts)))
+    others = re.findall(r"\w+|\s+|.", draw(st.sampled_from(texts)))
+    for _ in range(draw(st.integers(1, 4))):
+        if not pieces:
+            break
+        start = draw(st.integers(0, len(pieces) - 1))
+        end = start + draw(st.integers(1, 5))
+        match draw(st.sampled_from(["cut", "double", "replace", "insert"])):
+            case "cut":
+                del pieces[start:end]
+            case "double":
+                pieces[start:start] = pieces[start:end]
+            case "replace":
+                pieces[start : start + 1] = [draw(st.sampled_from(others))]
+            case "insert":
+                pieces[start:start] = [draw(st.sampled_from([*others, "{", "}", "(", ")", '"', "->", "\n", ";", "#"]))]
+    return "".join(pieces)

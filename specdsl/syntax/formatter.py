@@ -13,7 +13,7 @@ from specdsl.source import Source, Span
 from specdsl.syntax import tree
 from specdsl.syntax.parser import parse
 
-WIDTH = 100
+WIDTH = 120
 """Columns that a line should not pass."""
 
 _COMMENTS = re.compile(
@@ -82,18 +82,27 @@ class _Formatter:
     def spec(self, spec: tree.Spec) -> None:
         items: list[Any] = [spec.docstring] if spec.docstring else []
         items += spec.items
-        before: Any = None
+        before: bool | None = None  # whether the item above stands alone between blank lines
         for item in items:
-            one_line = isinstance(item, tree.Let) and isinstance(before, tree.Let)
-            if before is not None and (not one_line or self._blank_line_before(self._start(item.span.start))):
+            mark = len(self.lines)
+            if before is not None and (self._blank_line_before(self._start(item.span.start))):
                 self.blank()
             self.comments_before(item.span.start)
+            start = len(self.lines)
             self.item(item)
-            before = item
+            lone = isinstance(item, tree.Docstring) or len(self.lines) - start > 1
+            if before is not None and (lone or before):
+                self._separate(mark)
+            before = lone
         if self.comments:
             if self._blank_line_before(self.comments[-1][0]):
                 self.blank()
             self.comments_before(len(self.source.text) + 1)
+
+    def _separate(self, line: int) -> None:
+        """A blank line before a line, if there is none."""
+        if self.lines[line - 1] and self.lines[line]:
+            self.lines.insert(line, "")
 
     def _start(self, offset: int) -> int:
         """Where a step begins, the comments above it included."""

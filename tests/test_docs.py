@@ -1,0 +1,102 @@
+"""The documents are true: their specs are valid, their commands exist, the output they show is the output.
+
+After a change that is meant to change an output: `pytest tests/test_docs.py --accept`, then read the difference.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from specdsl import cli
+from specdsl.source import Source
+from specdsl.syntax.formatter import format_source
+from tests.test_corpus import mistakes
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(r"<!-- output: (.*?) -->\n```text\n(.*?)```", re.DOTALL)
+
+
+def blocks(language: str) -> list[pytest.param]:
+    found = []
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        for match in FENCED.finditer(text):
+            if match[1] == language:
+                line = text.count("\n", 0, match.start()) + 1
+                found.append(pytest.param(match[2], id=f"{path.relative_to(ROOT)}:{line}"))
+    return found
+
+
+@pytest.mark.parametrize("text", blocks("spec"))
+def test_specs_in_documents_are_valid_and_canonical(text: str) -> None:
+    """Every spec in a document holds no mistake, keeps its promises and is in canonical form."""
+    source = Source("document", text)
+    assert [str(wrong.message) for wrong in mistakes(source)] == []
+    assert format_source(source) == text
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_outputs_in_documents_are_what_comes_out(
+    path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a document shows as the output of a command is its output at 100 columns."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def produce(match: re.Match[str]) -> str:
+        monkeypatch.setattr(sys, "argv", ["specdsl", *shlex.split(match[1])])
+        with pytest.raises(SystemExit):
+            cli.main()
+        captured = capsys.readouterr()
+        return f"<!-- output: {match[1]} -->\n```text\n{captured.out}{captured.err}```"
+
+    text = path.read_text(encoding="utf-8")
+    produced = SHOWN.sub(produce, text)
+    if request.config.getoption("--accept") and produced != text:
+        path.write_text(produced, encoding="utf-8")
+        text = produced
+    assert produced == text
+
+
+@pytest.mark.parametrize("text", blocks("console"))
+def test_commands_in_documents_exist(text: str) -> None:
+    """Every `specdsl` command in a document names a verb and options that there are, and files that exist."""
+    for line in re.findall(r"^\$ specdsl (.*)$", text, re.MULTILINE):
+        verb, *arguments = shlex.split(line, comments=True)
+        command = cli.cli.commands[verb]
+        known = {name for parameter in command.params for name in parameter.opts}
+        assert {argument for argument in arguments if argument.startswith("-")} <= known, line
+        for argument in arguments:
+            if argument.startswith(("specs/", "docs/")):
+                assert list(ROOT.glob(argument)), argument
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Every relative link and picture of a document is there, and so is the heading that a link names."""
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|srcset)="([^"]+)"', text):
+        if re.match(r"https?:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (path.parent / name).resolve() if name else path
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in slugs, target
+
+
+@pytest.mark.parametrize("spec", sorted((ROOT / "specs").glob("*.spec")), ids=lambda path: path.stem)
+def test_every_spec_has_its_place_in_the_documents(spec: Path) -> None:
+    """Each shipped spec is described in docs/specs.md with its diagram."""
+    text = (ROOT / "docs" / "specs.md").read_text(encoding="utf-8")
+    assert f"specs/{spec.name}" in text
+    assert f"images/{spec.stem}" in text
