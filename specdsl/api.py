@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from specdsl import graph as _graph
 from specdsl.analyses import Analysis, analyse
 from specdsl.diagnostics import Diagnostic, Slug, SpecError
-from specdsl.resolve import Limits, Program
+from specdsl.resolve import Limits, Program, all_mistakes
 from specdsl.source import Source
 
 __all__ = ["Diagnostic", "Graph", "Limits", "Spec", "SpecError", "load", "loads", "read"]
@@ -79,7 +79,7 @@ class Spec:
         self.name = source.name
         self.text = source.text
         self.program = Program(source, limits)
-        mistakes = self.program.mistakes()
+        mistakes = all_mistakes(self.program)
         if mistakes:
             raise SpecError(mistakes)
 

@@ -42,7 +42,7 @@ BANNED_OUTSIDE: dict[str, set[str]] = {
     "graphviz": {"backends/diagram.py"},
     "matplotlib": {"training/figures.py"},
     "numpy": {"data", "training"},
-    "click": {"cli.py"},
+    "click": {"cli"},
 }
 
 

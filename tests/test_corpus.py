@@ -15,8 +15,7 @@ from specdsl.counts import number
 from specdsl.diagnostics import Diagnostic, SpecError, render, render_concise, render_json
 from specdsl.graph import Graph, verify
 from specdsl.layers.base import show
-from specdsl.resolve import Program
-from specdsl.resolve.recipes import recipe_mistakes
+from specdsl.resolve import Program, all_mistakes
 from specdsl.source import Source
 from specdsl.syntax.formatter import format_source
 from specdsl.syntax.parser import parse
@@ -30,7 +29,7 @@ def mistakes(source: Source) -> tuple[Diagnostic, ...]:
     """Everything that `specdsl check` would say of a text."""
     try:
         program = Program(source)
-        found = (*program.mistakes(), *recipe_mistakes(program))
+        found = all_mistakes(program)
         if found:
             return SpecError(found).diagnostics
         return tuple(wrong for name in program.models for wrong in broken_expectations(analyse(program.graph(name))))

@@ -11,8 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from specdsl.diagnostics import SpecError, render
-from specdsl.resolve import Program
-from specdsl.resolve.recipes import recipe_mistakes
+from specdsl.resolve import Program, all_mistakes
 from specdsl.source import Source
 from specdsl.syntax import tree
 from specdsl.syntax.formatter import format_source
@@ -28,7 +27,7 @@ def attempt(text: str) -> None:
     """Do all that can be done with a text; only a `SpecError` may come out, and it must be showable."""
     try:
         program = Program(Source("text.spec", text))
-        for diagnostic in (*program.mistakes(), *recipe_mistakes(program)):
+        for diagnostic in all_mistakes(program):
             render(diagnostic)
     except SpecError as error:
         render(error.diagnostics[0])

@@ -1,6 +1,13 @@
-"""From syntax tree to graph: names, blocks, variants and shapes."""
+"""From syntax tree to graph: names, blocks, variants and shapes; and the recipes of data and training."""
 
+from specdsl.diagnostics import Diagnostic
 from specdsl.resolve.program import Program
+from specdsl.resolve.recipes import recipe_mistakes, train_recipe
 from specdsl.resolve.scope import Limits
 
-__all__ = ["Limits", "Program"]
+__all__ = ["Limits", "Program", "all_mistakes", "train_recipe"]
+
+
+def all_mistakes(program: Program) -> tuple[Diagnostic, ...]:
+    """Everything wrong in a file: in its models and blocks, and in what it declares of data and training."""
+    return (*program.mistakes(), *recipe_mistakes(program))

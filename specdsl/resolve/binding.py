@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from specdsl.declaration import Kind, Misuse, text
+from specdsl.declaration import Declaration, Kind, Misuse, text
 from specdsl.diagnostics import Diagnostic, Slug, did_you_mean
 from specdsl.resolve.scope import Collector, Problem, Skip
 from specdsl.source import Span
@@ -191,3 +191,13 @@ def _reason(detail: ErrorDetails) -> str:
 def _choices(detail: ErrorDetails) -> list[str]:
     expected = detail.get("ctx", {}).get("expected")
     return [] if expected is None else [word.strip("' ") for word in str(expected).replace(" or ", ",").split(",")]
+
+
+def argument_spans(call: tree.Call, kind: type[Declaration]) -> dict[str, Span]:
+    """The places of the arguments that a call gives, by name."""
+    spans: dict[str, Span] = {}
+    for name, argument in zip(kind.positional(), call.arguments or (), strict=False):
+        if not isinstance(argument, tree.Keyword):
+            spans[name] = argument.span
+    spans |= {item.name.text: item.value.span for item in call.arguments or () if isinstance(item, tree.Keyword)}
+    return spans

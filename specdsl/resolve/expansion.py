@@ -7,52 +7,30 @@ for further mistakes of its own, but makes no node and no complaint.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from specdsl.declaration import Misuse, snake_case, text
+from specdsl.declaration import snake_case, text
 from specdsl.diagnostics import Diagnostic, Note, Slug, did_you_mean
-from specdsl.graph import Node, Scope
-from specdsl.layers import LAYERS, NAMES, InputLayer, Layer, Shape
-from specdsl.layers.base import show
+from specdsl.layers import LAYERS, NAMES, InputLayer, Layer
 from specdsl.layers.objects import OBJECTS
-from specdsl.resolve.binding import bind, construct, match_arguments, misused
-from specdsl.resolve.naming import Names
+from specdsl.resolve.assembly import Assembly, Use
+from specdsl.resolve.binding import argument_spans, bind, construct, match_arguments
+from specdsl.resolve.hooks import Applied, Hooks, Key
 from specdsl.resolve.scope import POISON, Collector, Frame, Limits, Poison, Problem, Skip, Tensor
 from specdsl.resolve.values import Evaluator
 from specdsl.source import Span
 from specdsl.syntax import tree
 
-Flow = Tensor | tuple[Tensor, ...] | Poison | None
-"""What reaches a step: one tensor, several for a merge, something unknown, or nothing yet."""
+Current = Tensor | tuple[Tensor, ...] | Poison
+"""What reaches a step: one tensor, several for a merge, or something unknown."""
 
-Key = tuple[object, ...]
-"""Where in the expanded text a layer stands; the same for the same step however shapes and names change."""
+Flow = Current | None
+"""The same, or nothing yet."""
 
 MERGES: dict[str, type[Layer]] = {
     snake_case(name): layer for name, layer in LAYERS.items() if layer.family == "merging"
 }
 MERGES["concat"] = LAYERS["Concatenate"]
-
-
-class Applied(NamedTuple):
-    """A layer as it stands in the expanded text: what selectors look at."""
-
-    key: Key
-    layer: Layer
-    alias: str | None
-    span: Span
-
-
-@dataclass(slots=True)
-class Hooks:
-    """What the edits of a variant do at one layer, in the order in which they happen there."""
-
-    before: list[tuple[object, tree.Body, Frame]] = field(default_factory=list)
-    after: list[tuple[object, tree.Body, Frame]] = field(default_factory=list)
-    replacement: tuple[object, tree.Body, Frame] | None = None
-    removed: bool = False
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 class _Site(NamedTuple):
@@ -72,23 +50,21 @@ class Expansion:
         self.limits = limits
         self.found = found
         self.hooks = hooks
-        self.nodes: dict[str, Node] = {}
+        self.assembly = Assembly(limits)
         self.applied: list[Applied] = []
-        self.scopes: dict[str, Scope] = {}
         self.outputs: list[tuple[str, Span]] = []
         self.expectations: list[tuple[tree.Expect, Frame]] = []
-        self.evaluator = Evaluator(limits, found, lost_names, lambda tensor: self.nodes[tensor.node].shape)
+        self.evaluator = Evaluator(limits, found, lost_names, self.assembly.shape)
         self._steps = 0
-        self._names = Names()
         self._calls: list[tree.Call] = []
         self._declared_output = False
 
     def run(self, body: tree.Body, frame: Frame) -> Flow:
         """Carry out the body of a model; its outputs are then in `outputs`."""
-        self._names.reserve(body, "")
+        self.assembly.reserve(body, "")
         flow = self._body(body, _Site(frame, "", ()), None, top=True)
         if not self._declared_output and isinstance(flow, Tensor):
-            self.outputs.append((flow.node, self.nodes[flow.node].span))
+            self.outputs.append((flow.node, self.assembly.nodes[flow.node].span))
         return flow
 
     def dry_run(self, body: tree.Body, frame: Frame) -> None:
@@ -102,7 +78,7 @@ class Expansion:
             self._steps += 1
             if self._steps > self.limits.steps:
                 message = f"this takes more than {self.limits.steps:,} steps to expand"
-                raise Problem(Slug.LIMIT, message, statement.span, *self._call_notes())
+                raise Problem(Slug.LIMIT, message, statement.span)
             here = _Site(site.frame, site.scope, (*site.path, index))
             try:
                 flow = self._statement(statement, here, flow, top)
@@ -223,13 +199,12 @@ class Expansion:
         layer = construct(InputLayer, arguments, spans, statement.span, self.found, "an input")
         if layer is None:
             raise Skip
-        if site.frame.lookup(statement.name.text) and statement.name.text in site.frame.names:
-            site.frame.bind(statement.name.text, None, statement.name.span)
-        name = self._names.unique("", statement.name.text, given=True)
-        tensor = self._node(name, layer, (), "", None, statement.span)
+        if statement.name.text in site.frame.names:
+            site.frame.bind(statement.name.text, None, statement.name.span)  # reports what has the name already
+        several = bool(self.assembly.inputs)
+        tensor = self.assembly.apply(Use(layer, statement.name, statement.span, spans), (), "")
         site.frame.bind(statement.name.text, tensor, statement.name.span)
         site.frame.entering = tensor
-        several = any(isinstance(node.layer, InputLayer) for node in self.nodes.values() if node.name != name)
         return None if several or flow is POISON else tensor
 
     def _output(self, statement: tree.Output, frame: Frame, flow: Flow) -> Flow:
@@ -339,8 +314,7 @@ class Expansion:
             hint = "an input is written `input name: (28, 28, 3)`"
             raise Problem(Slug.MISPLACED, "InputLayer is not a step", call.name.span, help=hint)
         layer = bind(kind, call, lambda expression: self.evaluator.value(expression, site.frame), self.found)
-        spans = _argument_spans(call, kind)
-        return self._apply(layer, alias, site, flow, call.span, spans, None)
+        return self._apply(Use(layer, alias, call.span, argument_spans(call, kind)), site, flow)
 
     def _unknown_step(self, call: tree.Call, frame: Frame) -> Exception:
         name = call.name.text
@@ -368,8 +342,8 @@ class Expansion:
         layer = bind(kind, shortcut.merge, lambda expression: self.evaluator.value(expression, site.frame), self.found)
         if not (isinstance(left, Tensor) and isinstance(around, Tensor)):
             raise Skip
-        spans = _argument_spans(shortcut.merge, kind)
-        return self._apply(layer, alias, site, (around, left), shortcut.merge.span, spans, 0)
+        use = Use(layer, alias, shortcut.merge.span, argument_spans(shortcut.merge, kind), skip=0)
+        return self._apply(use, site, (around, left))
 
     def _block(self, block: tree.Block, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
         if len(self._calls) >= self.limits.depth:
@@ -381,14 +355,10 @@ class Expansion:
         arguments = self.arguments(block, call, site.frame)
         if len(self.found.diagnostics) > before:
             flow = POISON
-        root = site.frame
-        while root.parent is not None:
-            root = root.parent
-        frame = Frame(root, flow if isinstance(flow, Tensor | Poison) else None, arguments)
-        name = self._names.unique(site.scope, alias.text if alias else block.name.text, given=alias is not None)
+        frame = Frame(site.frame.root, flow if isinstance(flow, Tensor | Poison) else None, arguments)
         values = {key: value for key, (value, _) in arguments.items()}
-        self.scopes[name] = Scope(name, block.name.text, site.scope, values)
-        self._names.reserve(block.body, name)
+        name = self.assembly.open_scope(block.name.text, alias, site.scope, values)
+        self.assembly.reserve(block.body, name)
         self._calls.append(call)
         try:
             return self._body(block.body, _Site(frame, name, (*site.path, block.name.text)), flow)
@@ -409,10 +379,7 @@ class Expansion:
                 if key in given:
                     value = self.evaluator.value(given[key], frame)
                 elif parameter.default is not None:
-                    root = frame
-                    while root.parent is not None:
-                        root = root.parent
-                    value = self.evaluator.value(parameter.default, Frame(root, None, dict(bound)))
+                    value = self.evaluator.value(parameter.default, Frame(frame.root, None, dict(bound)))
                 else:
                     note = Note(f"'{name}' is defined here", definition.name.span)
                     message = f"'{name}' needs a value for '{key}'"
@@ -424,7 +391,7 @@ class Expansion:
             bound[key] = (value, parameter.name.span)
         return bound
 
-    def _single(self, flow: Flow, span: Span, what: str) -> Flow:
+    def _single(self, flow: Flow, span: Span, what: str) -> Tensor | Poison:
         if isinstance(flow, tuple):
             raise Problem(
                 Slug.SHAPE, f"{what} takes one tensor, not {len(flow)}", span, help="merge them first: `[a, b] -> Add`"
@@ -434,7 +401,7 @@ class Expansion:
         return flow
 
     def _nothing(self, span: Span) -> Problem:
-        inputs = [node.name for node in self.nodes.values() if isinstance(node.layer, InputLayer)]
+        inputs = self.assembly.inputs
         if inputs:
             hint = f"begin with the tensor that enters: `{inputs[0]} -> ...`"
             return Problem(
@@ -445,95 +412,38 @@ class Expansion:
 
     # ------------------------------------------------------------------------------------------ layers
 
-    def _apply(
-        self,
-        layer: Layer,
-        alias: tree.Name | None,
-        site: _Site,
-        flow: Flow,
-        span: Span,
-        spans: dict[str, Span],
-        skip: int | None,
-    ) -> Flow:
+    def _apply(self, use: Use, site: _Site, flow: Flow) -> Flow:
         """Apply a layer, with what the edits of a variant do there."""
-        hooks = self.hooks.get(site.path)
         if flow is None:
-            raise self._nothing(span)
+            raise self._nothing(use.span)
+        hooks = self.hooks.get(site.path)
+        current: Current = flow
         if hooks is None:
-            self.applied.append(Applied(site.path, layer, alias.text if alias else None, span))
-            return self._merge(layer, alias, site, flow, span, spans, skip)
+            return self._add(use, site, current)
         for serial, body, frame in hooks.before:
-            flow = self._edit(body, frame, site, self._single(flow, body.span, "`before`"), serial)
+            current = self._edit(body, frame, site, self._single(current, body.span, "`before`"), serial)
         if hooks.replacement:
             serial, body, frame = hooks.replacement
-            flow = self._edit(body, frame, site, flow, serial)
+            current = self._edit(body, frame, site, current, serial)
         elif hooks.removed:
-            flow = self._single(flow, span, "what follows a removed layer")
+            current = self._single(current, use.span, "what follows a removed layer")
         else:
-            if hooks.settings:
-                layer = type(layer)(**(layer.arguments() | hooks.settings))
-            self.applied.append(Applied(site.path, layer, alias.text if alias else None, span))
-            flow = self._merge(layer, alias, site, flow, span, spans, skip)
+            changed = type(use.layer)(**(use.layer.arguments() | hooks.settings))
+            current = self._add(use._replace(layer=changed), site, current)
         for serial, body, frame in reversed(hooks.after):
-            flow = self._edit(body, frame, site, flow, serial)
-        return flow
+            current = self._edit(body, frame, site, current, serial)
+        return current
 
-    def _edit(self, body: tree.Body, frame: Frame, site: _Site, flow: Flow, serial: object) -> Flow:
-        return self._inner(body, _Site(frame, site.scope, site.path), flow, serial)
+    def _edit(self, body: tree.Body, frame: Frame, site: _Site, flow: Current, serial: object) -> Current:
+        changed = self._inner(body, _Site(frame, site.scope, site.path), flow, serial)
+        assert changed is not None, "a body leaves something where something entered"
+        return changed
 
-    def _merge(
-        self,
-        layer: Layer,
-        alias: tree.Name | None,
-        site: _Site,
-        flow: Flow,
-        span: Span,
-        spans: dict[str, Span],
-        skip: int | None,
-    ) -> Flow:
-        if isinstance(flow, Poison):
+    def _add(self, use: Use, site: _Site, current: Current) -> Current:
+        self.applied.append(Applied(site.path, use.layer, use.alias.text if use.alias else None, use.span))
+        if isinstance(current, Poison):
             return POISON
-        inputs = flow if isinstance(flow, tuple) else (flow,)
-        assert None not in inputs
-        stem = alias.text if alias else snake_case(type(layer).__name__)
-        name = self._names.unique(site.scope, stem, given=alias is not None)
-        return self._node(name, layer, inputs, site.scope, skip, span, spans)  # type: ignore[arg-type]
-
-    def _node(
-        self,
-        name: str,
-        layer: Layer,
-        inputs: tuple[Tensor, ...],
-        scope: str,
-        skip: int | None,
-        span: Span,
-        spans: dict[str, Span] | None = None,
-    ) -> Tensor:
-        if len(self.nodes) >= self.limits.layers:
-            raise Problem(
-                Slug.LIMIT, f"the model has more than {self.limits.layers:,} layers", span, *self._call_notes()
-            )
-        shapes = tuple(self.nodes[tensor.node].shape for tensor in inputs)
-        try:
-            shape = layer.infer(*shapes)
-        except Misuse as misuse:
-            self._report(self._mismatch(misuse, inputs, span, spans or {}))
-            raise Skip from None
-        self.nodes[name] = Node(name, layer, tuple(tensor.node for tensor in inputs), shape, scope, skip, span)
-        return Tensor(name)
-
-    def _mismatch(self, misuse: Misuse, inputs: tuple[Tensor, ...], span: Span, spans: dict[str, Span]) -> Diagnostic:
-        """A shape error with both ends: the step, and each tensor that enters it with its origin."""
-        notes = tuple(self._origin(self.nodes[tensor.node]) for tensor in dict.fromkeys(inputs))
-        if misuse.argument in spans:
-            blamed = misused(misuse, spans, span)
-            return Diagnostic(Slug.SHAPE if inputs else blamed.slug, blamed.message, blamed.span, notes, blamed.help)
-        return Diagnostic(Slug.SHAPE, misuse.message, span, notes, misuse.help)
-
-    def _origin(self, node: Node) -> Note:
-        shapes: tuple[Shape, ...] = tuple(self.nodes[name].shape for name in node.inputs)
-        entered = f" out of {' and '.join(map(show, shapes))}" if shapes else ""
-        return Note(f"'{node.name}' makes the shape {show(node.shape)}{entered} here", node.span)
+        return self.assembly.apply(use, current if isinstance(current, tuple) else (current,), site.scope)
 
     # ------------------------------------------------------------------------------------------ mistakes
 
@@ -544,12 +454,3 @@ class Expansion:
     def _call_notes(self) -> tuple[Note, ...]:
         """Where the blocks are used that the current step stands in, innermost first."""
         return tuple(Note(f"in '{call.name.text}', used here", call.span) for call in reversed(self._calls[-3:]))
-
-
-def _argument_spans(call: tree.Call, kind: type[Layer]) -> dict[str, Span]:
-    spans: dict[str, Span] = {}
-    for name, argument in zip(kind.positional(), call.arguments or (), strict=False):
-        if not isinstance(argument, tree.Keyword):
-            spans[name] = argument.span
-    spans |= {item.name.text: item.value.span for item in call.arguments or () if isinstance(item, tree.Keyword)}
-    return spans

@@ -11,7 +11,8 @@ from specdsl.graph import Expectation, Graph, Node
 from specdsl.layers import InputLayer
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.binding import match_arguments
-from specdsl.resolve.expansion import Expansion, Hooks, Key
+from specdsl.resolve.expansion import Expansion
+from specdsl.resolve.hooks import Hooks, Key
 from specdsl.resolve.scope import POISON, Collector, Frame, Limits, Poison, Problem, Skip, Tensor
 from specdsl.resolve.values import Evaluator
 from specdsl.resolve.variants import apply_edit
@@ -108,7 +109,7 @@ class Program:
         return [parameter.name.text for parameter in parameters if parameter.default is None]
 
     def mistakes(self) -> tuple[Diagnostic, ...]:
-        """Everything wrong in the file, in blocks that no model uses too. Expectations are not tested."""
+        """Everything wrong in definitions, models, and blocks that no model uses. Expectations are not tested."""
         found = Collector()
         found.extend(self._found.diagnostics)
         for definition in self.models.values():
@@ -167,9 +168,9 @@ class Program:
             return None
         return Graph(
             name=definition.name.text,
-            nodes=tuple(expansion.nodes.values()),
+            nodes=tuple(expansion.assembly.nodes.values()),
             outputs=tuple(name for name, _ in expansion.outputs),
-            scopes=expansion.scopes,
+            scopes=expansion.assembly.scopes,
             docstring=self._docstring(definition),
             parameters=values,
             expectations=tuple(_expectation(item, frame, self._limits) for item, frame in expansion.expectations),
@@ -300,7 +301,7 @@ class Program:
     # ------------------------------------------------------------------------------------------ the whole
 
     def _check_outputs(self, definition: Definition, expansion: Expansion, found: Collector) -> None:
-        nodes = expansion.nodes
+        nodes = expansion.assembly.nodes
         name = definition.name.text
         if not any(isinstance(node.layer, InputLayer) for node in nodes.values()):
             hint = "a model begins with `input name: (28, 28, 3)`"

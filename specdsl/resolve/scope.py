@@ -71,6 +71,14 @@ class Frame:
     entering: Tensor | Poison | None = None
     names: dict[str, tuple[Any, Span]] = field(default_factory=dict)
 
+    @property
+    def root(self) -> Frame:
+        """The frame of the file."""
+        frame = self
+        while frame.parent is not None:
+            frame = frame.parent
+        return frame
+
     def bind(self, name: str, value: Any, span: Span) -> None:
         """Bind a name that this body does not bind yet.
 

@@ -9,7 +9,7 @@ from typing import Any
 from specdsl.diagnostics import Note, Slug, did_you_mean
 from specdsl.layers import NAMES, Layer
 from specdsl.resolve.binding import construct, match_arguments
-from specdsl.resolve.expansion import Applied, Hooks, Key
+from specdsl.resolve.hooks import Applied, Hooks, Key
 from specdsl.resolve.scope import Collector, Frame, Problem, Skip
 from specdsl.resolve.values import Evaluator
 from specdsl.source import Span

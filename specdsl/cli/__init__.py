@@ -1,0 +1,52 @@
+"""The command line. Each verb loads what it needs when it runs, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from specdsl.cli.compiling import check, compile_
+from specdsl.cli.shared import INTERRUPTED, WRONG_INPUT, complain
+from specdsl.cli.texts import fmt, layers
+from specdsl.cli.training import train
+from specdsl.diagnostics import SpecError
+from specdsl.version import __version__
+
+__all__ = ["cli", "main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.version_option(__version__, "--version", "-V", prog_name="specdsl")
+def cli() -> None:
+    """Neural networks as short texts: checked, analysed, drawn, compiled to Keras and trained."""
+
+
+for _verb in (check, compile_, train, fmt, layers):
+    cli.add_command(_verb)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed at run time, 2 a mistake in what the user gave, 130 Ctrl-C."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+    except SpecError as error:
+        complain(error.diagnostics)
+        code = WRONG_INPUT
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        code = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BrokenPipeError:
+        _abandon_output()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _abandon_output() -> None:
+    """Let Python end in silence when the reader of a pipe has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

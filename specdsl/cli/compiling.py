@@ -1,0 +1,178 @@
+"""The verbs `check` and `compile`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from specdsl.cli.shared import (
+    MODEL,
+    SETTINGS,
+    SPEC,
+    WRONG_INPUT,
+    Failure,
+    WrongInput,
+    complain,
+    count,
+    load_spec,
+    parameters,
+    write,
+)
+from specdsl.diagnostics import SpecError
+
+if TYPE_CHECKING:
+    from specdsl.analyses import Analysis
+    from specdsl.api import Graph
+
+
+@click.command()
+@click.argument("specs", nargs=-1, required=True, type=SPEC, metavar="SPEC...")
+def check(specs: tuple[Path, ...]) -> None:
+    """Look for mistakes, and test what the specs `expect`."""
+    from specdsl.analyses import broken_expectations
+
+    wrong = 0
+    for path in specs:
+        try:
+            spec = load_spec(path)
+            graphs = [graph for graph in map(spec.default_graph, spec.models) if graph is not None]
+            held = sum(len(graph.expectations) for graph in graphs)
+            broken = [diagnostic for graph in graphs for diagnostic in broken_expectations(graph.analyse())]
+            if broken:
+                raise SpecError(broken)
+        except SpecError as error:
+            complain(error.diagnostics)
+            wrong += 1
+        else:
+            promises = f", {count(held, 'expectation')} met" if held else ""
+            click.echo(f"{path}: {count(len(spec.models), 'model')}{promises}")
+    if wrong:
+        sys.exit(WRONG_INPUT)
+
+
+@click.command("compile")
+@click.argument("path", type=SPEC, metavar="SPEC")
+@MODEL
+@SETTINGS
+@click.option("--report", is_flag=True, help="Show layers, shapes, parameters with their derivation, and work.")
+@click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), help="The form of the report.")
+@click.option("--diagram", type=SPEC, metavar="FILE", help="Draw the model: .svg, .png, .pdf or .dot.")
+@click.option(
+    "--emit", type=click.Choice(["python", "keras", "json"]), help="Python source, a .keras file, or Keras's JSON."
+)
+@click.option("-o", "--output", type=SPEC, metavar="FILE", help="Where to write what --emit makes, or else the report.")
+def compile_(
+    path: Path,
+    model: str | None,
+    settings: tuple[str, ...],
+    report: bool,
+    form: str | None,
+    diagram: Path | None,
+    emit: str | None,
+    output: Path | None,
+) -> None:
+    """Turn a spec into a report, a diagram, Python source or a Keras model."""
+    from specdsl.analyses import broken_expectations
+
+    report = report or form is not None
+    if emit == "keras" and output is None:
+        raise WrongInput("a .keras file needs a place: give `-o FILE.keras`")
+    if report and emit and output is None:
+        raise WrongInput("the report and the source would both go to standard output: give `-o FILE` for the source")
+    if diagram is not None:
+        _check_diagram(diagram)
+    spec = load_spec(path)
+    graph = spec.graph(model, parameters(settings))
+    analysis = graph.analyse()
+    if emit:
+        _emit(graph, emit, output)
+    if diagram is not None:
+        _draw(graph, diagram)
+    if report:
+        _show_report(analysis, form or "table", None if emit else output)
+    if not (emit or report or diagram is not None):
+        totals = analysis.totals
+        click.echo(f"{graph.name}: {count(totals.layers, 'layer')}, {totals.params:,} parameters")
+    broken = broken_expectations(analysis)
+    if broken:
+        complain(broken, warning=bool(settings))
+        if not settings:
+            sys.exit(WRONG_INPUT)
+
+
+def _show_report(analysis: Analysis, form: str, output: Path | None) -> None:
+    from specdsl.backends import report
+
+    if form == "table":
+        text = report.to_text(analysis, shutil.get_terminal_size().columns)
+        if output is None:
+            click.echo(text, nl=False)
+            return
+        text = click.unstyle(text)
+    elif form == "markdown":
+        text = report.to_markdown(analysis)
+    else:
+        import json
+
+        text = json.dumps(report.to_dict(analysis), indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write(output, text.encode())
+
+
+def _emit(graph: Graph, emit: str, output: Path | None) -> None:
+    if emit == "python":
+        text = graph.to_python()
+    elif emit == "json":
+        text = _keras_model(graph).to_json(indent=2) + "\n"
+    else:
+        assert output is not None
+        _save_keras(graph, output)
+        return
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write(output, text.encode())
+        click.echo(f"wrote {output}", err=True)
+
+
+def _keras_model(graph: Graph) -> Any:
+    try:
+        return graph.to_keras()
+    except ModuleNotFoundError as error:
+        raise Failure(f"this needs {error.name}: `pip install 'specdsl[tensorflow]'` brings it") from None
+
+
+def _save_keras(graph: Graph, output: Path) -> None:
+    if output.suffix != ".keras":
+        raise WrongInput(f"{output} must end in .keras")
+    if not output.parent.is_dir():
+        raise Failure(f"{output} cannot be written: there is no folder {output.parent}")
+    try:
+        _keras_model(graph).save(output)
+    except OSError as error:
+        raise Failure(f"{output} cannot be written: {error.strerror or error}") from None
+    click.echo(f"wrote {output}", err=True)
+
+
+def _check_diagram(path: Path) -> None:
+    from specdsl.backends.diagram import FORMATS
+
+    if path.suffix.lower() not in FORMATS:
+        raise WrongInput(f"a diagram is written to a file that ends in {', '.join(FORMATS)}, not to {path}")
+
+
+def _draw(graph: Graph, path: Path) -> None:
+    from specdsl.backends.diagram import DiagramError
+
+    try:
+        data = graph.diagram().render(path.suffix.lower())
+    except DiagramError as error:
+        raise Failure(str(error)) from None
+    write(path, data)
+    click.echo(f"wrote {path}", err=True)

@@ -1,0 +1,110 @@
+"""What the verbs share: exit codes, options, loading, complaining, writing."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from specdsl.diagnostics import Diagnostic, render
+
+if TYPE_CHECKING:
+    from specdsl.api import Spec
+
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+"""Exit codes: a failure at run time, a mistake in what the user gave, Ctrl-C."""
+
+
+class Failure(click.ClickException):
+    """Something that went wrong at run time, through no mistake in a spec."""
+
+    exit_code = FAILED
+
+    def show(self, file: Any = None) -> None:
+        """Say what went wrong on standard error."""
+        click.echo(f"error: {self.message}", err=True)
+
+
+class WrongInput(Failure):
+    """A mistake in what the user gave."""
+
+    exit_code = WRONG_INPUT
+
+
+SPEC = click.Path(path_type=Path)
+SETTINGS = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the model.")
+MODEL = click.option("--model", "model", metavar="NAME", help="The model; by default the file's only or last one.")
+
+
+def load_spec(path: Path) -> Spec:
+    """The spec in a file.
+
+    Raises:
+        SpecError: it cannot be read, or holds mistakes.
+    """
+    from specdsl.api import load
+
+    return load(path)
+
+
+def parameters(settings: tuple[str, ...]) -> dict[str, Any]:
+    """The values of `--set NAME=VALUE`, each an expression of the language.
+
+    Raises:
+        SpecError: one of them is no such setting.
+    """
+    from specdsl.resolve import Program
+    from specdsl.source import Source
+
+    parameters: dict[str, Any] = {}
+    for setting in settings:
+        name, separator, value = setting.partition("=")
+        if not separator or not name.isidentifier():
+            raise WrongInput(f"--set takes NAME=VALUE, not '{setting}'")
+        program = Program(Source(f"--set {name}", f"let {name} = {value}"))
+        program.raise_mistakes()
+        parameters[name] = program.frame.names[name][0]
+    return parameters
+
+
+def count(number: int, what: str) -> str:
+    """A number of things in words: `1 model`, `4 models`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def complain(diagnostics: tuple[Diagnostic, ...] | list[Diagnostic], *, warning: bool = False) -> None:
+    """Show diagnostics on standard error, the kind in colour where that is a terminal."""
+    for diagnostic in diagnostics:
+        head, *rest = render(diagnostic).split("\n")
+        mark = f"error[{diagnostic.slug}]"
+        shown = click.style(
+            mark.replace("error", "warning") if warning else mark, fg="yellow" if warning else "red", bold=True
+        )
+        click.echo("\n".join([head.replace(mark, shown, 1), *rest]), err=True)
+    if len(diagnostics) > 1:
+        click.echo(f"{len(diagnostics)} mistakes", err=True)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        Failure: it cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            mask = os.umask(0)
+            os.umask(mask)
+            Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise Failure(f"{path} cannot be written: {error.strerror or error}") from None

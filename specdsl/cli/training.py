@@ -1,0 +1,141 @@
+"""The verb `train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from specdsl.cli.shared import (
+    INTERRUPTED,
+    MODEL,
+    SETTINGS,
+    SPEC,
+    Failure,
+    WrongInput,
+    count,
+    load_spec,
+    parameters,
+)
+from specdsl.diagnostics import SpecError
+
+if TYPE_CHECKING:
+    from specdsl.recipes import TrainRecipe
+    from specdsl.training import RunSummary
+
+
+@click.command()
+@click.argument("path", required=False, type=SPEC, metavar="[SPEC]")
+@MODEL
+@SETTINGS
+@click.option("--recipe", metavar="NAME", help="The `train` block; by default the file's last one.")
+@click.option(
+    "--data", metavar="synthetic|gtsrb|DIR", help="The images, in place of the spec's: drawn, or prepared GTSRB."
+)
+@click.option("--epochs", type=click.IntRange(1), help="Epochs, in place of the spec's.")
+@click.option("--batch", type=click.IntRange(1), help="Images per step, in place of the spec's.")
+@click.option("--trials", type=click.IntRange(1), default=1, show_default=True, help="Independent repetitions.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="What all randomness comes from.")
+@click.option("--backend", type=click.Choice(["tensorflow", "jax", "torch"]), default="tensorflow", show_default=True)
+@click.option("--out", type=SPEC, metavar="DIR", help="The folder of the run; by default a new one in `runs`.")
+def train(
+    path: Path | None,
+    model: str | None,
+    settings: tuple[str, ...],
+    recipe: str | None,
+    data: str | None,
+    epochs: int | None,
+    batch: int | None,
+    trials: int,
+    seed: int,
+    backend: str,
+    out: Path | None,
+) -> None:
+    """Train a model and keep what came of it: history, curves, model, summary.
+
+    Ctrl-C stops after the current step and saves what there is.
+    """
+    if path is None:
+        raise WrongInput(_what_to_train())
+    from datetime import datetime
+
+    from rich.console import Console
+
+    from specdsl.declaration import Misuse
+    from specdsl.resolve import train_recipe
+
+    spec = load_spec(path)
+    graph = spec.graph(model, parameters(settings))
+    plan = train_recipe(spec.program, recipe, graph.input_nodes[0].shape)
+    plan, folder = _with_images(plan, data)
+    from specdsl.data import DataError, load
+    from specdsl.training import check_fit, default_folder, run
+
+    try:
+        check_fit(graph, plan.data, plan.data.source.classes)
+        dataset = load(plan.data.source, folder=folder)
+        summary = run(
+            graph,
+            plan,
+            dataset,
+            out=out or default_folder(graph.name, datetime.now()),
+            spec_text=spec.text,
+            spec_name=spec.name,
+            trials=trials,
+            seed=seed,
+            backend=backend,
+            epochs=epochs,
+            batch=batch,
+            console=Console(),
+        )
+    except Misuse as misuse:
+        raise WrongInput(misuse.message + (f"\n  help: {misuse.help}" if misuse.help else "")) from None
+    except DataError as error:
+        raise WrongInput(error.message + (f"\n  help: {error.help}" if error.help else "")) from None
+    except OSError as error:
+        raise Failure(f"{error.filename or 'a file'}: {error.strerror or error}") from None
+    if summary.interrupted:
+        sys.exit(INTERRUPTED)
+    _conclude(summary)
+
+
+def _with_images(plan: TrainRecipe, data: str | None) -> tuple[TrainRecipe, Path | None]:
+    """A recipe with the images that `--data` asks for, and the folder where they lie."""
+    from specdsl.recipes import SOURCES
+
+    if data is None:
+        return plan, None
+    folder = None if data in SOURCES else Path(data)
+    if folder is not None and not folder.is_dir():
+        raise WrongInput(f"--data takes {', '.join(SOURCES)} or a folder, and there is no folder '{data}'")
+    return plan.replace(data=plan.data.taken_from(SOURCES["gtsrb" if folder else data])), folder
+
+
+def _conclude(summary: RunSummary) -> None:
+    """Say how a run ended and where its results lie."""
+    for trial in summary.diverged:
+        click.echo(f"trial {trial.trial} was given up: {trial.diverged}", err=True)
+    if len(summary.diverged) == len(summary.trials):
+        raise Failure(f"no trial came to an end; what there is lies in {summary.folder}")
+    shown = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in summary.mean.items()]
+    over = f" (mean of {len(summary.trials)} trials)" if len(summary.trials) > 1 else ""
+    click.echo(f"{summary.model}{over}: {', '.join(shown)}")
+    curves = sorted(summary.folder.glob("*.svg"))
+    if curves:
+        click.echo(f"curves: {', '.join(map(str, curves))}")
+    click.echo(f"all of it: {summary.folder}")
+
+
+def _what_to_train() -> str:
+    """The specs at hand, for someone who names none."""
+    found = []
+    for path in sorted([*Path().glob("*.spec"), *Path("specs").glob("*.spec")]):
+        try:
+            found.append(f"  {path}: {', '.join(load_spec(path).models)}")
+        except SpecError as error:
+            found.append(f"  {path}: {count(len(error.diagnostics), 'mistake')}")
+    if not found:
+        return "name a spec to train: specdsl train FILE.spec (there is none here)"
+    return "\n".join(["name a spec to train: specdsl train FILE.spec [--model NAME]. There are", *found])

@@ -1,0 +1,95 @@
+"""The graph as it grows: layers applied to tensors, each with a name of its own and a checked shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from specdsl.declaration import Misuse, snake_case
+from specdsl.diagnostics import Note, Slug
+from specdsl.graph import Node, Scope
+from specdsl.layers import InputLayer, Layer, Shape
+from specdsl.layers.base import show
+from specdsl.resolve.naming import Names
+from specdsl.resolve.scope import Limits, Problem, Tensor
+from specdsl.source import Span
+from specdsl.syntax import tree
+
+
+class Use(NamedTuple):
+    """A layer as a step of the text uses it.
+
+    Attributes:
+        layer: the layer.
+        alias: the name that the text gives to its result.
+        span: the step.
+        arguments: the places of the arguments that the text gives.
+        skip: the position of the tensor that a shortcut brings, None where none does.
+    """
+
+    layer: Layer
+    alias: tree.Name | None
+    span: Span
+    arguments: Mapping[str, Span]
+    skip: int | None = None
+
+
+class Assembly:
+    """The nodes and block instances made so far.
+
+    Attributes:
+        nodes: the nodes by name, in topological order.
+        scopes: the block instances by full name, enclosing ones first.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.scopes: dict[str, Scope] = {}
+        self._limits = limits
+        self._names = Names()
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the model's inputs so far."""
+        return [node.name for node in self.nodes.values() if isinstance(node.layer, InputLayer)]
+
+    def shape(self, tensor: Tensor) -> Shape:
+        """The shape of a tensor."""
+        return self.nodes[tensor.node].shape
+
+    def reserve(self, body: tree.Body, scope: str) -> None:
+        """Keep the names that a body's text gives to tensors for those tensors."""
+        self._names.reserve(body, scope)
+
+    def open_scope(self, block: str, alias: tree.Name | None, parent: str, arguments: Mapping[str, Any]) -> str:
+        """Begin an instance of a block; its full name."""
+        name = self._names.unique(parent, alias.text if alias else block, given=alias is not None)
+        self.scopes[name] = Scope(name, block, parent, arguments)
+        return name
+
+    def apply(self, use: Use, inputs: tuple[Tensor, ...], scope: str) -> Tensor:
+        """Apply a layer to tensors.
+
+        Raises:
+            Problem: the layer cannot take them, with the origin of each; or the model has too many layers.
+        """
+        if len(self.nodes) >= self._limits.layers:
+            raise Problem(Slug.LIMIT, f"the model has more than {self._limits.layers:,} layers", use.span)
+        try:
+            shape = use.layer.infer(*map(self.shape, inputs))
+        except Misuse as misuse:
+            place = use.arguments.get(misuse.argument or "", use.span)
+            origins = [self._origin(tensor) for tensor in dict.fromkeys(inputs)]
+            raise Problem(Slug.SHAPE, misuse.message, place, *origins, help=misuse.help) from None
+        stem = use.alias.text if use.alias else snake_case(type(use.layer).__name__)
+        name = self._names.unique(scope, stem, given=use.alias is not None)
+        names = tuple(tensor.node for tensor in inputs)
+        self.nodes[name] = Node(name, use.layer, names, shape, scope, use.skip, use.span)
+        return Tensor(name)
+
+    def _origin(self, tensor: Tensor) -> Note:
+        """How a tensor came to have its shape."""
+        node = self.nodes[tensor.node]
+        shapes = " and ".join(show(self.nodes[name].shape) for name in node.inputs)
+        entered = f" out of {shapes}" if shapes else ""
+        return Note(f"'{node.name}' makes the shape {show(node.shape)}{entered} here", node.span)
