@@ -6,7 +6,8 @@ stated once, and argument checking, defaults, printing and completion all follow
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
+from functools import cache
+from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
@@ -49,7 +50,7 @@ class Declaration:
         if arguments or self.required():
             vars(self).update(vars(_checked(type(self))(**arguments)))
         else:
-            vars(self).update({name: getattr(self, name) for name in _annotated(type(self))})
+            vars(self).update({name: getattr(self, name) for name in _signature(type(self)).fields})
         self.check()
 
     def check(self) -> None:
@@ -65,19 +66,19 @@ class Declaration:
         return _checked(cls).model_fields
 
     @classmethod
-    def names(cls) -> list[str]:
+    def names(cls) -> tuple[str, ...]:
         """All arguments: those that may be given by position, then the others."""
-        return [*cls.positional(), *cls.keyword_only]
+        return _signature(cls).names
 
     @classmethod
-    def positional(cls) -> list[str]:
+    def positional(cls) -> tuple[str, ...]:
         """The arguments that may be given by position, in order."""
-        return [name for name in _annotated(cls) if name not in cls.keyword_only]
+        return _signature(cls).positional
 
     @classmethod
-    def required(cls) -> list[str]:
+    def required(cls) -> tuple[str, ...]:
         """The arguments that have no default."""
-        return [name for name in _annotated(cls) if not hasattr(cls, name)]
+        return _signature(cls).required
 
     def arguments(self) -> dict[str, Any]:
         """The arguments whose values differ from their defaults, in the order of `names`."""
@@ -105,26 +106,41 @@ class Declaration:
 
 
 _MODELS: dict[type[Declaration], type[BaseModel]] = {}
-_NAMES: dict[type[Declaration], tuple[str, ...]] = {}
 
 
-def _annotated(kind: type[Declaration]) -> tuple[str, ...]:
-    """The names of a class's fields, those of its bases first."""
-    if kind not in _NAMES:
-        names: dict[str, None] = {}
-        for base in reversed(kind.__mro__):
-            for name, annotation in vars(base).get("__annotations__", {}).items():
-                if "ClassVar" not in str(annotation):
-                    names[name] = None
-        _NAMES[kind] = tuple(names)
-    return _NAMES[kind]
+class _Signature(NamedTuple):
+    """The names of a class's fields, in the order of the text, those of its bases first."""
+
+    fields: tuple[str, ...]
+    names: tuple[str, ...]
+    positional: tuple[str, ...]
+    required: tuple[str, ...]
+
+
+_SIGNATURES: dict[type[Declaration], _Signature] = {}
+
+
+def _signature(kind: type[Declaration]) -> _Signature:
+    """The names of a class's fields, read off when they are first needed."""
+    if kind not in _SIGNATURES:
+        annotations = {name: note for base in reversed(kind.__mro__) for name, note in _notes(base).items()}
+        fields = tuple(name for name, note in annotations.items() if "ClassVar" not in str(note))
+        positional = tuple(name for name in fields if name not in kind.keyword_only)
+        required = tuple(name for name in fields if not hasattr(kind, name))
+        _SIGNATURES[kind] = _Signature(fields, (*positional, *kind.keyword_only), positional, required)
+    return _SIGNATURES[kind]
+
+
+def _notes(kind: type) -> Mapping[str, Any]:
+    """The annotations in the body of a class."""
+    return dict(vars(kind).get("__annotations__", {}))
 
 
 def _checked(kind: type[Declaration]) -> type[BaseModel]:
     """The pydantic model that checks the arguments of a class, made when it is first needed."""
     if kind not in _MODELS:
         hints = get_type_hints(kind, include_extras=True)
-        fields: dict[str, Any] = {name: (hints[name], getattr(kind, name, ...)) for name in _annotated(kind)}
+        fields: dict[str, Any] = {name: (hints[name], getattr(kind, name, ...)) for name in _signature(kind).fields}
         config = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
         _MODELS[kind] = create_model(kind.__name__, __config__=config, **fields)
     return _MODELS[kind]
@@ -161,6 +177,7 @@ def declared(base: type[Kind]) -> Iterator[type[Kind]]:
         yield from declared(child)
 
 
+@cache
 def snake_case(name: str) -> str:
     """A class name as Keras derives layer names from it: `Conv2DTranspose` gives `conv2d_transpose`."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))

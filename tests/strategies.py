@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import pairwise
 from math import prod
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -276,9 +277,9 @@ def step_texts(draw: st.DrawFn) -> tuple[Shape, str]:
 _POPULAR = [LAYERS[name] for name in ("Dense", "Conv1D", "Conv2D", "BatchNormalization", "ReLU", "Dropout", "Flatten")]
 _MERGES = ["add", "concat", "multiply", "average", "maximum", "concat(axis=1)", "subtract", "dot(axes=-1)"]
 _GATHERS = ["Add", "Concatenate", "Multiply", "Average", "Maximum", "Concatenate(axis=1)", "Subtract", "Dot(axes=-1)"]
-_NAMES = ["h", "skip", "x", "y", "name", "lambda", "keras", "layers", "build_model", "input", "é", "out", "x2", "dense"]
+_NAMES = ["h", "skip", "x", "y", "name", "lambda", "keras", "layers", "build_model", "é", "out", "x2", "dense"]
 """Names that a compiler to Python must take care of are among them."""
-_DOCSTRINGS = ["What.", "Two\nlines.", "It's \\\\ a path.", 'Says "so"', "Ends in a quote\\\"", "é × ← 図", "a<b> & c"]
+_DOCSTRINGS = ["What.", "Two\nlines.", "It's \\\\ a path.", 'Says "so" now.', "Ends in a quote\\\"", "é × ← 図", "a<b> & c"]
 _CONTROL = re.compile(r"(repeat|for|if|let|\[|\w+ ->)")
 _SIZE_ARGUMENT = re.compile(r"\b(?:units|filters)=(\d+)|\b(?:Dense|Conv\dD)\((\d+)")
 _LARGEST = 3_000
@@ -354,10 +355,10 @@ class _Writer:
 
     def join(self, lines: Sequence[str]) -> str:
         """Statements as one text, one behind the other in any of the ways to write that."""
-        text = ""
-        for line in lines:
-            separators = ["\n", "; "] if _CONTROL.match(line) or _CONTROL.match(text.split("\n")[-1]) else ["\n", " -> "]
-            text += (self.pick(separators) if text else "") + line
+        text = (lines or [""])[0]
+        for before, line in pairwise(lines):
+            alone = _CONTROL.match(before) or _CONTROL.match(line)
+            text += self.pick(["\n", "; "] if alone else ["\n", " -> "]) + line
         return text
 
     def body(self, shape: Shape, depth: int) -> str:
@@ -375,9 +376,8 @@ class _Writer:
             except (ValidationError, Misuse):
                 continue
             text = str(layer)
-            first = kind.positional()[0]
-            if self.pick([True, False]) and f"({first}=" in text:
-                return text.replace(f"({first}=", "(", 1)
+            if kind.positional() and f"({kind.positional()[0]}=" in text and self.pick([True, False]):
+                return text.replace(f"({kind.positional()[0]}=", "(", 1)
             return text.removesuffix("()") if self.pick([True, False]) else text
         return "Identity"
 
@@ -479,7 +479,7 @@ class _Writer:
             text, value = self.parametrized(text, "size")
             parameter = f"(size={value})"
         head = f"model {self.head()}".replace("PARAMETERS", parameter)
-        return f"{head}input {self.name()}: {_text(shape)}\n{text}\n}}"
+        return f"{head}input {self.pick([self.name(), "input"])}: {_text(shape)}\n{text}\n}}"
 
     def wired(self) -> str:
         """A model of named tensors: each is used, or an output."""

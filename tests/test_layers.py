@@ -501,7 +501,7 @@ def test_one_size_for_all_axes_is_stored_as_one_for_each() -> None:
 
 
 def test_arguments_stand_in_the_order_of_keras() -> None:
-    assert Conv3DTranspose.positional()[:6] == [
+    assert Conv3DTranspose.positional()[:6] == (
         "filters", "kernel_size", "strides", "padding", "data_format", "output_padding",
-    ]  # fmt: skip
-    assert Conv2DTranspose.positional()[3:6] == ["padding", "output_padding", "data_format"]
+    )  # fmt: skip
+    assert Conv2DTranspose.positional()[3:6] == ("padding", "output_padding", "data_format")

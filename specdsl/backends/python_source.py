@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 from specdsl.backends.report import local_name, names_itself
@@ -299,10 +300,8 @@ class _Routine:
             return _free(_identifier(local_name(node)), taken)
         if "x" in live and self._is_shortcut(step.output):
             return _free("shortcut", taken)
-        free: Iterator[str] = (
-            name for name in (*"xyz", *(f"x{number}" for number in range(2, 10**6))) if name not in taken
-        )
-        return next(free)
+        numbered = (f"x{number}" for number in count(2))
+        return next(name for name in chain("xyz", numbered) if name not in taken)
 
     def _is_shortcut(self, name: str) -> bool:
         """Whether a chain of steps from here leads nowhere but to where a shortcut joins."""

@@ -142,8 +142,11 @@ def _emit(graph: Graph, emit: str, output: Path | None) -> None:
 
 
 def _keras_model(graph: Graph) -> Any:
+    from specdsl.backends.quiet import without_noise
+
     try:
-        return graph.to_keras()
+        with without_noise():
+            return graph.to_keras()
     except ModuleNotFoundError as error:
         raise Failure(f"this needs {error.name}: `pip install 'specdsl[tensorflow]'` brings it") from None
 

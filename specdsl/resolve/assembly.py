@@ -10,6 +10,7 @@ from specdsl.diagnostics import Note, Slug
 from specdsl.graph import Node, Scope
 from specdsl.layers import InputLayer, Layer, Shape
 from specdsl.layers.base import show
+from specdsl.resolve.binding import argument_spans
 from specdsl.resolve.naming import Names
 from specdsl.resolve.scope import Limits, Problem, Tensor
 from specdsl.source import Span
@@ -23,15 +24,20 @@ class Use(NamedTuple):
         layer: the layer.
         alias: the name that the text gives to its result.
         span: the step.
-        arguments: the places of the arguments that the text gives.
+        call: what the text calls, None for an input.
         skip: the position of the tensor that a shortcut brings, None where none does.
     """
 
     layer: Layer
     alias: tree.Name | None
     span: Span
-    arguments: Mapping[str, Span]
+    call: tree.Call | None = None
     skip: int | None = None
+
+    def place(self, argument: str | None) -> Span:
+        """The place of an argument; that of the step where the text does not give it."""
+        given = argument_spans(self.call, type(self.layer)) if self.call else {}
+        return given.get(argument or "", self.span)
 
 
 class Assembly:
@@ -78,9 +84,8 @@ class Assembly:
         try:
             shape = use.layer.infer(*map(self.shape, inputs))
         except Misuse as misuse:
-            place = use.arguments.get(misuse.argument or "", use.span)
             origins = [self._origin(tensor) for tensor in dict.fromkeys(inputs)]
-            raise Problem(Slug.SHAPE, misuse.message, place, *origins, help=misuse.help) from None
+            raise Problem(Slug.SHAPE, misuse.message, use.place(misuse.argument), *origins, help=misuse.help) from None
         stem = use.alias.text if use.alias else snake_case(type(use.layer).__name__)
         name = self._names.unique(scope, stem, given=use.alias is not None)
         names = tuple(tensor.node for tensor in inputs)

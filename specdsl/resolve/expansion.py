@@ -14,7 +14,7 @@ from specdsl.diagnostics import Diagnostic, Note, Slug, did_you_mean
 from specdsl.layers import LAYERS, NAMES, InputLayer, Layer
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.assembly import Assembly, Use
-from specdsl.resolve.binding import argument_spans, bind, construct, match_arguments
+from specdsl.resolve.binding import bind, construct, match_arguments
 from specdsl.resolve.hooks import Applied, Hooks, Key
 from specdsl.resolve.scope import POISON, Collector, Frame, Limits, Poison, Problem, Skip, Tensor
 from specdsl.resolve.values import Evaluator
@@ -202,7 +202,7 @@ class Expansion:
         if statement.name.text in site.frame.names:
             site.frame.bind(statement.name.text, None, statement.name.span)  # reports what has the name already
         several = bool(self.assembly.inputs)
-        tensor = self.assembly.apply(Use(layer, statement.name, statement.span, spans), (), "")
+        tensor = self.assembly.apply(Use(layer, statement.name, statement.span), (), "")
         site.frame.bind(statement.name.text, tensor, statement.name.span)
         site.frame.entering = tensor
         return None if several or flow is POISON else tensor
@@ -314,7 +314,7 @@ class Expansion:
             hint = "an input is written `input name: (28, 28, 3)`"
             raise Problem(Slug.MISPLACED, "InputLayer is not a step", call.name.span, help=hint)
         layer = bind(kind, call, lambda expression: self.evaluator.value(expression, site.frame), self.found)
-        return self._apply(Use(layer, alias, call.span, argument_spans(call, kind)), site, flow)
+        return self._apply(Use(layer, alias, call.span, call), site, flow)
 
     def _unknown_step(self, call: tree.Call, frame: Frame) -> Exception:
         name = call.name.text
@@ -342,7 +342,7 @@ class Expansion:
         layer = bind(kind, shortcut.merge, lambda expression: self.evaluator.value(expression, site.frame), self.found)
         if not (isinstance(left, Tensor) and isinstance(around, Tensor)):
             raise Skip
-        use = Use(layer, alias, shortcut.merge.span, argument_spans(shortcut.merge, kind), skip=0)
+        use = Use(layer, alias, shortcut.merge.span, shortcut.merge, skip=0)
         return self._apply(use, site, (around, left))
 
     def _block(self, block: tree.Block, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
@@ -353,8 +353,8 @@ class Expansion:
         flow = self._single(flow, call.span, f"the block '{block.name.text}'")
         before = len(self.found.diagnostics)
         arguments = self.arguments(block, call, site.frame)
-        if len(self.found.diagnostics) > before:
-            flow = POISON
+        if isinstance(flow, Poison) or len(self.found.diagnostics) > before:
+            return POISON  # what is wrong inside is found when the block is looked at alone
         frame = Frame(site.frame.root, flow if isinstance(flow, Tensor | Poison) else None, arguments)
         values = {key: value for key, (value, _) in arguments.items()}
         name = self.assembly.open_scope(block.name.text, alias, site.scope, values)

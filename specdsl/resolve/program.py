@@ -114,6 +114,8 @@ class Program:
         found.extend(self._found.diagnostics)
         for definition in self.models.values():
             self._graph(definition, None, found)
+            if found.hit_limit:  # the next model might take as long to fail
+                return found.diagnostics
         for item in self.spec.items:
             if isinstance(item, tree.Block):
                 self._dry_run(item, found)
@@ -198,7 +200,8 @@ class Program:
             for serial, edit in enumerate(variant.edits or ())
             if not isinstance(edit, tree.Expect)
         ]
-        expansion = self._run(root, frames[-1], hooks, Collector() if edits else found)
+        unseen = Collector() if edits else found
+        expansion = self._run(root, frames[-1], hooks, unseen)
         failed = False
         for serial, edit, frame, variant in edits:
             evaluator = self.evaluator_for(found)
@@ -206,11 +209,13 @@ class Program:
                 mark = (variant.name.text, serial)
                 apply_edit(edit, mark, frame, variant.base.name.text, expansion.applied, hooks, evaluator)
             except Problem as problem:
-                found.add(problem.diagnostic)
+                # A selector cannot see what lies behind a mistake: then the mistake is what to speak of.
+                found.extend(unseen.diagnostics or (problem.diagnostic,))
                 failed = True
             except Skip:
                 failed = True
-            expansion = self._run(root, frames[-1], hooks, Collector() if edit is not edits[-1][1] else found)
+            unseen = Collector() if edit is not edits[-1][1] else found
+            expansion = self._run(root, frames[-1], hooks, unseen)
         if failed:
             raise Skip
         if lineage:  # what a model promises holds of itself, not of its variants

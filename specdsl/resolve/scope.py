@@ -50,7 +50,7 @@ class Limits(NamedTuple):
         magnitude: absolute value of a whole number.
     """
 
-    layers: int = 50_000
+    layers: int = 25_000
     steps: int = 250_000
     depth: int = 64
     items: int = 50_000
@@ -126,6 +126,11 @@ class Collector:
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """All mistakes, in the order found."""
         return tuple(self._found.values())
+
+    @property
+    def hit_limit(self) -> bool:
+        """Whether an expansion was given up because it grew too large."""
+        return any(diagnostic.slug is Slug.LIMIT for diagnostic in self._found.values())
 
     def __bool__(self) -> bool:
         return bool(self._found)

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 
+from specdsl.backends.quiet import without_noise
 from specdsl.declaration import Misuse
 
 BACKENDS = ("tensorflow", "jax", "torch")
 """Keras back ends that can train."""
-
-_NOISE = re.compile(
-    rb"^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} |[IW]0000 |\d{4}-\d\d-\d\d .*: [IW] )"
-)
-"""What TensorFlow's C++ parts write while loading, whatever their log level; errors (E, F) look different."""
 
 
 def check_installed(backend: str) -> None:
@@ -56,7 +48,7 @@ def start(backend: str) -> None:
     check_installed(backend)
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _without_noise():
+    with without_noise():
         keras = import_module("keras")
         import_module(backend)
         # Keras's `fit` imports TensorFlow on every back end, where it is installed: let it make its noise here.
@@ -65,26 +57,3 @@ def start(backend: str) -> None:
     # A user's keras.json may say otherwise, and the same spec would then mean something else.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
-
-
-@contextmanager
-def _without_noise() -> Iterator[None]:
-    """Hold back what is written to the standard error file and pass on all but known noise, also after a failure."""
-    try:
-        error = os.dup(2)
-    except OSError:
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        sys.stderr.flush()
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(error, 2)
-            os.close(error)
-            held.seek(0)
-            for line in held:
-                if not _NOISE.match(line):
-                    os.write(2, line)
