@@ -6,11 +6,16 @@ instances, called as the block calls them where the block has a parameter with t
 
 from __future__ import annotations
 
+import builtins
+import json
 import keyword
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, count
-from typing import Any
+from textwrap import wrap
+from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from specdsl.backends.report import local_name, names_itself
 from specdsl.declaration import Declaration
@@ -19,28 +24,25 @@ from specdsl.layers import InputLayer, Layer
 from specdsl.layers.objects import KerasObject
 
 WIDTH = 100
-RESERVED = {"keras", "layers", "build_model", "name"}
-"""Names that the source uses itself."""
+RESERVED = {"keras", "layers", "build_model", "name", *keyword.kwlist, *dir(builtins)}
+"""Names that the source uses itself, or that mean something to Python."""
 
 
 def python_source(graph: Graph) -> str:
     """Source of a module whose `build_model()` builds the graph's model, layer names included, with Keras alone."""
-    root = _Instance("", "", {}, _elements(graph))
-    functions = _functions(graph, root)
+    structure = _Structure(graph)
     title = graph.docstring.strip() or f"The model {graph.name}."
-    closing = "\n" if "\n" in title else ""
-    lines = [f'"""{_docstring(title)}{closing}"""', "", "import keras", "from keras import layers"]
-    for function in dict.fromkeys(functions.values()):
-        routine = _Routine(graph, function.instances[0], functions, function)
+    lines = [*_docstring(title, ""), "", "import keras", "from keras import layers"]
+    for function in structure.distinct:
+        routine = _Routine(structure, function.instances[0], function)
         lines += ["", "", f"def {function.name}({', '.join(['x', *function.parameters, 'name'])}):"]
-        lines += [f'    """A block `{function.instances[0].block}`."""', *routine.lines()]
-    routine = _Routine(graph, root, functions, None)
+        lines += [*_docstring(function.about(structure.distinct), "    "), *routine.lines()]
+    routine = _Routine(structure, structure.root, None)
     body = routine.lines()
     inputs = _alone([routine.variables[node.name] for node in graph.input_nodes])
     outputs = _alone([routine.variables[name] for name in graph.outputs])
-    first = title.split("\n\n")[0].replace("\n", " ")
-    lines += ["", "", "def build_model() -> keras.Model:"]
-    lines += [f'    """{_docstring(first if len(first) < WIDTH - 10 else f"Build the model {graph.name}.")}"""', *body]
+    about = f"Build the model {graph.name}{_with(graph.parameters)}."
+    lines += ["", "", "def build_model() -> keras.Model:", *_docstring(about, "    "), *body]
     lines += _call("    return ", "keras.Model", [inputs, outputs, f"name={_literal(graph.name)}"], "")
     return "\n".join([*lines, "", "", 'if __name__ == "__main__":', "    build_model().summary()", ""])
 
@@ -48,7 +50,7 @@ def python_source(graph: Graph) -> str:
 # ---------------------------------------------------------------------------------------------- structure
 
 
-@dataclass
+@dataclass(eq=False)
 class _Instance:
     """An instance of a block with what stands in it, in order: layers, and instances of other blocks."""
 
@@ -57,13 +59,21 @@ class _Instance:
     arguments: Mapping[str, Any]
     elements: list[Node | _Instance]
 
-    def nodes(self) -> Iterator[Node]:
+    @cached_property
+    def nodes(self) -> list[Node]:
         """All layers in it, those of inner instances included."""
-        for element in self.elements:
-            if isinstance(element, _Instance):
-                yield from element.nodes()
-            else:
-                yield element
+        return [
+            node
+            for element in self.elements
+            for node in (element.nodes if isinstance(element, _Instance) else [element])
+        ]
+
+
+class _Boundary(NamedTuple):
+    """The one tensor that enters an instance, and the one that leaves it."""
+
+    entering: str
+    leaving: str
 
 
 @dataclass(eq=False)
@@ -82,104 +92,149 @@ class _Function:
     parameters: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     by_values: dict[tuple[str, ...], str] = field(default_factory=dict)
 
+    @cached_property
+    def alike(self) -> dict[str, tuple[Node, ...]]:
+        """For each layer of the first instance, by its name, the same layer in all instances."""
+        return {row[0].name: row for row in zip(*(instance.nodes for instance in self.instances), strict=True)}
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The place of each instance among the instances, by its name."""
+        return {instance.scope: number for number, instance in enumerate(self.instances)}
+
     def value(self, values: tuple[Any, ...]) -> str:
         """The text of an argument that has these values in the instances: a literal, or a parameter."""
         key = tuple(map(repr, values))
         return _literal(values[0]) if len(set(key)) == 1 else self.by_values[key]
 
+    def find_parameters(self, taken: set[str]) -> None:
+        """Make a parameter of each argument that is not the same in all instances."""
+        own = {
+            tuple(repr(instance.arguments.get(name)) for instance in self.instances): name
+            for name in self.instances[0].arguments
+        }
+        for alike in self.alike.values():
+            for name in type(alike[0].layer).names():
+                values = tuple(_compact(node.layer, name) for node in alike)
+                key = tuple(map(repr, values))
+                if len(set(key)) > 1 and key not in self.by_values:
+                    parameter = _free(own.get(key, name), {*self.parameters, *taken})
+                    self.by_values[key] = parameter
+                    self.parameters[parameter] = values
 
-def _elements(graph: Graph) -> list[Node | _Instance]:
-    """The model's layers with those of one block instance gathered, in order."""
-    root: list[Node | _Instance] = []
-    instances: dict[str, _Instance] = {}
-    for node in graph.nodes:
-        parent = root
-        for scope in reversed(list(graph.enclosing(node.scope))):
-            if scope.name not in instances:
-                instances[scope.name] = _Instance(scope.name, scope.block, scope.arguments, [])
-                parent.append(instances[scope.name])
-            parent = instances[scope.name].elements
-        parent.append(node)
-    return root
+    def about(self, functions: list[_Function]) -> str:
+        """What the function is, and how it differs from others for the same block."""
+        block = self.instances[0].block
+        others = [other for other in functions if other is not self and other.instances[0].block == block]
+        constant = self._constant()
+        telling = {
+            name: value for name, value in constant.items() if any(other._constant() != constant for other in others)
+        }
+        return f"The block `{block}`{_with(telling)}."
 
-
-def _boundary(graph: Graph, instance: _Instance) -> tuple[str, str] | None:
-    """The one tensor that enters an instance and the one that leaves it; None where it is not just one of each."""
-    own = {node.name for node in instance.nodes()}
-    entering = {name for node in instance.nodes() for name in node.inputs if name not in own}
-    used = {name for node in graph.nodes if node.name not in own for name in node.inputs if name in own}
-    leaving = used | (own & set(graph.outputs))
-    return (entering.pop(), leaving.pop()) if len(entering) == len(leaving) == 1 else None
-
-
-def _signature(graph: Graph, instance: _Instance) -> Any:
-    """What instances that can share a function agree in: layers, their names, and how they are connected."""
-    boundary = _boundary(graph, instance)
-    if boundary is None:
-        return ("alone", instance.scope)
-    places: dict[str, Any] = {boundary[0]: "enter"}
-    parts: list[Any] = []
-    for index, element in enumerate(instance.elements):
-        if isinstance(element, _Instance):
-            inner = _boundary(graph, element)
-            if inner is None:
-                return ("alone", instance.scope)
-            local = element.scope[len(instance.scope) :]
-            parts.append((element.block, local, places[inner[0]], _signature(graph, element)))
-            places[inner[1]] = index
-        else:
-            parts.append((type(element.layer), local_name(element), tuple(places[name] for name in element.inputs)))
-            places[element.name] = index
-    return (instance.block, tuple(parts), places[boundary[1]])
+    def _constant(self) -> dict[str, Any]:
+        """The block's arguments that are the same in all instances."""
+        first, *others = [instance.arguments for instance in self.instances]
+        return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
 
 
-def _functions(graph: Graph, root: _Instance) -> dict[str, _Function]:
-    """The function of each instance that has one, by the instance's name; inner functions come first."""
-    groups: dict[Any, list[_Instance]] = {}
-    ordered: list[_Instance] = []
+class _Structure:
+    """The model as nested instances of blocks, and the functions that stand for them.
 
-    def walk(instance: _Instance) -> None:
-        for element in instance.elements:
+    Attributes:
+        root: the model's own body.
+        functions: the function of each instance that has one, by the instance's name; inner functions come first.
+        distinct: the functions, each once.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.users: dict[str, list[str]] = {node.name: [] for node in graph.nodes}
+        for node in graph.nodes:
+            for name in node.inputs:
+                self.users[name].append(node.name)
+        self.root = _Instance("", "", {}, self._elements())
+        self._boundaries: dict[str, _Boundary | None] = {}
+        self.functions: dict[str, _Function] = self._functions()
+        self.distinct = list(dict.fromkeys(self.functions.values()))
+
+    def _elements(self) -> list[Node | _Instance]:
+        """The model's layers with those of one block instance gathered, in order."""
+        root: list[Node | _Instance] = []
+        instances: dict[str, _Instance] = {}
+        for node in self.graph.nodes:
+            parent = root
+            for scope in reversed(list(self.graph.enclosing(node.scope))):
+                if scope.name not in instances:
+                    instances[scope.name] = _Instance(scope.name, scope.block, scope.arguments, [])
+                    parent.append(instances[scope.name])
+                parent = instances[scope.name].elements
+            parent.append(node)
+        return root
+
+    def boundary(self, instance: _Instance) -> _Boundary | None:
+        """What enters and leaves an instance; None where it is not just one tensor each."""
+        if instance.scope not in self._boundaries:
+            own = {node.name for node in instance.nodes}
+            entering = {name for node in instance.nodes for name in node.inputs if name not in own}
+            leaving = {name for name in own if any(user not in own for user in self.users[name])}
+            leaving |= own.intersection(self.graph.outputs)
+            one = len(entering) == len(leaving) == 1
+            self._boundaries[instance.scope] = _Boundary(entering.pop(), leaving.pop()) if one else None
+        return self._boundaries[instance.scope]
+
+    def _signature(self, instance: _Instance, signatures: dict[str, Any]) -> Any:
+        """What instances that can share a function agree in: layers, their names, and how they are connected."""
+        alone = ("alone", instance.scope)
+        boundary = self.boundary(instance)
+        if boundary is None:
+            return alone
+        places: dict[str, Any] = {boundary.entering: "enter"}
+        parts: list[Any] = []
+        for index, element in enumerate(instance.elements):
             if isinstance(element, _Instance):
-                walk(element)
-                ordered.append(element)
+                inner = self.boundary(element)
+                if inner is None:
+                    return alone
+                local = element.scope[len(instance.scope) :]
+                parts.append((element.block, local, places[inner.entering], signatures[element.scope]))
+                places[inner.leaving] = index
+            else:
+                inputs = tuple(places[name] for name in element.inputs)
+                parts.append((type(element.layer), local_name(element), inputs))
+                places[element.name] = index
+        return (instance.block, tuple(parts), places[boundary.leaving])
 
-    walk(root)
-    for instance in ordered:
-        groups.setdefault(_signature(graph, instance), []).append(instance)
-    functions: dict[str, _Function] = {}
-    taken = set(RESERVED)
-    for instances in groups.values():
-        if len(instances) > 1:
-            function = _Function(_free(_identifier(instances[0].block), taken), instances)
-            taken.add(function.name)
-            _find_parameters(function)
-            functions |= {instance.scope: function for instance in instances}
-    return functions
+    def _functions(self) -> dict[str, _Function]:
+        signatures: dict[str, Any] = {}
+        groups: dict[Any, list[_Instance]] = {}
+        for instance in _inner_first(self.root):
+            signatures[instance.scope] = self._signature(instance, signatures)
+            groups.setdefault(signatures[instance.scope], []).append(instance)
+        functions: dict[str, _Function] = {}
+        taken = {"x"}
+        for instances in groups.values():
+            if len(instances) > 1:
+                function = _Function(_free(instances[0].block, taken), instances)
+                taken.add(function.name)
+                functions |= {instance.scope: function for instance in instances}
+        for function in dict.fromkeys(functions.values()):
+            function.find_parameters(taken)
+        return functions
 
 
-def _find_parameters(function: _Function) -> None:
-    """Give a function a parameter for each argument that is not the same in all its instances."""
-    first = function.instances[0]
-    own = {
-        tuple(repr(instance.arguments.get(name)) for instance in function.instances): name for name in first.arguments
-    }
-    for alike in zip(*(instance.nodes() for instance in function.instances), strict=True):
-        kind = type(alike[0].layer)
-        for name in kind.names():
-            values = tuple(_compact(node.layer, name) for node in alike)
-            key = tuple(map(repr, values))
-            if len(set(key)) > 1 and key not in function.by_values:
-                parameter = _free(_identifier(own.get(key, name)), {*function.parameters, *RESERVED, "x"})
-                function.by_values[key] = parameter
-                function.parameters[parameter] = values
+def _inner_first(instance: _Instance) -> Iterator[_Instance]:
+    """The instances within an instance, each behind those that it contains."""
+    for element in instance.elements:
+        if isinstance(element, _Instance):
+            yield from _inner_first(element)
+            yield element
 
 
 # ---------------------------------------------------------------------------------------------- statements
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(NamedTuple):
     """A statement: what it calls with which arguments, the tensors that go in, and the one that comes out."""
 
     callee: str
@@ -193,128 +248,124 @@ class _Step:
 class _Routine:
     """The statements of a function or of `build_model`, and the variable that each tensor is in."""
 
-    def __init__(
-        self, graph: Graph, instance: _Instance, functions: Mapping[str, _Function], function: _Function | None
-    ) -> None:
-        self.graph = graph
+    def __init__(self, structure: _Structure, instance: _Instance, function: _Function | None) -> None:
+        self.structure = structure
         self.instance = instance
-        self.functions = functions
+        self.functions = structure.functions
         self.function = function
-        self.positions = {node.name: position for position, node in enumerate(instance.nodes())}
+        self.names = {function.name for function in structure.distinct} | set(function.parameters if function else ())
         self.variables: dict[str, str] = {}
         self.steps = list(self._flatten(instance.elements))
+        self.users: dict[str, list[_Step]] = {}
+        for step in self.steps:
+            for name in dict.fromkeys(step.inputs):
+                self.users.setdefault(name, []).append(step)
 
     def lines(self) -> list[str]:
         """The statements, indented once; a function's end with its `return`."""
-        last_use = {name: number for number, step in enumerate(self.steps) for name in step.inputs}
-        leaving = set(self.graph.outputs)
+        graph = self.structure.graph
+        kept = {*graph.outputs, *(node.name for node in graph.input_nodes)}
+        result = None
         if self.function:
-            entering, result = _boundary(self.graph, self.instance) or ("", "")
-            self.variables[entering] = "x"
-            leaving = {result}
-        last_use |= dict.fromkeys(leaving, len(self.steps))
-        live: dict[str, str] = {variable: name for name, variable in self.variables.items()}
+            boundary = self.structure.boundary(self.instance)
+            assert boundary is not None
+            self.variables[boundary.entering] = "x"
+            result = boundary.leaving
+            kept = {result}
+        last_use = {name: number for number, step in enumerate(self.steps) for name in step.inputs}
+        last_use |= dict.fromkeys(kept, len(self.steps))
+        live = {variable: name for name, variable in self.variables.items()}
         lines: list[str] = []
         for number, step in enumerate(self.steps):
             inputs = [self.variables[name] for name in step.inputs]
             for name in step.inputs:
                 if last_use[name] == number and live.get(self.variables[name]) == name:
                     del live[self.variables[name]]
-            variable = self._variable(step, live, last_use.get(step.output, number))
+            variable = self._variable(step, live)
             self.variables[step.output] = variable
             live[variable] = step.output
             if step.comment:
                 lines += [*([""] if lines else []), f"    # {step.comment}"]
-            ends = self.function is not None and number == len(self.steps) - 1 and step.output in leaving
+            ends = number == len(self.steps) - 1 and step.output == result
             lead = "    return " if ends else f"    {variable} = "
             if step.node is None:
                 lines += _call(lead, step.callee, [*inputs, *step.arguments], "")
             else:
-                lines += _call(lead, step.callee, step.arguments, self._applied(step.node, inputs))
-        if self.function and not lines[-1].startswith("    return") and self.steps[-1].output not in leaving:
-            lines.append(f"    return {self.variables[leaving.pop()]}")
+                lines += _call(lead, step.callee, step.arguments, _applied(step.node, inputs))
+        if result is not None and self.steps[-1].output != result:
+            lines.append(f"    return {self.variables[result]}")
         return lines
-
-    def _applied(self, node: Node, inputs: list[str]) -> str:
-        if isinstance(node.layer, InputLayer):
-            return ""
-        return f"([{', '.join(inputs)}])" if node.layer.arity != (1, 1) else f"({inputs[0]})"
 
     def _flatten(self, elements: list[Node | _Instance]) -> Iterator[_Step]:
         """The steps in order; an instance that has no function is written out below a comment that names it."""
-        comment: str | None = None
         for element in elements:
             if isinstance(element, Node):
-                yield self._layer(element, comment)
-                comment = None
+                yield self._layer(element)
             elif element.scope in self.functions:
-                yield self._function_call(element, comment)
-                comment = None
+                yield self._function_call(element)
             else:
-                arguments = ", ".join(f"{key}={_literal(value)}" for key, value in element.arguments.items())
-                comment = f"{element.block}({arguments})" if arguments else element.block
+                comment: str | None = f"{element.block}({_listed(element.arguments)})".removesuffix("()")
                 for step in self._flatten(element.elements):
-                    yield step if step.comment or not comment else _Step(**(vars(step) | {"comment": comment}))
+                    yield step._replace(comment="; ".join(filter(None, [comment, step.comment])) or None)
                     comment = None
 
-    def _layer(self, node: Node, comment: str | None) -> _Step:
+    def _layer(self, node: Node) -> _Step:
         if isinstance(node.layer, InputLayer):
             arguments = [_literal(node.layer.shape)]
             if node.layer.dtype != "float32":
                 arguments.append(f"dtype={_literal(node.layer.dtype)}")
-            return _Step("keras.Input", [*arguments, self._name(node.name)], (), node.name, node, comment)
-        alike = [node]
-        if self.function:
-            position = self.positions[node.name]
-            alike = [list(instance.nodes())[position] for instance in self.function.instances]
+            return _Step("keras.Input", [*arguments, self._name(node.name)], (), node.name, node, None)
+        alike = self.function.alike[node.name] if self.function else (node,)
         arguments = [*_arguments([one.layer for one in alike], self.function), self._name(node.name)]
-        return _Step(f"layers.{type(node.layer).__name__}", arguments, node.inputs, node.name, node, comment)
+        return _Step(f"layers.{type(node.layer).__name__}", arguments, node.inputs, node.name, node, None)
 
-    def _function_call(self, inner: _Instance, comment: str | None) -> _Step:
+    def _function_call(self, inner: _Instance) -> _Step:
         called = self.functions[inner.scope]
-        boundary = _boundary(self.graph, inner)
+        boundary = self.structure.boundary(inner)
         assert boundary is not None
         alike = [inner.scope]
         if self.function:
             rest = inner.scope[len(self.instance.scope) :]
             alike = [instance.scope + rest for instance in self.function.instances]
-        numbers = [[instance.scope for instance in called.instances].index(scope) for scope in alike]
-        arguments = []
+        arguments: list[str] = []
         for parameter, values in called.parameters.items():
-            own = tuple(values[number] for number in numbers)
-            arguments.append(f"{parameter}={self.function.value(own) if self.function else _literal(own[0])}")
-        if arguments:
-            arguments[0] = arguments[0].split("=", 1)[1]
-        return _Step(called.name, [*arguments, self._name(inner.scope)], (boundary[0],), boundary[1], None, comment)
+            own = tuple(values[called.numbers[scope]] for scope in alike)
+            shown = self.function.value(own) if self.function else _literal(own[0])
+            arguments.append(f"{parameter}={shown}" if arguments else shown)
+        return _Step(
+            called.name, [*arguments, self._name(inner.scope)], (boundary.entering,), boundary.leaving, None, None
+        )
 
     def _name(self, name: str) -> str:
         if self.function is None:
             return f"name={_literal(name)}"
         return f'name=f"{{name}}{name[len(self.instance.scope) :]}"'
 
-    def _variable(self, step: _Step, live: Mapping[str, str], last_use: int) -> str:
+    def _variable(self, step: _Step, live: Mapping[str, str]) -> str:
         """A variable for a step's output: the name that the spec gives, or the first of x, y, z that is free."""
-        node = step.node
-        taken = {*live, *RESERVED, *(function.name for function in self.functions.values())}
-        if node is not None and (isinstance(node.layer, InputLayer) or (not self.function and not names_itself(node))):
-            return _free(_identifier(local_name(node)), taken)
+        node, taken = step.node, {*live, *self.names}
+        if node is not None and (isinstance(node.layer, InputLayer) or not names_itself(node)):
+            return _free(local_name(node), taken)
         if "x" in live and self._is_shortcut(step.output):
             return _free("shortcut", taken)
-        numbered = (f"x{number}" for number in count(2))
-        return next(name for name in chain("xyz", numbered) if name not in taken)
+        return next(name for name in chain("xyz", (f"x{number}" for number in count(2))) if name not in taken)
 
     def _is_shortcut(self, name: str) -> bool:
         """Whether a chain of steps from here leads nowhere but to where a shortcut joins."""
-        while True:
-            users = [step for step in self.steps if name in step.inputs]
-            if len(users) != 1:
-                return False
-            (user,) = users
+        while len(users := self.users.get(name, [])) == 1:
+            user = users[0]
             if user.node is not None and user.node.skip is not None:
                 return user.inputs[user.node.skip] == name
             if len(user.inputs) != 1:
                 return False
             name = user.output
+        return False
+
+
+def _applied(node: Node, inputs: list[str]) -> str:
+    if isinstance(node.layer, InputLayer):
+        return ""
+    return f"([{', '.join(inputs)}])" if node.layer.arity != (1, 1) else f"({inputs[0]})"
 
 
 def _arguments(layers: list[Layer], function: _Function | None) -> list[str]:
@@ -360,8 +411,7 @@ def _literal(value: Any) -> str:
     """A value as Python writes it."""
     match value:
         case str():
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-            return f'"{escaped}"'
+            return json.dumps(value, ensure_ascii=False)
         case tuple():
             return f"({', '.join(map(_literal, value))}{',' * (len(value) == 1)})"
         case list():
@@ -375,20 +425,40 @@ def _literal(value: Any) -> str:
             return repr(value)
 
 
-def _identifier(name: str) -> str:
-    return f"{name}_" if keyword.iskeyword(name) or name in RESERVED else name
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_literal(value)}" for name, value in values.items())
+
+
+def _with(values: Mapping[str, Any]) -> str:
+    return f" with {_listed(values)}" if values else ""
 
 
 def _free(name: str, taken: set[str]) -> str:
-    number = 2
-    candidate = name
-    while candidate in taken:
-        candidate, number = f"{name}_{number}", number + 1
-    return candidate
+    """An identifier for a name of the spec that is neither taken nor reserved."""
+    letters = [letter if f"_{letter}".isidentifier() else "_" for letter in normalize("NFKC", name)]
+    name = "".join(letters)
+    if not name.isidentifier():
+        name = f"_{name}"
+    if name in RESERVED:
+        name = f"{name}_"
+    return next(free for free in chain([name], (f"{name}_{number}" for number in count(2))) if free not in taken)
 
 
-def _docstring(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"""', "'''").rstrip('"')
+def _docstring(text: str, indent: str) -> list[str]:
+    """A docstring; a paragraph with a line that is too long is filled anew."""
+    text = text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
+    if text.endswith('"'):
+        text = f'{text[:-1]}\\"'
+    lines: list[str] = []
+    for paragraph in f'{indent}"""{text}'.split("\n\n"):
+        part = [line.rstrip() for line in paragraph.split("\n")]
+        if max(map(len, part)) > WIDTH:
+            part = wrap(" ".join(part), WIDTH, break_long_words=False, break_on_hyphens=False)
+            part[0] = paragraph[: len(paragraph) - len(paragraph.lstrip())] + part[0].lstrip()
+        lines += ["", *part] if lines else part
+    if len(lines) == 1 and len(lines[0]) <= WIDTH - 3:
+        return [f'{lines[0]}"""']
+    return [lines[0], *(f"{indent}{line}".rstrip() for line in lines[1:]), f'{indent}"""']
 
 
 def _alone(names: list[str]) -> str:

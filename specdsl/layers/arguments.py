@@ -45,3 +45,6 @@ ActivationArgument = Annotated[str | None, AfterValidator(_usable), _one_of("act
 InitializerArgument = Annotated[str | Initializer | None, _one_of("initializer", INITIALIZERS)]
 RegularizerArgument = Annotated[str | Regularizer | None, _one_of("regularizer", REGULARIZERS)]
 ConstraintArgument = Annotated[str | Constraint | None, _one_of("constraint", CONSTRAINTS)]
+
+WORDS = {*ACTIVATIONS, *INITIALIZERS, *REGULARIZERS, *CONSTRAINTS, "valid", "same", "causal"}
+"""What Keras knows by name, and a spec writes in quotes."""

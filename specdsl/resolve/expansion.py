@@ -342,6 +342,10 @@ class Expansion:
         layer = bind(kind, shortcut.merge, lambda expression: self.evaluator.value(expression, site.frame), self.found)
         if not (isinstance(left, Tensor) and isinstance(around, Tensor)):
             raise Skip
+        if left == around:
+            raise Problem(
+                Slug.MISPLACED, "this shortcut joins a tensor with itself: no step stands in it", shortcut.span
+            )
         use = Use(layer, alias, shortcut.merge.span, shortcut.merge, skip=0)
         return self._apply(use, site, (around, left))
 

@@ -8,7 +8,7 @@ from typing import Any
 from specdsl.declaration import Declaration, text
 from specdsl.diagnostics import Diagnostic, Note, Slug, SpecError, did_you_mean
 from specdsl.graph import Expectation, Graph, Node
-from specdsl.layers import InputLayer
+from specdsl.layers import NAMES, InputLayer
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.binding import match_arguments
 from specdsl.resolve.expansion import Expansion
@@ -61,6 +61,9 @@ class Program:
         except Skip:
             value = POISON
         try:
+            if isinstance(item, tree.Block) and item.name.text in NAMES:
+                message = f"'{item.name.text}' is a layer of Keras, so a block needs another name"
+                raise Problem(Slug.DUPLICATE, message, item.name.span)
             self.frame.bind(item.name.text, value, item.name.span)
         except Problem as problem:
             self._found.add(problem.diagnostic)

@@ -11,6 +11,7 @@ from typing import Any
 
 from specdsl.declaration import Declaration, text
 from specdsl.diagnostics import Slug, did_you_mean
+from specdsl.layers.arguments import WORDS
 from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.binding import bind
@@ -119,6 +120,8 @@ class Evaluator:
         python = {"None": "none", "True": "true", "False": "false"}
         if name in python:
             return f"it is written '{python[name]}' here"
+        if name in WORDS:
+            return f'a word of Keras is written in quotes: "{name}"'
         values = frame.visible(lambda value: not isinstance(value, tree.Block | tree.Model | tree.Variant))
         return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *self.objects])
 

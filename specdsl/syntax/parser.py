@@ -218,10 +218,16 @@ def _expected(error: UnexpectedInput) -> str:
 
 
 def _help(rest: str, before: str, accepted: set[str]) -> str | None:
-    line = before[before.rfind("\n") + 1 :].strip()
+    line = re.split(r"[\n;{]", before)[-1].strip()
     first = line.split(maxsplit=1)[0] if line else ""
     if rest.startswith("=") and not rest.startswith("==") and re.fullmatch(r"\w+", line):
         return f"a value is named with `let {line} = ...`, the result of a step with `... as {line}`"
+    if rest.startswith("=") and "COMPARATOR" in accepted:
+        return "`==` compares"
+    if rest.startswith(":") and "EQUAL" in accepted and "LBRACE" not in accepted:
+        return "an argument is given as `name=value`"
+    if rest.startswith("{") and first == "shortcut":
+        return "a shortcut says how it joins: `shortcut add { ... }`"
     if rest.startswith(":") and first in {"model", "block", "repeat", "for", "if", "else", "train", "data", "shortcut"}:
         return "a body stands in braces: `{ ... }`"
     if rest.startswith(",") and "SEP" in accepted:
