@@ -55,7 +55,7 @@ $(BIN)/python:
 
 # Compiled ahead, since start-up time counts and PYTHONDONTWRITEBYTECODE may forbid to do it later.
 $(READY): $(BIN)/python pyproject.toml constraints.txt
-	@echo 'Setting up $(VENV): some 600 MB to fetch, 2.5 GB on disk' >&2
+	@echo 'Setting up $(VENV): 500 MB to fetch, 2.3 GB on disk' >&2
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 \
 		|| $(BIN)/python -m ensurepip >/dev/null 2>&1 \
 		|| $(PYTHON) -m pip --quiet --python $(BIN)/python install pip \

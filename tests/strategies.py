@@ -268,9 +268,9 @@ def spec_texts(draw: st.DrawFn) -> str:
 @st.composite
 def step_texts(draw: st.DrawFn) -> tuple[Shape, str]:
     """A shape, and steps without definitions of blocks that a tensor of that shape can flow through."""
-    writer = _Writer(draw)
+    writer = _Writer(draw, blocks=False)
     shape = writer.shape()
-    lines, _ = writer.steps(shape, depth=2, most=4, blocks=False)
+    lines, _ = writer.steps(shape, depth=2, most=4)
     return shape, writer.join(lines or ["Identity"])
 
 
@@ -279,7 +279,15 @@ _MERGES = ["add", "concat", "multiply", "average", "maximum", "concat(axis=1)", 
 _GATHERS = ["Add", "Concatenate", "Multiply", "Average", "Maximum", "Concatenate(axis=1)", "Subtract", "Dot(axes=-1)"]
 _NAMES = ["h", "skip", "x", "y", "name", "lambda", "keras", "layers", "build_model", "é", "out", "x2", "dense"]
 """Names that a compiler to Python must take care of are among them."""
-_DOCSTRINGS = ["What.", "Two\nlines.", "It's \\\\ a path.", 'Says "so" now.', "Ends in a quote\\\"", "é × ← 図", "a<b> & c"]
+_DOCSTRINGS = [
+    "What.",
+    "Two\nlines.",
+    "It's \\\\ a path.",
+    'Says "so" now.',
+    'Ends in a quote\\"',
+    "é × ← 図",
+    "a<b> & c",
+]
 _CONTROL = re.compile(r"(repeat|for|if|let|\[|\w+ ->)")
 _SIZE_ARGUMENT = re.compile(r"\b(?:units|filters)=(\d+)|\b(?:Dense|Conv\dD)\((\d+)")
 _LARGEST = 3_000
@@ -289,8 +297,9 @@ _LARGEST = 3_000
 class _Writer:
     """Draws a spec. Each of its methods gives text that the compiler took when it was tried."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: st.DrawFn, *, blocks: bool = True) -> None:
         self.draw = draw
+        self.blocks = blocks
         self.definitions: list[str] = []
         self.calls: list[str] = []
         self.used: set[str] = set()
@@ -309,7 +318,8 @@ class _Writer:
 
     def shape(self) -> Shape:
         """A shape for an input: of any rank, seldom with a size that is unknown."""
-        sizes = self.draw(st.lists(_SIZES, min_size=self.pick([1, 1, 0]), max_size=4))
+        rank = self.pick([3, 1, 2, 3, 1, 2, 4, 0])
+        sizes = self.draw(st.lists(_SIZES, min_size=rank, max_size=rank))
         if sizes and _chance(self.draw, 1, 6):
             sizes[self.draw(st.integers(0, len(sizes) - 1))] = None
         while prod(size or 1 for size in sizes) > _LARGEST:
@@ -337,13 +347,13 @@ class _Writer:
 
     # ------------------------------------------------------------------------------------------ steps
 
-    def steps(self, shape: Shape, depth: int, most: int = 3, *, blocks: bool = True) -> tuple[list[str], Shape]:
+    def steps(self, shape: Shape, depth: int, most: int = 3) -> tuple[list[str], Shape]:
         """Steps that a tensor can flow through, and the shape that leaves them."""
         entering, lines = shape, []
         kinds = [self.layer] * 5
         if depth:
             kinds += [self.shortcut, self.repeat, self.loop, self.condition, self.named]
-        if blocks:
+        if depth and self.blocks:
             kinds += [self.block] * 2
         for _ in range(self.draw(st.integers(1, most))):
             step = self.pick(kinds)(shape, depth - 1)
@@ -362,13 +372,13 @@ class _Writer:
         return text
 
     def body(self, shape: Shape, depth: int) -> str:
-        lines, _ = self.steps(shape, depth, blocks=depth > 0)
+        lines, _ = self.steps(shape, depth)
         return self.join(lines)
 
     def layer(self, shape: Shape, depth: int = 0) -> str:
         """A layer that takes the shape."""
-        for _ in range(3):
-            kind = self.pick(self.pick([_POPULAR, _fitting(len(shape))]))
+        for _ in range(5):
+            kind = self.pick(self.pick([_POPULAR, _fitting(len(shape)), _fitting(len(shape), of_rank=True)]))
             arguments = self.draw(_arguments(kind, (shape,), wild=False))
             try:
                 layer = kind(**arguments)
@@ -394,7 +404,10 @@ class _Writer:
         around = ["", " via { " + self.body(shape, 0) + " }"]
         if leaving and leaving[-1]:
             units = leaving[-1]
-            around += [f" via {{ if channels != {units} {{ Dense({units}) }} }}", f" via {{ Flatten -> Dense({units}) }}"]
+            around += [
+                f" via {{ if channels != {units} {{ Dense({units}) }} }}",
+                f" via {{ Flatten -> Dense({units}) }}",
+            ]
         for _ in range(3):
             step = f"shortcut {self.pick(_MERGES)}{text}{self.pick(around)}"
             if self.leaving([shape], [step]) is not None:
@@ -412,7 +425,12 @@ class _Writer:
         return f"for {name} in {values} {{\n{body}\n}}"
 
     def condition(self, shape: Shape, depth: int) -> str:
-        conditions = ["channels > 2", "true", "len(shape) == 2 and not shape[0] == 4", "divisible(channels) == channels"]
+        conditions = [
+            "channels > 2",
+            "true",
+            "len(shape) == 2 and not shape[0] == 4",
+            "divisible(channels) == channels",
+        ]
         text = f"if {self.pick(conditions)} {{\n{self.body(shape, depth)}\n}}"
         if self.pick([True, False]):
             text += f" else if {self.pick(conditions)} {{ {self.body(shape, 0)} }}"
@@ -454,8 +472,7 @@ class _Writer:
 
     def spec(self) -> str:
         model = self.chain() if self.pick([True, False]) else self.wired()
-        graph = self.accepts(model)
-        assert graph is not None, "\n".join(["the parts are good, and the whole is not:", *self.definitions, model])
+        graph = loads("\n".join([*self.definitions, model])).model()  # its parts are good, and so must be the whole
         models = [model]
         for _ in range(self.pick([0, 0, 1, 2])):
             variant = self.variant(models, graph)
@@ -479,7 +496,8 @@ class _Writer:
             text, value = self.parametrized(text, "size")
             parameter = f"(size={value})"
         head = f"model {self.head()}".replace("PARAMETERS", parameter)
-        return f"{head}input {self.pick([self.name(), "input"])}: {_text(shape)}\n{text}\n}}"
+        name = self.pick([self.name(), "input"])
+        return f"{head}input {name}: {_text(shape)}\n{text}\n}}"
 
     def wired(self) -> str:
         """A model of named tensors: each is used, or an output."""
@@ -499,9 +517,13 @@ class _Writer:
             if not steps or _CONTROL.match(steps[-1]) or " as " in steps[-1].split("\n")[-1]:
                 steps.append("Identity")
             name = self.name()
-            lines.append(f"{start} -> {self.join(steps)} as {name}")
-            shapes[name] = shape
-            unused = [other for other in unused if other not in sources] + [name]
+            chain = f"{start} -> {self.join(steps)} as {name}"
+            left = [name, *(other for other in unused if other not in sources)]
+            graph = self.accepts("\n".join(["model m {", *lines, chain, f"output {', '.join(left)}", "}"]))
+            if graph is not None:
+                lines.append(chain)
+                unused = left
+                shapes[name] = graph.output_nodes[0].shape
         outputs = self.draw(st.permutations(unused))
         extra = [name for name in shapes if name not in unused and _chance(self.draw, 1, 6)]
         head = f"model {self.head()}".replace("PARAMETERS", "")
@@ -547,7 +569,10 @@ class _Writer:
 
 
 @cache
-def _fitting(rank: int) -> list[type[Layer]]:
-    """The layers over one tensor that may take a tensor of that many axes."""
-    suits = {"1D": 2, "2D": 3, "3D": 4}
-    return [kind for kind in APPLICABLE if kind.arity == (1, 1) and suits.get(kind.__name__[-2:], rank) == rank]
+def _fitting(rank: int, *, of_rank: bool = False) -> list[type[Layer]]:
+    """The layers over one tensor that may take a tensor of that many axes, or those made for just that many."""
+    single = [kind for kind in APPLICABLE if kind.arity == (1, 1)]
+    made = [kind for kind in single if f"{rank - 1}D" in kind.__name__]
+    return (made if of_rank else None) or [
+        kind for kind in single if kind in made or not re.search(r"[123]D", kind.__name__)
+    ]

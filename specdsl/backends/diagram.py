@@ -9,6 +9,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 from subprocess import CalledProcessError
+from textwrap import shorten
 
 import graphviz
 from graphviz.backend import dot_command
@@ -35,8 +36,19 @@ FILLS = {
 }
 """A light fill for each family of layers; dark text on it reads on a light and on a dark page alike."""
 
+FILL = "#f3f4f6"
+"""The fill of a family that has none of its own."""
+
 INK, GREY, SHORTCUT = "#1f2937", "#808891", "#e07b00"
 """Text in nodes; lines and text on the page itself; shortcuts. The last two stand out from white and from black."""
+
+FONT = "Helvetica"
+
+HEADING = 16
+"""Characters in a line of a cluster's label."""
+
+STRAIGHT = "20"
+"""How much an edge of the main flow wants to be straight, against 1 for a shortcut."""
 
 
 class DiagramError(Exception):
@@ -120,52 +132,51 @@ def dot_source(analysis: Analysis) -> str:
     graph = analysis.graph
     drawing = graphviz.Digraph(
         graph.name,
-        graph_attr={"bgcolor": "transparent", "fontname": "Helvetica", "fontcolor": GREY,
-                    "ranksep": "0.35", "nodesep": "0.3"},
-        node_attr={"shape": "box", "style": "rounded,filled", "fontname": "Helvetica", "fontsize": "11",
+        graph_attr={"bgcolor": "transparent", "ranksep": "0.35", "nodesep": "0.3",
+                    "fontname": FONT, "fontcolor": GREY},
+        node_attr={"shape": "box", "style": "rounded,filled", "fontname": FONT, "fontsize": "11",
                    "fontcolor": INK, "color": GREY, "margin": "0.14,0.07", "height": "0.3"},
-        edge_attr={"color": GREY, "fontcolor": GREY, "fontname": "Helvetica", "fontsize": "9", "arrowsize": "0.7"},
+        edge_attr={"color": GREY, "fontcolor": GREY, "fontname": FONT, "fontsize": "9", "arrowsize": "0.7"},
     )  # fmt: skip
-    inside: dict[str, list[LayerAnalysis]] = {}
+    inside: dict[str, list[LayerAnalysis | Scope]] = {}
     for layer in analysis.layers:
-        inside.setdefault(layer.node.scope, []).append(layer)
-    children: dict[str, list[Scope]] = {}
-    for scope in graph.scopes.values():
-        children.setdefault(scope.parent, []).append(scope)
-    _draw_scope(drawing, graph, "", inside, children)
+        inner: LayerAnalysis | Scope = layer
+        for scope in graph.enclosing(layer.node.scope):
+            contents = inside.setdefault(scope.name, [])
+            if inner not in contents[-1:]:
+                contents.append(inner)
+            inner = scope
+        contents = inside.setdefault("", [])
+        if inner not in contents[-1:]:
+            contents.append(inner)
+    _draw_contents(drawing, "", inside)
     shortcuts = _shortcut_edges(graph)
     for node in graph.nodes:
         for name in node.inputs:
-            label = _dimensions(graph.by_name[name].shape)
+            label = f" {_dimensions(graph.by_name[name].shape)}"
             if (name, node.name) in shortcuts:
-                drawing.edge(
-                    _id(name), _id(node.name), label=f" {label}", color=SHORTCUT, fontcolor=SHORTCUT, penwidth="2"
-                )
+                style = {"color": SHORTCUT, "fontcolor": SHORTCUT, "penwidth": "2"}
             else:
-                drawing.edge(_id(name), _id(node.name), label=f" {label}")
-    for number_, name in enumerate(graph.outputs):
-        drawing.node(f"output {number_}", "output" if len(graph.outputs) == 1 else local_name(graph.by_name[name]),
-                     shape="plaintext", style="", fontcolor=GREY)  # fmt: skip
-        drawing.edge(_id(name), f"output {number_}", label=f" {_dimensions(graph.by_name[name].shape)}")
+                style = {"weight": STRAIGHT}
+            drawing.edge(_id(name), _id(node.name), label=label, **style)
+    for position, name in enumerate(graph.outputs):
+        label = "output" if len(graph.outputs) == 1 else local_name(graph.by_name[name])
+        drawing.node(f"output {position}", graphviz.escape(label), shape="plaintext", style="", fontcolor=GREY)
+        shape = _dimensions(graph.by_name[name].shape)
+        drawing.edge(_id(name), f"output {position}", label=f" {shape}", weight=STRAIGHT)
     return str(drawing.source)
 
 
-def _draw_scope(
-    drawing: graphviz.Digraph,
-    graph: Graph,
-    name: str,
-    inside: dict[str, list[LayerAnalysis]],
-    children: dict[str, list[Scope]],
-) -> None:
-    for layer in inside.get(name, ()):
-        drawing.node(_id(layer.node.name), _label(layer), fillcolor=FILLS.get(layer.node.layer.family, "#f3f4f6"))
-    for scope in children.get(name, ()):
-        arguments = ", ".join(f"{key}={text(value)}" for key, value in scope.arguments.items())
-        local = scope.name[len(scope.parent) + len(SEPARATOR) :] if scope.parent else scope.name
-        with drawing.subgraph(name=f"cluster {scope.name}") as cluster:
-            cluster.attr(label=f"{local}({arguments})" if arguments else local, style="rounded", color=GREY,
-                         fontsize="10", fontcolor=GREY, labeljust="l", margin="10")  # fmt: skip
-            _draw_scope(cluster, graph, scope.name, inside, children)
+def _draw_contents(drawing: graphviz.Digraph, scope: str, inside: dict[str, list[LayerAnalysis | Scope]]) -> None:
+    """Draw what stands in a block instance: its layers, and a cluster for each instance in it."""
+    for part in inside.get(scope, ()):
+        if isinstance(part, LayerAnalysis):
+            fill = FILLS.get(part.node.layer.family, FILL)
+            drawing.node(_id(part.node.name), _label(part), fillcolor=fill)
+            continue
+        with drawing.subgraph(name=f"cluster {part.name}") as cluster:
+            cluster.attr(label=_heading(part), style="rounded", color=GREY, labeljust="l", margin="10")
+            _draw_contents(cluster, part.name, inside)
 
 
 def _shortcut_edges(graph: Graph) -> set[tuple[str, str]]:
@@ -202,6 +213,27 @@ def _label(layer: LayerAnalysis) -> str:
         cost = f"{number(layer.params)} parameters"
         lines.append(f'<font point-size="9">{cost}</font>')
     return f"<{'<br/>'.join(lines)}>"
+
+
+def _heading(scope: Scope) -> str:
+    """The label of a cluster: the name of the block instance, and its arguments below.
+
+    Half of it is empty, so that the cluster is wide enough for the flow to pass beside the text.
+    """
+    local = scope.name[len(scope.parent) + len(SEPARATOR) :] if scope.parent else scope.name
+    told: list[str] = []
+    for name, value in scope.arguments.items():
+        item = shorten(f"{name}={text(value)}", 2 * HEADING, placeholder="…")
+        if told and len(told[-1]) + len(item) < HEADING:
+            told[-1] += f", {item}"
+        else:
+            told.append(item)
+    lines = [f'<font point-size="10">{escape(local)}</font>']
+    lines += [f'<font point-size="8">{escape(line)}</font>' for line in told]
+    inner = "".join(f'{line}<br align="left"/>' for line in lines)
+    width = max(6 * len(local), *(5 * len(line) for line in told), 0)
+    cells = f'<td align="left">{inner}</td><td width="{width}"></td>'
+    return f'<<table border="0" cellspacing="0" cellpadding="0"><tr>{cells}</tr></table>>'
 
 
 def _arguments(layer: Declaration) -> str:

@@ -1,0 +1,375 @@
+"""What is made of a graph without Keras: diagram, report, Markdown, JSON, Python source."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections import Counter
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from rich.console import Console
+
+import specdsl
+from specdsl import Graph
+from specdsl.backends import diagram
+from specdsl.backends.diagram import FILLS, FORMATS, SHORTCUT, DiagramError
+from specdsl.layers import LAYERS
+from tests.strategies import spec_texts
+from tests.test_corpus import CORPUS, OK
+
+ROOT = Path(__file__).parents[1]
+SPECS = sorted((ROOT / "specs").glob("*.spec"))
+SVG = "{http://www.w3.org/2000/svg}"
+
+RESIDUAL = specdsl.load(CORPUS / "ok" / "residual.spec").model()
+SEVERAL = specdsl.load(ROOT / "specs" / "functional.spec").model()
+STRANGE = specdsl.loads(
+    """
+    block größe(né=2, word="a<b> & c", more=[1, 2, 3]) { Dense(né) as ĥ; ReLU }
+    model 図 {
+        \"\"\"Docs with <b>, & and "quotes".\"\"\"
+        input ñ: (none, 4)
+        größe
+        größe(5) as graph
+        Dense(2) as node -> Dense(3) as edge
+    }
+    """
+).model()
+
+
+def graphs() -> list[Any]:
+    """Every model at hand, as parameters of a test."""
+    found = []
+    for path in (*SPECS, *OK):
+        spec = specdsl.load(path)
+        found += [pytest.param(spec.model(name), id=f"{path.stem}-{name}") for name in spec.models]
+    return [*found, pytest.param(STRANGE, id="strange")]
+
+
+every_graph = pytest.mark.parametrize("graph", graphs())
+
+
+# ---------------------------------------------------------------------------------------------- the DOT source
+
+
+def edges(dot: str) -> Counter[tuple[str, str]]:
+    """The edges of a drawing with how often each is drawn, by the names between which they lead."""
+    return Counter(re.findall(r'^\s*"([^"]+)" -> "([^"]+)"', dot, re.MULTILINE))
+
+
+def nodes(dot: str) -> list[str]:
+    return re.findall(r'^\s*"([^"]+)" \[', dot, re.MULTILINE)
+
+
+def check_dot(graph: Graph) -> None:
+    dot = graph.diagram().dot
+    outputs = [f"output {number}" for number in range(len(graph.outputs))]
+    assert sorted(nodes(dot)) == sorted([*(f"layer {node.name}" for node in graph.nodes), *outputs])
+    wanted = Counter((f"layer {name}", f"layer {node.name}") for node in graph.nodes for name in node.inputs)
+    wanted.update((f"layer {name}", output) for name, output in zip(graph.outputs, outputs, strict=True))
+    assert edges(dot) == wanted
+    assert dot.count("{") == dot.count("}")
+    assert nesting(dot) == {name: scope.parent for name, scope in graph.scopes.items() if used(graph, name)}
+
+
+def used(graph: Graph, scope: str) -> bool:
+    return any(scope in (around.name for around in graph.enclosing(node.scope)) for node in graph.nodes)
+
+
+def nesting(dot: str) -> dict[str, str]:
+    """For each cluster of a drawing, the one that it stands in."""
+    around: list[str] = []
+    parents: dict[str, str] = {}
+    for line in dot.splitlines():
+        if opened := re.search(r'subgraph "?cluster ([^"]+)"? \{', line):
+            parents[opened[1]] = around[-1] if around else ""
+            around.append(opened[1])
+        elif line.strip() == "}" and around:
+            around.pop()
+    return parents
+
+
+@every_graph
+def test_each_layer_and_each_edge_is_drawn_once(graph: Graph) -> None:
+    """Layers, outputs and edges stand once each, and clusters are nested as blocks are."""
+    check_dot(graph)
+
+
+@given(spec_texts())
+@settings(max_examples=60)
+def test_any_graph_is_drawn_whole(text: str) -> None:
+    """The same for random specs; and nothing that is made of a graph without Keras fails."""
+    spec = specdsl.loads(text)
+    for name in spec.models:
+        graph = spec.model(name)
+        check_dot(graph)
+        check_sums(graph)
+        check_markdown(graph.report().to_markdown())
+        check_width(graph, 100)
+        compile(graph.to_python(), "emitted", "exec")
+
+
+def test_shortcuts_are_seen() -> None:
+    """Edges of a shortcut have a colour of their own, all along what the shortcut passes through; no others have it."""
+    lines = [line for line in RESIDUAL.diagram().dot.splitlines() if "->" in line]
+    orange = {edge for line in lines if SHORTCUT in line for edge in edges(line)}
+    assert ("layer image", "layer residual-conv2d_2") in orange
+    assert ("layer residual-conv2d_2", "layer residual-add") in orange
+    assert ("layer residual_1-re_lu_1", "layer residual_2-add") in orange
+    assert len(orange) == 2 + 2 + 1 + 1
+    assert SHORTCUT not in SEVERAL.diagram().dot
+
+
+def test_what_a_drawing_says() -> None:
+    """Shapes stand on edges, parameters and arguments in nodes, arguments of a block in its cluster's label."""
+    dot = specdsl.load(ROOT / "specs" / "bn_cnn.spec").model().diagram().dot
+    assert 'label=" 28×28×3"' in dot
+    assert 'label=" 24×24×32"' in dot
+    assert "2,432 parameters" in dot
+    assert "32, 5×5" in dot
+    assert "filters=64" in dot
+    assert "TruncatedNormal" not in dot, "how weights begin is left out"
+    unknown = specdsl.load(CORPUS / "ok" / "unknown_sizes.spec").model().diagram().dot
+    assert 'label=" ?×?×3"' in unknown
+
+
+def test_each_family_has_a_colour() -> None:
+    """Every family of layers that a drawing shows has a fill of its own, but for rare ones."""
+    families = {layer.family for layer in LAYERS.values()}
+    assert set(FILLS) <= families
+    assert families - set(FILLS) <= {"preprocessing"}
+
+
+def test_names_are_escaped() -> None:
+    """Words that mean something to Graphviz or to HTML are drawn as they are."""
+    dot = STRANGE.diagram().dot
+    assert "a&lt;b&gt; &amp; c" in dot
+    assert "<b>Dense</b> <i>node</i>" in dot
+    root = ElementTree.fromstring(STRANGE.diagram().svg())
+    said = "".join(text.text or "" for text in root.iter(f"{SVG}text"))
+    for word in ("größe", "a<b>", "& c", "ñ", "node", "edge", "graph", "né=2", "?×4"):
+        assert word in said
+
+
+# ---------------------------------------------------------------------------------------------- pictures
+
+
+@pytest.fixture(params=["whatever there is", "graphviz-pure"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The engine that a user has, and the one of the environment where there is no `dot`."""
+    if request.param == "graphviz-pure":
+        monkeypatch.setenv("PATH", "/nonexistent")
+    diagram.engine.cache_clear()
+    yield diagram.engine().name
+    diagram.engine.cache_clear()
+
+
+@pytest.mark.parametrize("graph", [RESIDUAL, SEVERAL, STRANGE], ids=["residual", "several", "strange"])
+def test_pictures(engine: str, graph: Graph, tmp_path: Path) -> None:
+    """SVG is XML with all layers, PNG is a picture, through whichever engine there is."""
+    assert engine in ("dot", "dot.exe", "graphviz-pure")
+    root = ElementTree.fromstring(graph.diagram().svg())
+    assert root.tag == f"{SVG}svg"
+    titles = [title.text for title in root.iter(f"{SVG}title")]
+    assert {f"layer {node.name}" for node in graph.nodes} <= set(titles)
+    path = tmp_path / "m.png"
+    graph.diagram().save(path)
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert path.stat().st_size > 1000
+
+
+def test_without_dot_the_packaged_engine_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PATH without `dot` leaves the engine that was installed with the package."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    diagram.engine.cache_clear()
+    assert diagram.engine() == Path(sys.executable).with_name("graphviz-pure")
+    diagram.engine.cache_clear()
+
+
+def test_failures_of_drawing_say_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither engine, a broken one, a PDF without `dot`, an unknown format: an error that says so."""
+    with pytest.raises(ValueError, match=r"\.svg, \.png, \.pdf, \.dot"):
+        SEVERAL.diagram().save(tmp_path / "m.bmp")
+    monkeypatch.setattr(diagram, "engine", lambda: tmp_path / "gone")
+    with pytest.raises(DiagramError, match="could not be run"):
+        SEVERAL.diagram().svg()
+    broken = tmp_path / "graphviz-pure"
+    broken.write_text("#!/bin/sh\necho 'out of ink' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(diagram, "engine", lambda: broken)
+    with pytest.raises(DiagramError, match="out of ink"):
+        SEVERAL.diagram().render(".png")
+    with pytest.raises(DiagramError, match="PDF needs the program `dot`"):
+        SEVERAL.diagram().render(".pdf")
+    monkeypatch.undo()
+    monkeypatch.setattr(shutil, "which", lambda *_: None)
+    diagram.engine.cache_clear()
+    with pytest.raises(DiagramError, match="pip install graphviz-pure"):
+        SEVERAL.diagram().svg()
+    monkeypatch.undo()
+    diagram.engine.cache_clear()
+
+
+def test_dot_needs_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source for Graphviz comes without Graphviz."""
+    monkeypatch.setattr(diagram, "engine", lambda: pytest.fail("asked for an engine"))
+    assert ".dot" in FORMATS
+    assert SEVERAL.diagram().render(".dot").startswith(b"digraph")
+
+
+# ---------------------------------------------------------------------------------------------- numbers
+
+
+def check_sums(graph: Graph) -> None:
+    report = graph.report().to_dict()
+    layers, totals = report["layers"], report["totals"]
+    for total in ("params", "trainable", "non_trainable"):
+        assert totals[total] == sum(layer[total] for layer in layers)
+    macs = [layer["macs"] for layer in layers]
+    assert totals["macs"] == (None if None in macs else sum(macs))
+    assert totals["params"] == totals["trainable"] + totals["non_trainable"]
+    assert totals["weight_bytes"] == 4 * totals["params"]
+    for layer in layers:
+        sizes = [(weight["trainable"], product(weight["shape"])) for weight in layer["weights"]]
+        assert layer["params"] == sum(size for _, size in sizes)
+        assert layer["trainable"] == sum(size for trainable, size in sizes if trainable)
+        assert worth(layer["formula"]) == layer["params"]
+        assert layer["macs"] is None or worth(layer["macs_formula"]) == layer["macs"]
+        assert all(name in {other["name"] for other in layers} for name in layer["inbound"])
+
+
+def product(sizes: list[int]) -> int:
+    result = 1
+    for size in sizes:
+        result *= size
+    return result
+
+
+def worth(formula: str) -> int:
+    """The value of a sum of products, `5·5·3·32 + 32`."""
+    return sum(product([int(factor) for factor in term.split("·")]) for term in formula.replace(",", "").split("+"))
+
+
+@every_graph
+def test_totals_are_sums_and_formulas_are_true(graph: Graph) -> None:
+    """The totals of the JSON report are the sums of its rows, and each formula is worth its number."""
+    check_sums(graph)
+
+
+def numbers(graph: Graph) -> Any:
+    """What a report says but for names."""
+    report = graph.report().to_dict()
+    rows = [
+        (layer["type"], layer["output_shape"], layer["params"], layer["trainable"], layer["macs"], layer["formula"])
+        for layer in report["layers"]
+    ]
+    totals = {name: value for name, value in report["totals"].items() if name != "largest_activation"}
+    return rows, totals
+
+
+@pytest.mark.parametrize(
+    ("text", "renamed"),
+    [
+        ("residual.spec", {"residual": "remaining", "image": "picture"}),
+        ("merges.spec", {"sum": "total", r"\ba\b": "left", r"\bb\b": "right"}),
+        ("scopes.spec", {"inner": "inside", "outer": "outside", r"\bfirst\b": "one", r"\bh\b": "hidden"}),
+        ("variants.spec", {"stem": "beginning", "base": "ground", "after_all": "later"}),
+    ],
+)
+def test_renaming_changes_no_number(text: str, renamed: dict[str, str]) -> None:
+    """Other names for tensors, blocks and models change nothing but names."""
+    before = (CORPUS / "ok" / text).read_text()
+    after = before
+    for old, new in renamed.items():
+        after = re.sub(old, new, after)
+    assert after != before
+    old_spec, new_spec = specdsl.loads(before), specdsl.loads(after)
+    for old_name, new_name in zip(old_spec.models, new_spec.models, strict=True):
+        assert numbers(old_spec.model(old_name)) == numbers(new_spec.model(new_name))
+
+
+def test_the_json_report_is_plain_data() -> None:
+    """Nothing in it but what JSON has, and the keys of the contract."""
+    report = STRANGE.report().to_dict()
+    assert set(report) >= {"schema", "model", "inputs", "outputs", "layers", "totals"}
+    assert report["inputs"] == [{"name": "ñ", "shape": [None, None, 4], "dtype": "float32"}]
+    keys = {"name", "type", "inbound", "output_shape", "params", "trainable", "non_trainable", "weights", "formula"}
+    assert all(set(layer) >= {*keys, "macs"} for layer in report["layers"])
+    assert report["totals"]["macs"] is None
+
+    def plain(value: Any) -> bool:
+        if isinstance(value, dict):
+            return all(isinstance(key, str) and plain(item) for key, item in value.items())
+        return all(map(plain, value)) if isinstance(value, list) else isinstance(value, str | int | float | None)
+
+    for graph in (STRANGE, RESIDUAL, specdsl.load(CORPUS / "ok" / "frozen_and_regularized.spec").model()):
+        assert plain(graph.report().to_dict())
+
+
+# ---------------------------------------------------------------------------------------------- text
+
+
+def check_markdown(markdown: str) -> None:
+    rows: list[int] = []
+    for line in [*markdown.splitlines(), ""]:
+        if line.startswith("|"):
+            assert line.endswith("|")
+            rows.append(len(re.findall(r"(?<!\\)\|", line)))
+        else:
+            assert len(set(rows)) <= 1, markdown
+            rows = []
+
+
+@every_graph
+def test_markdown_is_well_formed(graph: Graph) -> None:
+    """Every row of every table has as many cells as its heading, and every layer has a row."""
+    markdown = graph.report().to_markdown()
+    check_markdown(markdown)
+    assert all(f"| `{node.name}` |" in markdown for node in graph.nodes)
+
+
+def check_width(graph: Graph, width: int) -> None:
+    plain = re.sub(r"\x1b\[\d+m", "", graph.report().to_text(width))
+    name = max(len(part) for node in graph.nodes for part in node.name.split("-"))
+    if width >= 60 and name < 16 and all(layer.params < 10**6 for layer in graph.analyse().layers):
+        assert max(map(len, plain.splitlines())) <= max(width, 80)
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_the_report_fits_its_width(path: Path) -> None:
+    """At every width from 60 to 200 columns no line is longer, nothing is lost, and no line ends in blanks."""
+    spec = specdsl.load(path)
+    for name in spec.models:
+        graph = spec.model(name)
+        for width in (60, 72, 80, 100, 103, 104, 120, 160, 200):
+            plain = re.sub(r"\x1b\[\d+m", "", graph.report().to_text(width))
+            lines = plain.splitlines()
+            assert max(map(len, lines)) <= width, "\n".join(lines)
+            assert all(line == line.rstrip() for line in lines)
+            for layer in graph.analyse().layers:
+                assert f"{layer.params:,}" in plain
+                assert layer.node.name.removeprefix(f"{layer.node.scope}-") in plain
+
+
+def test_a_report_in_rich_and_in_notebooks() -> None:
+    """A rich console shows the report at its own width, a notebook the Markdown and the drawing."""
+    report = SEVERAL.report()
+    for width in (60, 120):
+        shown = StringIO()
+        Console(file=shown, width=width).print(report)
+        assert max(map(len, shown.getvalue().splitlines())) <= width
+        assert "13,675" in shown.getvalue()
+    coloured = StringIO()
+    Console(file=coloured, width=100, force_terminal=True).print(report)
+    assert "\x1b[" in coloured.getvalue()
+    assert report._repr_markdown_() == report.to_markdown()
+    assert "13,675" in str(report)
+    assert "\x1b" not in str(report) + repr(report)
+    assert SEVERAL.diagram()._repr_svg_().rstrip().endswith("</svg>")
+    assert "<svg" in SEVERAL._repr_html_()

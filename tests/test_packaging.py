@@ -1,0 +1,89 @@
+"""The package and the way it is set up: versions that fit together, and a start that stays fast."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from time import perf_counter
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from specdsl.version import __version__
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def pins() -> dict[str, str]:
+    """The versions of `constraints.txt` by package."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    exact = (line.split("==") for line in lines if not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in exact}
+
+
+def test_what_is_installed_lies_in_the_ranges_of_the_project() -> None:
+    """Everything that `make install` installs by name has a pinned version, and one that the project allows."""
+    installed = [
+        *PROJECT["dependencies"],
+        *EXTRAS["training"],
+        *EXTRAS["tensorflow-cpu"],
+        *EXTRAS["jax"],
+        *EXTRAS["dev"],
+    ]
+    pinned = pins()
+    for requirement in map(Requirement, installed):
+        if requirement.name != PROJECT["name"]:
+            assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
+
+
+def test_one_tensorflow_under_two_names() -> None:
+    """Both names of the package stand for the same versions."""
+    ranges = {
+        requirement.specifier
+        for extra in ("tensorflow", "tensorflow-cpu")
+        for requirement in map(Requirement, EXTRAS[extra])
+        if requirement.name.startswith("tensorflow")
+    }
+    assert len(ranges) == 1
+    assert pins()["tensorflow"] == pins()["tensorflow-cpu"]
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)[0] == __version__
+
+
+def test_the_layer_that_explains_how_to_add_one_is_right() -> None:
+    """The worked example of CONTRIBUTING.md can be declared as it stands, and says what Keras says of that layer."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = [
+        "from specdsl.layers.normalization import *",
+        "from specdsl.layers.normalization import _Normalization",
+        example,
+        "layer = RMSNormalization()",
+        "assert layer.infer((8, 32)) == (8, 32)",
+        "assert layer.weights((8, 32)) == (Weight('scale', (32,)),)",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
+
+
+def test_the_report_starts_fast() -> None:
+    """A loose guard; `make bench` measures."""
+    spec = str(ROOT / "specs" / "bn_cnn.spec")
+    commands = {
+        "report": [sys.executable, "-m", "specdsl", "compile", spec, "--report"],
+        "imports": [sys.executable, "-c", "import lark, pydantic"],
+    }
+    best = dict.fromkeys(commands, float("inf"))
+    for _ in range(5):
+        for name, command in commands.items():
+            begin = perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            best[name] = min(best[name], perf_counter() - begin)
+    assert best["report"] < 4 * best["imports"]
