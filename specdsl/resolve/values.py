@@ -45,6 +45,12 @@ class Evaluator:
             Problem: the expression has no value.
             Skip: it depends on something that is already reported.
         """
+        try:
+            return self._value(expression, frame)
+        except RecursionError:
+            raise Problem(Slug.LIMIT, "this expression nests too deeply", expression.span) from None
+
+    def _value(self, expression: tree.Expression, frame: Frame) -> Any:
         match expression:
             case tree.Literal():
                 return self._bounded(expression.value, expression.span)

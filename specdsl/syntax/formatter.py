@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from specdsl.diagnostics import Diagnostic, Slug, SpecError
 from specdsl.source import Source, Span
 from specdsl.syntax import tree
 from specdsl.syntax.parser import parse
@@ -32,7 +33,10 @@ def format_source(source: Source) -> str:
     spec = parse(source)
     comments = [(match.start(), match["comment"]) for match in _COMMENTS.finditer(source.text) if match["comment"]]
     formatter = _Formatter(source, comments)
-    formatter.spec(spec)
+    try:
+        formatter.spec(spec)
+    except RecursionError:
+        raise SpecError([Diagnostic(Slug.LIMIT, f"{source.name} nests too deeply to be formatted")]) from None
     return "\n".join(formatter.lines).strip("\n") + "\n" if formatter.lines else ""
 
 

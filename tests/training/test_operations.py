@@ -122,5 +122,5 @@ def test_optimizers_are_those_of_keras_with_its_arguments_and_defaults() -> None
             if parameter.kind is not parameter.VAR_KEYWORD
         }
         assert declared().configuration() == parameters, name
-        assert declared.positional() == list(parameters)[: len(declared.positional())], name
+        assert declared.positional() == tuple(parameters)[: len(declared.positional())], name
         getattr(keras.optimizers, name)(**declared().configuration())

@@ -214,9 +214,13 @@ def test_the_second_interrupt_ends_at_once(runs: Runs, monkeypatch: pytest.Monke
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(progress.Display, "step", step)
-    with pytest.raises(KeyboardInterrupt):
-        runs()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may begin with it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            runs()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.keras
