@@ -254,6 +254,8 @@ class Expansion:
             return self._gather(link, site.frame)
         if isinstance(link.action, tree.Shortcut):
             return self._shortcut(link.action, link.name, site, flow)
+        if isinstance(link.action, tree.Branch):
+            return self._branch(link.action, link.name, site, flow)
         call = link.action
         bound = site.frame.lookup(call.name.text)
         if bound is None:
@@ -331,23 +333,32 @@ class Expansion:
     # ------------------------------------------------------------------------------------------ structure
 
     def _shortcut(self, shortcut: tree.Shortcut, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
-        kind = MERGES.get(shortcut.merge.name.text)
         entering = self._single(flow, shortcut.merge.span, "a shortcut")
         left = self._inner(shortcut.body, site, entering, "body")
         around = self._inner(shortcut.via, site, entering, "via") if shortcut.via else entering
+        if left == around and isinstance(left, Tensor):
+            message = "this shortcut joins a tensor with itself: no step stands in it"
+            raise Problem(Slug.MISPLACED, message, shortcut.span)
+        return self._join(shortcut.merge, alias, site, (around, left), skip=0)
+
+    def _branch(self, branch: tree.Branch, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
+        entering = self._single(flow, branch.merge.span, "a branch")
+        ends = [self._inner(body, site, entering, ("branch", index)) for index, body in enumerate(branch.bodies)]
+        return self._join(branch.merge, alias, site, tuple(ends), skip=None)
+
+    def _join(
+        self, merge: tree.Call, alias: tree.Name | None, site: _Site, ends: tuple[Flow, ...], skip: int | None
+    ) -> Flow:
+        """Merge what several bodies leave."""
+        kind = MERGES.get(merge.name.text)
         if kind is None:
-            name = shortcut.merge.name
-            hint = did_you_mean(name.text, MERGES) or f"the merges are {', '.join(MERGES)}"
-            raise Problem(Slug.UNKNOWN_STEP, f"no merge is called '{name.text}'", name.span, help=hint)
-        layer = bind(kind, shortcut.merge, lambda expression: self.evaluator.value(expression, site.frame), self.found)
-        if not (isinstance(left, Tensor) and isinstance(around, Tensor)):
+            hint = did_you_mean(merge.name.text, MERGES) or f"the merges are {', '.join(MERGES)}"
+            raise Problem(Slug.UNKNOWN_STEP, f"no merge is called '{merge.name.text}'", merge.name.span, help=hint)
+        layer = bind(kind, merge, lambda expression: self.evaluator.value(expression, site.frame), self.found)
+        tensors = tuple(end for end in ends if isinstance(end, Tensor))
+        if len(tensors) < len(ends):
             raise Skip
-        if left == around:
-            raise Problem(
-                Slug.MISPLACED, "this shortcut joins a tensor with itself: no step stands in it", shortcut.span
-            )
-        use = Use(layer, alias, shortcut.merge.span, shortcut.merge, skip=0)
-        return self._apply(use, site, (around, left))
+        return self._apply(Use(layer, alias, merge.span, merge, skip), site, tensors)
 
     def _block(self, block: tree.Block, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
         if len(self._calls) >= self.limits.depth:

@@ -68,4 +68,6 @@ def _given_names(body: tree.Body) -> list[str]:
                             names += [link.name.text] if link.name else []
                             if isinstance(link.action, tree.Shortcut):
                                 waiting += [link.action.body, link.action.via]
+                            elif isinstance(link.action, tree.Branch):
+                                waiting += link.action.bodies
     return names

@@ -118,6 +118,9 @@ class Builder:
         via = children[4] if len(children) > 4 else None
         return tree.Shortcut(children[1], children[2], via, self._span(children))
 
+    def branch(self, children: list[Any]) -> tree.Branch:
+        return tree.Branch(children[1], tuple(children[2::2]), self._span(children))
+
     def docstring(self, children: list[Any]) -> tree.Docstring:
         return tree.Docstring(_unquote(children[0]), self._span(children))
 

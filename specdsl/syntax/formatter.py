@@ -250,22 +250,25 @@ class _Formatter:
         for index, link in enumerate(chain.links):
             self.comments_before(link.span.start)
             lead = "" if index == 0 else "  -> "
-            if isinstance(link, tree.Step) and isinstance(link.action, tree.Shortcut):
-                self.shortcut(lead, link, link.action)
+            if isinstance(link, tree.Step) and not isinstance(link.action, tree.Call):
+                self.structure(lead, link)
             else:
                 self.line(lead + (_link(link) or ""))
             self.trailing_comment(link.span.end)
 
-    def shortcut(self, lead: str, link: tree.Step, shortcut: tree.Shortcut) -> None:
+    def structure(self, lead: str, link: tree.Step) -> None:
+        """A shortcut or a branch: a head with a body, and further bodies, each behind its word."""
         name = f" as {link.name.text}" if link.name else ""
-        head = f"{lead}shortcut {expression(shortcut.merge)}"
-        self.body(head, shortcut.body, "" if shortcut.via else name)
-        if shortcut.via:
-            if self.lines[-1].strip() == "}":
+        parts = _bodies(link.action)
+        for index, (head, body) in enumerate(parts):
+            tail = name if index == len(parts) - 1 else ""
+            if index == 0:
+                self.body(lead + head, body, tail)
+            elif self.lines[-1].strip() == "}":
                 self.lines.pop()
-                self.body("} via", shortcut.via, name)
+                self.body(f"}} {head}", body, tail)
             else:
-                self.body("via", shortcut.via, name)
+                self.body(f"      {head}", body, tail)
 
     # ------------------------------------------------------------------------------------------ one line
 
@@ -324,16 +327,29 @@ class _Formatter:
         return None if inline is None else f"{head} {inline}"
 
     def _inline_link(self, link: tree.Gather | tree.Step) -> str | None:
-        if not (isinstance(link, tree.Step) and isinstance(link.action, tree.Shortcut)):
+        if not (isinstance(link, tree.Step) and not isinstance(link.action, tree.Call)):
             return _link(link)
-        text = self._headed(f"shortcut {expression(link.action.merge)}", link.action.body)
-        if text is not None and link.action.via:
-            text = self._headed(f"{text} via", link.action.via)
-        return text if text is None or not link.name else f"{text} as {link.name.text}"
+        texts = [self._headed(head, body) for head, body in _bodies(link.action)]
+        if None in texts:
+            return None
+        return " ".join(text for text in texts if text) + (f" as {link.name.text}" if link.name else "")
+
+
+def _bodies(action: tree.Call | tree.Shortcut | tree.Branch) -> list[tuple[str, tree.Body]]:
+    """The bodies of a structure, each with what stands before its brace."""
+    match action:
+        case tree.Shortcut():
+            via = [("via", action.via)] if action.via else []
+            return [(f"shortcut {expression(action.merge)}", action.body), *via]
+        case tree.Branch():
+            first, *others = action.bodies
+            return [(f"branch {expression(action.merge)}", first), *(("and", body) for body in others)]
+        case tree.Call():
+            return []
 
 
 def _has_body(chain: tree.Chain) -> bool:
-    return any(isinstance(link, tree.Step) and isinstance(link.action, tree.Shortcut) for link in chain.links)
+    return any(isinstance(link, tree.Step) and not isinstance(link.action, tree.Call) for link in chain.links)
 
 
 def _link(link: tree.Gather | tree.Step) -> str | None:

@@ -226,8 +226,8 @@ def _help(rest: str, before: str, accepted: set[str]) -> str | None:
         return "`==` compares"
     if rest.startswith(":") and "EQUAL" in accepted and "LBRACE" not in accepted:
         return "an argument is given as `name=value`"
-    if rest.startswith("{") and first == "shortcut":
-        return "a shortcut says how it joins: `shortcut add { ... }`"
+    if rest.startswith("{") and first in {"shortcut", "branch"}:
+        return f"a {first} says how it joins: `{first} add {{ ... }}`"
     if rest.startswith(":") and first in {"model", "block", "repeat", "for", "if", "else", "train", "data", "shortcut"}:
         return "a body stands in braces: `{ ... }`"
     if rest.startswith(",") and "SEP" in accepted:

@@ -222,10 +222,18 @@ class Shortcut(Node):
     span: Span
 
 
+class Branch(Node):
+    """`branch merge { body } and { body }`."""
+
+    merge: Call
+    bodies: tuple[Body, ...]
+    span: Span
+
+
 class Step(Node):
     """What a tensor passes through, with the name that its result is given."""
 
-    action: Call | Shortcut
+    action: Call | Shortcut | Branch
     name: Name | None
     span: Span
 
