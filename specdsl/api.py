@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from specdsl import graph as _graph
 from specdsl.analyses import Analysis, analyse
-from specdsl.diagnostics import Diagnostic, Slug, SpecError
-from specdsl.resolve import Limits, Program, all_mistakes
+from specdsl.diagnostics import Diagnostic, SpecError
+from specdsl.resolve import Importer, Limits, Program, all_mistakes
 from specdsl.source import Source
+from specdsl.syntax import read
 
 __all__ = ["Diagnostic", "Graph", "Limits", "Spec", "SpecError", "load", "loads", "read"]
 
@@ -70,15 +71,15 @@ class Spec:
         text: the text.
     """
 
-    def __init__(self, source: Source, limits: Limits | None = None) -> None:
-        """Read a text.
+    def __init__(self, source: Source, limits: Limits | None = None, path: Path | None = None) -> None:
+        """Read a text; one with a path may import from files beside it.
 
         Raises:
             SpecError: it holds mistakes; with all of them.
         """
         self.name = source.name
         self.text = source.text
-        self.program = Program(source, limits)
+        self.program = Program(source, limits, Importer(path) if path else None)
         mistakes = all_mistakes(self.program)
         if mistakes:
             raise SpecError(mistakes)
@@ -122,7 +123,7 @@ def load(path: str | Path, limits: Limits | None = None) -> Spec:
     Raises:
         SpecError: the file cannot be read, or holds mistakes.
     """
-    return Spec(read(path), limits)
+    return Spec(read(path), limits, Path(path))
 
 
 def loads(text: str, name: str = "<text>", limits: Limits | None = None) -> Spec:
@@ -132,22 +133,3 @@ def loads(text: str, name: str = "<text>", limits: Limits | None = None) -> Spec
         SpecError: the text holds mistakes.
     """
     return Spec(Source(name, text), limits)
-
-
-def read(path: str | Path) -> Source:
-    """The text of a file.
-
-    Raises:
-        SpecError: there is no such file, or it is no UTF-8 text.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise SpecError([Diagnostic(Slug.UNREADABLE, f"{path} cannot be read: {reason}")]) from None
-    try:
-        return Source(str(path), data.decode("utf-8-sig").replace("\r\n", "\n"))
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        message = f"{path} is no UTF-8 text: line {line} holds the byte 0x{data[error.start]:02x}"
-        raise SpecError([Diagnostic(Slug.UNREADABLE, message)]) from None

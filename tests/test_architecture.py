@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "backends": {"counts", "declaration", "layers", "graph", "analyses"},
     "data": {"recipes", "declaration"},
     "training": {"declaration", "version", "graph", "recipes", "data", "backends"},
-    "api": {"source", "diagnostics", "graph", "resolve", "analyses", "backends"},
+    "api": {"source", "diagnostics", "syntax", "graph", "resolve", "analyses", "backends"},
 }
 """What each room may import; `cli`, `__main__` and the package itself may import all."""
 

@@ -16,7 +16,7 @@ from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.assembly import Assembly, Use
 from specdsl.resolve.binding import bind, construct, match_arguments
 from specdsl.resolve.hooks import Applied, Hooks, Key
-from specdsl.resolve.scope import POISON, Collector, Frame, Limits, Poison, Problem, Skip, Tensor
+from specdsl.resolve.scope import POISON, Collector, Defined, Frame, Limits, Poison, Problem, Skip, Tensor
 from specdsl.resolve.values import Evaluator
 from specdsl.source import Span
 from specdsl.syntax import tree
@@ -55,6 +55,7 @@ class Expansion:
         self.outputs: list[tuple[str, Span]] = []
         self.expectations: list[tuple[tree.Expect, Frame]] = []
         self.evaluator = Evaluator(limits, found, lost_names, self.assembly.shape)
+        self.poisoned = False
         self._steps = 0
         self._calls: list[tree.Call] = []
         self._declared_output = False
@@ -89,6 +90,7 @@ class Expansion:
                 flow = self._after_mistake(statement, site.frame, flow)
             except Skip:
                 flow = self._after_mistake(statement, site.frame, flow)
+            self.poisoned = self.poisoned or isinstance(flow, Poison)
         return flow
 
     def _after_mistake(self, statement: tree.Statement, frame: Frame, flow: Flow) -> Flow:
@@ -272,10 +274,12 @@ class Expansion:
                 )
             case Poison():
                 raise Skip
-            case tree.Block() as block:
-                return self._block(block, call, link.name, site, flow)
-            case tree.Model() | tree.Variant():
+            case Defined(node=tree.Block() as block, home=home):
+                return self._block(block, home, call, link.name, site, flow)
+            case Defined(node=tree.Model() | tree.Variant()):
                 raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a model; a step is a layer or a block", call.span)
+            case Defined():
+                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is no layer or block", call.span)
             case _:
                 if call.name.text in NAMES:
                     return self._layer_step(call, link.name, site, flow)
@@ -322,7 +326,7 @@ class Expansion:
         name = call.name.text
         if name in self.evaluator.lost_names:
             return Skip()
-        steps = frame.visible(lambda value: isinstance(value, tree.Block | Tensor))
+        steps = frame.visible(_is_step)
         hint = did_you_mean(name, [*NAMES, *steps])
         if name == "Input":
             hint = "an input is written `input name: (28, 28, 3)`"
@@ -360,17 +364,19 @@ class Expansion:
             raise Skip
         return self._apply(Use(layer, alias, merge.span, merge, skip), site, tensors)
 
-    def _block(self, block: tree.Block, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
+    def _block(
+        self, block: tree.Block, home: Frame, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow
+    ) -> Flow:
         if len(self._calls) >= self.limits.depth:
             hint = f"does '{block.name.text}' use itself?"
             message = f"blocks stand within blocks more than {self.limits.depth} deep"
             raise Problem(Slug.LIMIT, message, call.span, help=hint)
         flow = self._single(flow, call.span, f"the block '{block.name.text}'")
         before = len(self.found.diagnostics)
-        arguments = self.arguments(block, call, site.frame)
+        arguments = self._arguments(block, home, call, site.frame)
         if isinstance(flow, Poison) or len(self.found.diagnostics) > before:
             return POISON  # what is wrong inside is found when the block is looked at alone
-        frame = Frame(site.frame.root, flow if isinstance(flow, Tensor | Poison) else None, arguments)
+        frame = Frame(home, flow if isinstance(flow, Tensor | Poison) else None, arguments)
         values = {key: value for key, (value, _) in arguments.items()}
         name = self.assembly.open_scope(block.name.text, alias, site.scope, values)
         self.assembly.reserve(block.body, name)
@@ -380,10 +386,10 @@ class Expansion:
         finally:
             self._calls.pop()
 
-    def arguments(
-        self, definition: tree.Block | tree.Model | tree.Variant, call: tree.Call, frame: Frame
+    def _arguments(
+        self, definition: tree.Block, home: Frame, call: tree.Call, frame: Frame
     ) -> dict[str, tuple[Any, Span]]:
-        """The values of a definition's parameters in a call, defaults filled in; mistakes are reported, and poison."""
+        """The values of a block's parameters in a call, defaults filled in; mistakes are reported, and poison."""
         name = definition.name.text
         parameters = {parameter.name.text: parameter for parameter in definition.parameters or ()}
         given = match_arguments(name, call.arguments or (), list(parameters), parameters, self.found)
@@ -394,7 +400,7 @@ class Expansion:
                 if key in given:
                     value = self.evaluator.value(given[key], frame)
                 elif parameter.default is not None:
-                    value = self.evaluator.value(parameter.default, Frame(frame.root, None, dict(bound)))
+                    value = self.evaluator.value(parameter.default, Frame(home, None, dict(bound)))
                 else:
                     note = Note(f"'{name}' is defined here", definition.name.span)
                     message = f"'{name}' needs a value for '{key}'"
@@ -469,3 +475,8 @@ class Expansion:
     def _call_notes(self) -> tuple[Note, ...]:
         """Where the blocks are used that the current step stands in, innermost first."""
         return tuple(Note(f"in '{call.name.text}', used here", call.span) for call in reversed(self._calls[-3:]))
+
+
+def _is_step(value: Any) -> bool:
+    """Whether what a name stands for may stand as a step."""
+    return isinstance(value, Tensor) or (isinstance(value, Defined) and isinstance(value.node, tree.Block))

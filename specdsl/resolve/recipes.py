@@ -19,7 +19,7 @@ from specdsl.recipes import (
 )
 from specdsl.resolve.binding import bind, construct
 from specdsl.resolve.program import Program
-from specdsl.resolve.scope import Collector, Problem, Skip
+from specdsl.resolve.scope import Collector, Defined, Frame, Poison, Problem, Skip
 from specdsl.source import Span
 from specdsl.syntax import tree
 
@@ -30,9 +30,9 @@ def recipe_mistakes(program: Program) -> tuple[Diagnostic, ...]:
     for item in program.spec.items:
         try:
             if isinstance(item, tree.Data):
-                _data(program, item, found)
+                _data(program, item, program.frame, found)
             elif isinstance(item, tree.Train):
-                _settings(program, item, found)
+                _settings(program, item, program.frame, found)
         except Skip:
             continue
     return found.diagnostics
@@ -49,15 +49,18 @@ def train_recipe(program: Program, name: str | None, input_shape: tuple[int | No
     Raises:
         SpecError: the recipe is wrong, there is none of that name, or no data set suits the model.
     """
-    trains = {item.name.text: item for item in program.spec.items if isinstance(item, tree.Train)}
+    named = {name: value for name, (value, _) in program.frame.names.items() if isinstance(value, Defined)}
+    trains = {name: value for name, value in named.items() if isinstance(value.node, tree.Train)}
     if name is not None and name not in trains:
         hint = did_you_mean(name, trains) or (f"there are {', '.join(trains)}" if trains else None)
         message = f"{program.source.name} has no training recipe '{name}'"
         raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, message, help=hint)])
-    item = trains[name] if name else next(reversed(trains.values()), None)
+    chosen = trains[name] if name else next(reversed(trains.values()), None)
+    item = chosen.node if chosen else None
+    assert item is None or isinstance(item, tree.Train)
     found = Collector()
     try:
-        settings, spans = _settings(program, item, found) if item else ({}, {})
+        settings, spans = _settings(program, item, chosen.home, found) if item and chosen else ({}, {})
         if "data" not in settings:
             settings["data"] = default_data(input_shape)
         span = item.span if item else Span(program.source, 0, 0)
@@ -73,7 +76,9 @@ def train_recipe(program: Program, name: str | None, input_shape: tuple[int | No
     return recipe
 
 
-def _settings(program: Program, item: tree.Train, found: Collector) -> tuple[dict[str, Any], dict[str, Span]]:
+def _settings(
+    program: Program, item: tree.Train, home: Frame, found: Collector
+) -> tuple[dict[str, Any], dict[str, Span]]:
     """The settings of a `train` block and their places; mistakes in `found`.
 
     Raises:
@@ -100,9 +105,10 @@ def _settings(program: Program, item: tree.Train, found: Collector) -> tuple[dic
             spans[name] = setting.value.span
             try:
                 if name == "data":
-                    values[name] = _data(program, _data_named(program, setting.value), found)
+                    data, data_home = _data_named(program, setting.value, home)
+                    values[name] = _data(program, data, data_home, found)
                 else:
-                    values[name] = evaluator.value(setting.value, program.frame)
+                    values[name] = evaluator.value(setting.value, home)
             except Problem as problem:
                 found.add(problem.diagnostic)
             except Skip:
@@ -113,18 +119,20 @@ def _settings(program: Program, item: tree.Train, found: Collector) -> tuple[dic
     return values, spans
 
 
-def _data_named(program: Program, expression: tree.Expression) -> tree.Data:
-    """The `data` block that an expression names.
+def _data_named(program: Program, expression: tree.Expression, home: Frame) -> tuple[tree.Data, Frame]:
+    """The `data` block that an expression names, and the frame that it sees.
 
     Raises:
         Problem: it names none.
         Skip: it names something that could not be read.
     """
-    names = [item.name.text for item in program.spec.items if isinstance(item, tree.Data)]
+    names = list(home.visible(lambda value: isinstance(value, Defined) and isinstance(value.node, tree.Data)))
     if isinstance(expression, tree.Call) and expression.arguments is None:
-        bound = program.frame.lookup(expression.name.text)
-        if bound and isinstance(bound[0], tree.Data):
-            return bound[0]
+        bound = home.lookup(expression.name.text)
+        if bound and isinstance(bound[0], Defined) and isinstance(bound[0].node, tree.Data):
+            return bound[0].node, bound[0].home
+        if bound and isinstance(bound[0], Poison):
+            raise Skip
         if bound is None and program.is_lost(expression.name.text):
             raise Skip
     word = expression.name.text if isinstance(expression, tree.Call) else ""
@@ -134,7 +142,7 @@ def _data_named(program: Program, expression: tree.Expression) -> tree.Data:
     raise Problem(Slug.UNKNOWN_NAME, "this names no data set of this file", expression.span, help=hint)
 
 
-def _data(program: Program, item: tree.Data, found: Collector) -> DataRecipe:
+def _data(program: Program, item: tree.Data, home: Frame, found: Collector) -> DataRecipe:
     """The recipe of a `data` block; mistakes in `found`.
 
     Raises:
@@ -145,7 +153,7 @@ def _data(program: Program, item: tree.Data, found: Collector) -> DataRecipe:
     spans: dict[str, Span] = {}
     unknown = False
     try:
-        values["source"] = _called(program, item.source, SOURCES, "data set", found)
+        values["source"] = _called(program, item.source, SOURCES, "data set", home, found)
         spans["source"] = item.source.span
     except Skip:
         unknown = True
@@ -160,9 +168,11 @@ def _data(program: Program, item: tree.Data, found: Collector) -> DataRecipe:
         spans[name] = stage.call.span
         try:
             if name in ("augment", "evaluate"):
-                values[name] = _operations(program, stage, found)
+                values[name] = _operations(program, stage, home, found)
             elif name == "validation" and stage.stages is None:
-                values[name] = bind(Validation, stage.call, lambda argument: program.value(argument, found), found)
+                values[name] = bind(
+                    Validation, stage.call, lambda argument: program.value(argument, home, found), found
+                )
             else:
                 hint = did_you_mean(name, ("validation", "augment", "evaluate"))
                 hint = hint or "there are `validation(...)`, `augment { ... }` and `evaluate { ... }`"
@@ -181,7 +191,7 @@ def _data(program: Program, item: tree.Data, found: Collector) -> DataRecipe:
     return recipe
 
 
-def _operations(program: Program, stage: tree.Stage, found: Collector) -> list[Operation]:
+def _operations(program: Program, stage: tree.Stage, home: Frame, found: Collector) -> list[Operation]:
     """The operations in the braces of a stage.
 
     Raises:
@@ -198,7 +208,7 @@ def _operations(program: Program, stage: tree.Stage, found: Collector) -> list[O
                 raise Skip
             if inner.stages is not None:
                 found.add(Diagnostic(Slug.MISPLACED, "an operation has no braces", inner.span))
-            operations.append(_called(program, inner.call, OPERATIONS, "operation", found))
+            operations.append(_called(program, inner.call, OPERATIONS, "operation", home, found))
         except Skip:
             mistaken = True
     if mistaken:
@@ -206,7 +216,9 @@ def _operations(program: Program, stage: tree.Stage, found: Collector) -> list[O
     return operations
 
 
-def _called(program: Program, call: tree.Call, table: dict[str, type[Kind]], what: str, found: Collector) -> Kind:
+def _called(
+    program: Program, call: tree.Call, table: dict[str, type[Kind]], what: str, home: Frame, found: Collector
+) -> Kind:
     """What a call makes of one of the declarations of a table.
 
     Raises:
@@ -217,4 +229,4 @@ def _called(program: Program, call: tree.Call, table: dict[str, type[Kind]], wha
         hint = did_you_mean(call.name.text, table) or f"there are {', '.join(table)}"
         found.add(Diagnostic(Slug.UNKNOWN_STEP, f"no {what} is called '{call.name.text}'", call.name.span, help=hint))
         raise Skip
-    return bind(kind, call, lambda argument: program.value(argument, found), found)
+    return bind(kind, call, lambda argument: program.value(argument, home, found), found)

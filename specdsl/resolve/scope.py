@@ -8,6 +8,17 @@ from typing import Any, NamedTuple
 
 from specdsl.diagnostics import Diagnostic, Note, Slug
 from specdsl.source import Span
+from specdsl.syntax import tree
+
+Definition = tree.Block | tree.Model | tree.Variant | tree.Data | tree.Train
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Defined:
+    """A definition, and the frame of the file that it stands in, whose names it sees wherever it is used."""
+
+    node: Definition
+    home: Frame
 
 
 class Poison:
@@ -70,14 +81,6 @@ class Frame:
     parent: Frame | None
     entering: Tensor | Poison | None = None
     names: dict[str, tuple[Any, Span]] = field(default_factory=dict)
-
-    @property
-    def root(self) -> Frame:
-        """The frame of the file."""
-        frame = self
-        while frame.parent is not None:
-            frame = frame.parent
-        return frame
 
     def bind(self, name: str, value: Any, span: Span) -> None:
         """Bind a name that this body does not bind yet.

@@ -15,7 +15,7 @@ from specdsl.layers.arguments import WORDS
 from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.binding import bind
-from specdsl.resolve.scope import Collector, Frame, Limits, Poison, Problem, Skip, Tensor
+from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Poison, Problem, Skip, Tensor
 from specdsl.source import Span
 from specdsl.syntax import tree
 
@@ -118,7 +118,7 @@ class Evaluator:
     def _plain(self, name: str, value: Any, span: Span) -> Any:
         if isinstance(value, Poison):
             raise Skip
-        if isinstance(value, Tensor | tree.Block | tree.Model | tree.Variant | tree.Data | tree.Train):
+        if isinstance(value, Tensor | Defined):
             raise Problem(Slug.BAD_VALUE, f"'{name}' is {_meaning(value)}, not a value", span)
         return value
 
@@ -128,7 +128,7 @@ class Evaluator:
             return f"it is written '{python[name]}' here"
         if name in WORDS:
             return f'a word of Keras is written in quotes: "{name}"'
-        values = frame.visible(lambda value: not isinstance(value, tree.Block | tree.Model | tree.Variant))
+        values = frame.visible(lambda value: not isinstance(value, Defined))
         return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *self.objects])
 
     def _entering(self, call: tree.Call, frame: Frame) -> Any:
@@ -241,6 +241,11 @@ class Evaluator:
         return Problem(Slug.LIMIT, f"the number is too large; the limit is {self.limits.magnitude:,}", span)
 
 
+def no_shape(tensor: Tensor) -> Shape:
+    """The shape of a tensor where there can be none in sight."""
+    raise AssertionError(f"no tensor is in sight outside a model, not even {tensor}")
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -249,13 +254,13 @@ def _meaning(value: Any) -> str:
     match value:
         case Tensor():
             return "a tensor"
-        case tree.Block():
+        case Defined(node=tree.Block()):
             return "a block"
-        case tree.Model() | tree.Variant():
+        case Defined(node=tree.Model() | tree.Variant()):
             return "a model"
-        case tree.Data():
+        case Defined(node=tree.Data()):
             return "a data set"
-        case tree.Train():
+        case Defined(node=tree.Train()):
             return "a training recipe"
         case Poison():
             return "unknown"

@@ -43,6 +43,10 @@ class Builder:
         span = Span(self.source, 0, len(self.source.text))
         return tree.Spec(docstring, tuple(child for child in _nodes(children) if child is not docstring), span)
 
+    def imports(self, children: list[Any]) -> tree.Import:
+        path = tree.Literal(_unquote(children[1]), str(children[1]), self._span([children[1]]))
+        return tree.Import(path, self._names(children), self._span(children))
+
     def let(self, children: list[Any]) -> tree.Let:
         return tree.Let(self._name(children[1]), children[3], self._span(children))
 

@@ -126,7 +126,7 @@ class _Formatter:
                 self.braces(f"data {item.name.text} = {expression(item.source)}", item.stages, item.span)
             case tree.Train():
                 self.braces(f"train {item.name.text}", item.settings, item.span)
-            case tree.Let():
+            case tree.Let() | tree.Import():
                 self.statement(item)
 
     def docstring(self, docstring: tree.Docstring) -> None:
@@ -363,6 +363,8 @@ def _simple(part: Any) -> str:
     match part:
         case tree.Let() | tree.Setting():
             return f"{'let ' if isinstance(part, tree.Let) else ''}{part.name.text} = {expression(part.value)}"
+        case tree.Import():
+            return f"from {expression(part.path)} import {', '.join(name.text for name in part.names)}"
         case tree.Input():
             return f"input {part.name.text}: {expression(part.shape)}{f' {part.dtype.text}' if part.dtype else ''}"
         case tree.Output():

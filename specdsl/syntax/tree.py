@@ -149,6 +149,14 @@ class Body(Node):
     span: Span
 
 
+class Import(Node):
+    """`from "path" import a, b`."""
+
+    path: Literal
+    names: tuple[Name, ...]
+    span: Span
+
+
 class Let(Node):
     """`let name = value`."""
 
@@ -364,7 +372,7 @@ class Train(Node):
     span: Span
 
 
-Item = Let | Block | Model | Variant | Data | Train | Hole
+Item = Import | Let | Block | Model | Variant | Data | Train | Hole
 
 
 class Spec(Node):

@@ -1,0 +1,60 @@
+"""What a text expects of a model, ready to be tested when the model's quantities are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from specdsl.declaration import text
+from specdsl.diagnostics import Diagnostic, Slug
+from specdsl.graph import Expectation
+from specdsl.resolve.scope import Collector, Frame, Limits, Problem, Skip
+from specdsl.resolve.values import Evaluator, no_shape
+from specdsl.syntax import tree
+
+
+def expectation(item: tree.Expect, frame: Frame, limits: Limits) -> Expectation:
+    """An expectation that sees the names of a frame, and before them the model's quantities."""
+
+    def check(quantities: Mapping[str, Any]) -> tuple[Diagnostic, ...]:
+        found = Collector()
+        names = {name: (value, item.span) for name, value in quantities.items()}
+        evaluator = Evaluator(limits, found, frozenset(), no_shape)
+        inner = Frame(frame, None, dict(names))
+        try:
+            if evaluator.truth(item.condition, inner):
+                return ()
+        except Problem as problem:
+            return (problem.diagnostic,)
+        except Skip:
+            return found.diagnostics
+        mentioned = [name for name in dict.fromkeys(_mentioned(item.condition)) if name in quantities]
+        facts = ", ".join(f"{name} is {text(quantities[name])}" for name in mentioned)
+        message = f"this does not hold{f': {facts}' if facts else ''}"
+        return (Diagnostic(Slug.EXPECTATION, message, item.condition.span),)
+
+    return Expectation(item.span, check)
+
+
+def _mentioned(expression: tree.Expression | tree.Keyword) -> list[str]:
+    """The names that an expression mentions, in the order of the text."""
+    match expression:
+        case tree.Call():
+            inner = [name for argument in expression.arguments or () for name in _mentioned(argument)]
+            return inner if expression.arguments is not None else [expression.name.text]
+        case tree.Keyword():
+            return _mentioned(expression.value)
+        case tree.Operation():
+            return [name for operand in expression.operands for name in _mentioned(operand)]
+        case tree.Sequence():
+            return [name for item in expression.items for name in _mentioned(item)]
+        case tree.Prefix():
+            return _mentioned(expression.operand)
+        case tree.Group():
+            return _mentioned(expression.inner)
+        case tree.Index():
+            return _mentioned(expression.value) + _mentioned(expression.index)
+        case tree.Ternary():
+            return _mentioned(expression.condition) + _mentioned(expression.then) + _mentioned(expression.otherwise)
+        case tree.Literal():
+            return []

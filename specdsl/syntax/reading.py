@@ -1,0 +1,27 @@
+"""The text of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from specdsl.diagnostics import Diagnostic, Slug, SpecError
+from specdsl.source import Source
+
+
+def read(path: str | Path) -> Source:
+    """The text of a file.
+
+    Raises:
+        SpecError: there is no such file, or it is no UTF-8 text.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SpecError([Diagnostic(Slug.UNREADABLE, f"{path} cannot be read: {reason}")]) from None
+    try:
+        return Source(str(path), data.decode("utf-8-sig").replace("\r\n", "\n"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"{path} is no UTF-8 text: line {line} holds the byte 0x{data[error.start]:02x}"
+        raise SpecError([Diagnostic(Slug.UNREADABLE, message)]) from None
