@@ -64,7 +64,7 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
     Raises:
         Skip: its arguments are wrong, which `found` now says, or depend on something that is already reported.
     """
-    before = len(found.diagnostics)
+    before = found.reported
     fields = kind.names()
     label = call.name.text
     given = match_arguments(label, call.arguments or (), kind.positional(), fields, found)
@@ -78,11 +78,11 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
         except Skip:
             unknown = True
     missing = [name for name in kind.required() if name not in given]
-    if missing and len(found.diagnostics) == before:
+    if missing and found.reported == before:
         names = " and ".join(f"'{name}'" for name in missing)
         usage = f"for example {label}({', '.join(f'{name}=...' for name in missing)})"
         found.add(Diagnostic(Slug.MISSING_ARGUMENT, f"{label} needs {names}", call.name.span, help=usage))
-    if unknown or len(found.diagnostics) > before:
+    if unknown or found.reported > before:
         raise Skip
     spans = {name: expression.span for name, expression in given.items()}
     result = construct(kind, values, spans, call.span, found, label)

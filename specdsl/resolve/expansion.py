@@ -372,9 +372,9 @@ class Expansion:
             message = f"blocks stand within blocks more than {self.limits.depth} deep"
             raise Problem(Slug.LIMIT, message, call.span, help=hint)
         flow = self._single(flow, call.span, f"the block '{block.name.text}'")
-        before = len(self.found.diagnostics)
+        before = self.found.reported
         arguments = self._arguments(block, home, call, site.frame)
-        if isinstance(flow, Poison) or len(self.found.diagnostics) > before:
+        if isinstance(flow, Poison) or self.found.reported > before:
             return POISON  # what is wrong inside is found when the block is looked at alone
         frame = Frame(home, flow if isinstance(flow, Tensor | Poison) else None, arguments)
         values = {key: value for key, (value, _) in arguments.items()}

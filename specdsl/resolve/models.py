@@ -38,7 +38,7 @@ class ModelBuilder:
         Without parameters given, those that have no default are unknown and only mistakes are looked for.
         """
         definition, found = defined.node, self._found
-        before = len(found.diagnostics)
+        before = found.reported
         try:
             expansion, values = self._expand(defined, parameters)
         except RecursionError:
@@ -51,10 +51,10 @@ class ModelBuilder:
         except Skip:
             return None
         unknown = any(isinstance(value, Poison) for value in values.values())
-        if unknown or expansion.poisoned or len(found.diagnostics) > before:
+        if unknown or expansion.poisoned or found.reported > before:
             return None
         self._check_outputs(definition, expansion)
-        if len(found.diagnostics) > before:
+        if found.reported > before:
             return None
         own = definition.body.docstring if isinstance(definition, tree.Model) else None
         return Graph(

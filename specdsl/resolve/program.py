@@ -95,7 +95,7 @@ class Program:
             try:
                 if values and name.text not in values:
                     hint = did_you_mean(name.text, values) or f"it defines {', '.join(values)}"
-                    message = f"{item.path.written} defines no '{name.text}'"
+                    message = f"'{item.path.value}' defines no '{name.text}'"
                     self._found.add(Diagnostic(Slug.UNKNOWN_NAME, message, name.span, help=hint))
                 self.frame.bind(name.text, values.get(name.text, POISON), name.span)
             except Problem as problem:

@@ -87,7 +87,7 @@ def _settings(
     evaluator = program.evaluator_for(found, {**OBJECTS, **OPTIMIZERS})
     values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
-    before = len(found.diagnostics)
+    before = found.reported
     unknown = False
     for setting in item.settings:
         if isinstance(setting, tree.Hole):
@@ -114,7 +114,7 @@ def _settings(
             except Skip:
                 unknown = True
     construct(TrainRecipe, {"data": DataRecipe()} | values, spans, item.name.span, found, "train")
-    if unknown or len(found.diagnostics) > before:
+    if unknown or found.reported > before:
         raise Skip
     return values, spans
 
@@ -148,7 +148,7 @@ def _data(program: Program, item: tree.Data, home: Frame, found: Collector) -> D
     Raises:
         Skip: something in it is wrong.
     """
-    before = len(found.diagnostics)
+    before = found.reported
     values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     unknown = False
@@ -183,7 +183,7 @@ def _data(program: Program, item: tree.Data, home: Frame, found: Collector) -> D
                 )
         except Skip:
             unknown = True
-    if unknown or len(found.diagnostics) > before:
+    if unknown or found.reported > before:
         raise Skip
     recipe = construct(DataRecipe, values, spans, item.name.span, found, "data")
     if recipe is None:

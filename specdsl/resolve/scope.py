@@ -115,10 +115,13 @@ class Collector:
 
     def __init__(self) -> None:
         self._found: dict[tuple[Slug, str, Span | None], Diagnostic] = {}
+        self.reported = 0
+        """How many mistakes were reported, known ones included."""
 
     def add(self, *diagnostics: Diagnostic) -> None:
         """Keep mistakes that are not known yet."""
         for diagnostic in diagnostics:
+            self.reported += 1
             self._found.setdefault((diagnostic.slug, diagnostic.message, diagnostic.span), diagnostic)
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:

@@ -44,7 +44,7 @@ class Builder:
         return tree.Spec(docstring, tuple(child for child in _nodes(children) if child is not docstring), span)
 
     def imports(self, children: list[Any]) -> tree.Import:
-        path = tree.Literal(_unquote(children[1]), str(children[1]), self._span([children[1]]))
+        path = tree.Literal(_unquote(children[1]), "", self._span([children[1]]))
         return tree.Import(path, self._names(children), self._span(children))
 
     def let(self, children: list[Any]) -> tree.Let:
@@ -155,7 +155,7 @@ class Builder:
             value: Any = _number(token)
         else:
             value = _unquote(token) if token.type == "STRING" else _CONSTANTS[token.type]
-        return tree.Literal(value, str(token), self._span(children))
+        return tree.Literal(value, "" if token.type == "STRING" else str(token), self._span(children))
 
     def call(self, children: list[Any]) -> tree.Call:
         arguments = children[1].items if len(children) > 1 else None

@@ -55,7 +55,7 @@ class Name(Node):
 
 
 class Literal(Node):
-    """A number, string, `true`, `false` or `none`; `written` is how the text spells it."""
+    """A number, string, `true`, `false` or `none`; `written` is how the text spells one that is no string."""
 
     value: int | float | str | bool | None
     written: str
