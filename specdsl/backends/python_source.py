@@ -32,7 +32,9 @@ def python_source(graph: Graph) -> str:
     """Source of a module whose `build_model()` builds the graph's model, layer names included, with Keras alone."""
     structure = _Structure(graph)
     title = graph.docstring.strip() or f"The model {graph.name}."
-    lines = [*_docstring(title, ""), "", "import keras", "from keras import layers"]
+    lines = [*_docstring(title, ""), "", "import keras"]
+    if len(graph.nodes) > len(graph.input_nodes):
+        lines.append("from keras import layers")
     for function in structure.distinct:
         routine = _Routine(structure, function.instances[0], function)
         lines += ["", "", f"def {function.name}({', '.join(['x', *function.parameters, 'name'])}):"]

@@ -15,7 +15,8 @@ import numpy as np
 
 from specdsl import Graph
 from specdsl.analyses import analyse
-from specdsl.layers.core import Embedding
+from specdsl.layers.activations import Softmax
+from specdsl.layers.core import Embedding, Masking
 from specdsl.layers.merging import Concatenate
 
 Facts = Mapping[str, Any]
@@ -148,16 +149,15 @@ def read_summary(model: keras.Model) -> tuple[dict[str, tuple[str, str, int, tup
 
 
 def runnable(graph: Graph) -> bool:
-    """Whether any numbers may enter the model: sizes are known, nothing is looked up by what was computed.
+    """Whether the model can take any numbers.
 
-    Nor are examples put behind each other: of tensors without axes, Concatenate makes a longer batch.
+    It cannot where a size is unknown, or something is looked up by what was computed. Tensors without axes are put
+    behind each other by Concatenate as examples of a longer batch. And Keras's Softmax fails behind a Masking.
     """
-    return not any(
-        None in node.shape
-        or isinstance(node.layer, Embedding)
-        or (isinstance(node.layer, Concatenate) and not node.shape)
-        for node in graph.nodes
-    )
+    kinds = {type(node.layer) for node in graph.nodes}
+    endless = any(None in node.shape for node in graph.nodes)
+    longer = any(isinstance(node.layer, Concatenate) and not node.shape for node in graph.nodes)
+    return not (endless or longer or Embedding in kinds or {Masking, Softmax} <= kinds)
 
 
 def compare_run(graph: Graph, model: keras.Model, *, training: bool = False) -> None:

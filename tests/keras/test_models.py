@@ -206,6 +206,7 @@ AWKWARD = {
     """,
     "builtins": "model m { input sum: (4,); input max: (4,); [sum, max] -> Add as list; list -> Dense(1) as print }",
     "two_inputs": "model m { input x: (4,); input y: (4,); x -> Dense(4) as z; [z, y, x] -> Add -> Dense(1) }",
+    "nothing_but_an_input": "model m { input x: (4,) }",
     "input_leaves": "model m { input x: (4,); Dense(4) as y; output y, x }",
     "input_used_again": "model m { input x: (4,); Dense(3) as y; x -> Dense(3) as z; [y, z, y] -> Add -> Dense(1) }",
     "unicode": """
