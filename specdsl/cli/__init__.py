@@ -8,7 +8,7 @@ import sys
 import click
 
 from specdsl.cli.compiling import check, compile_
-from specdsl.cli.shared import INTERRUPTED, WRONG_INPUT, complain
+from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, complain
 from specdsl.cli.texts import fmt, layers
 from specdsl.cli.training import train
 from specdsl.diagnostics import SpecError
@@ -44,6 +44,10 @@ def main() -> None:
     except BrokenPipeError:
         _abandon_output()
         code = 0
+    except OSError as error:
+        _abandon_output()
+        click.echo(f"error: {error.filename or 'standard output'}: {error.strerror or error}", err=True)
+        code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
 
 

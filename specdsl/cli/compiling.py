@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ import click
 
 from specdsl.cli.shared import (
     MODEL,
+    PATH,
     SETTINGS,
-    SPEC,
+    STANDARD,
     WRONG_INPUT,
     Failure,
     WrongInput,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("specs", nargs=-1, required=True, type=SPEC, metavar="SPEC...")
+@click.argument("specs", nargs=-1, required=True, type=PATH, metavar="SPEC...")
 def check(specs: tuple[Path, ...]) -> None:
     """Look for mistakes, and test what the specs `expect`."""
     from specdsl.analyses import broken_expectations
@@ -49,22 +51,24 @@ def check(specs: tuple[Path, ...]) -> None:
             wrong += 1
         else:
             promises = f", {count(held, 'expectation')} met" if held else ""
-            click.echo(f"{path}: {count(len(spec.models), 'model')}{promises}")
+            open_ = [name for name in spec.models if spec.program.required(name)]
+            needs = f"; {', '.join(open_)} not expanded, for want of parameters" if open_ else ""
+            click.echo(f"{path}: {count(len(spec.models), 'model')}{promises}{needs}")
     if wrong:
         sys.exit(WRONG_INPUT)
 
 
 @click.command("compile")
-@click.argument("path", type=SPEC, metavar="SPEC")
+@click.argument("path", type=PATH, metavar="SPEC")
 @MODEL
 @SETTINGS
 @click.option("--report", is_flag=True, help="Show layers, shapes, parameters with their derivation, and work.")
 @click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), help="The form of the report.")
-@click.option("--diagram", type=SPEC, metavar="FILE", help="Draw the model: .svg, .png, .pdf or .dot.")
+@click.option("--diagram", type=PATH, metavar="FILE", help="Draw the model: .svg, .png, .pdf or .dot.")
 @click.option(
     "--emit", type=click.Choice(["python", "keras", "json"]), help="Python source, a .keras file, or Keras's JSON."
 )
-@click.option("-o", "--output", type=SPEC, metavar="FILE", help="Where to write what --emit makes, or else the report.")
+@click.option("-o", "--output", type=PATH, metavar="FILE", help="Where to write what --emit makes, or else the report.")
 def compile_(
     path: Path,
     model: str | None,
@@ -78,7 +82,13 @@ def compile_(
     """Turn a spec into a report, a diagram, Python source or a Keras model."""
     from specdsl.analyses import broken_expectations
 
-    report = report or form is not None
+    output = None if output == STANDARD else output
+    report = report or form is not None or (output is not None and emit is None)
+    for place in (output, diagram):
+        if place is not None and place.exists() and path.exists() and place.samefile(path):
+            raise WrongInput(f"{place} is the spec itself, which would be lost")
+    if emit == "keras" and output is not None and output.suffix != ".keras":
+        raise WrongInput(f"{output} must end in .keras")
     if emit == "keras" and output is None:
         raise WrongInput("a .keras file needs a place: give `-o FILE.keras`")
     if report and emit and output is None:
@@ -152,14 +162,11 @@ def _keras_model(graph: Graph) -> Any:
 
 
 def _save_keras(graph: Graph, output: Path) -> None:
-    if output.suffix != ".keras":
-        raise WrongInput(f"{output} must end in .keras")
-    if not output.parent.is_dir():
-        raise Failure(f"{output} cannot be written: there is no folder {output.parent}")
-    try:
-        _keras_model(graph).save(output)
-    except OSError as error:
-        raise Failure(f"{output} cannot be written: {error.strerror or error}") from None
+    model = _keras_model(graph)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / output.name
+        model.save(file)
+        write(output, file.read_bytes())
     click.echo(f"wrote {output}", err=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,10 @@ class WrongInput(Failure):
     exit_code = WRONG_INPUT
 
 
-SPEC = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path)
+STANDARD = Path("-")
+"""Standard input, or standard output."""
+
 SETTINGS = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the model.")
 MODEL = click.option("--model", "model", metavar="NAME", help="The model; by default the file's only or last one.")
 
@@ -45,9 +49,9 @@ def load_spec(path: Path) -> Spec:
     Raises:
         SpecError: it cannot be read, or holds mistakes.
     """
-    from specdsl.api import load
+    from specdsl.api import load, loads
 
-    return load(path)
+    return loads(sys.stdin.read(), "<stdin>") if path == STANDARD else load(path)
 
 
 def parameters(settings: tuple[str, ...]) -> dict[str, Any]:
@@ -64,8 +68,12 @@ def parameters(settings: tuple[str, ...]) -> dict[str, Any]:
         name, separator, value = setting.partition("=")
         if not separator or not name.isidentifier():
             raise WrongInput(f"--set takes NAME=VALUE, not '{setting}'")
+        if name in parameters:
+            raise WrongInput(f"--set gives '{name}' twice")
         program = Program(Source(f"--set {name}", f"let {name} = {value}"))
         program.raise_mistakes()
+        if len(program.spec.items) != 1:
+            raise WrongInput(f"--set takes one value for '{name}', not '{value}'")
         parameters[name] = program.frame.names[name][0]
     return parameters
 
@@ -94,6 +102,8 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         Failure: it cannot be written.
     """
+    if path.is_dir():
+        raise Failure(f"{path} cannot be written: it is a folder")
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

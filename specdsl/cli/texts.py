@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from specdsl.cli.shared import (
     FAILED,
-    SPEC,
+    PATH,
     WRONG_INPUT,
     WrongInput,
     complain,
@@ -18,12 +17,9 @@ from specdsl.cli.shared import (
 )
 from specdsl.diagnostics import SpecError, did_you_mean
 
-if TYPE_CHECKING:
-    pass
-
 
 @click.command()
-@click.argument("specs", nargs=-1, required=True, type=SPEC, metavar="SPEC...")
+@click.argument("specs", nargs=-1, required=True, type=PATH, metavar="SPEC...")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 when a file is not in canonical form.")
 def fmt(specs: tuple[Path, ...], only_check: bool) -> None:
     """Give specs their one canonical form. Comments stay. `-` reads standard input and writes standard output."""

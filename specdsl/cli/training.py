@@ -11,8 +11,8 @@ import click
 from specdsl.cli.shared import (
     INTERRUPTED,
     MODEL,
+    PATH,
     SETTINGS,
-    SPEC,
     Failure,
     WrongInput,
     count,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("path", required=False, type=SPEC, metavar="[SPEC]")
+@click.argument("path", required=False, type=PATH, metavar="[SPEC]")
 @MODEL
 @SETTINGS
 @click.option("--recipe", metavar="NAME", help="The `train` block; by default the file's last one.")
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--trials", type=click.IntRange(1), default=1, show_default=True, help="Independent repetitions.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="What all randomness comes from.")
 @click.option("--backend", type=click.Choice(["tensorflow", "jax", "torch"]), default="tensorflow", show_default=True)
-@click.option("--out", type=SPEC, metavar="DIR", help="The folder of the run; by default a new one in `runs`.")
+@click.option("--out", type=PATH, metavar="DIR", help="The folder of the run; by default a new one in `runs`.")
 def train(
     path: Path | None,
     model: str | None,
@@ -68,6 +68,8 @@ def train(
 
     spec = load_spec(path)
     graph = spec.graph(model, parameters(settings))
+    if len(graph.input_nodes) != 1:
+        raise WrongInput(f"training takes a model of one input, and '{graph.name}' has {len(graph.input_nodes)}")
     plan = train_recipe(spec.program, recipe, graph.input_nodes[0].shape)
     plan, folder = _with_images(plan, data)
     from specdsl.data import DataError, load

@@ -181,7 +181,7 @@ def _reason(detail: ErrorDetails) -> str:
         case "missing" | "too_short" | "too_long":
             return "a tuple of the right length"
         case "is_instance_of":
-            return f"an object of kind {limits['class']}"
+            return f"an object of kind {limits['class']}, written like a call"
         case kind if kind in _TYPES:
             return _TYPES[kind]
     words = detail["msg"]

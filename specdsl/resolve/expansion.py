@@ -16,7 +16,20 @@ from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.assembly import Assembly, Use
 from specdsl.resolve.binding import bind, construct, match_arguments
 from specdsl.resolve.hooks import Applied, Hooks, Key
-from specdsl.resolve.scope import POISON, Collector, Defined, Frame, Limits, Poison, Problem, Skip, Tensor
+from specdsl.resolve.naming import check_name
+from specdsl.resolve.scope import (
+    POISON,
+    Collector,
+    Defined,
+    Frame,
+    Limits,
+    Poison,
+    Problem,
+    Skip,
+    Steps,
+    Tensor,
+    refuse_taken,
+)
 from specdsl.resolve.values import Evaluator
 from specdsl.source import Span
 from specdsl.syntax import tree
@@ -45,18 +58,23 @@ class Expansion:
     """Carries out one body with one set of edits. It is used once: `run`, then read the results."""
 
     def __init__(
-        self, limits: Limits, lost_names: frozenset[str], hooks: Mapping[Key, Hooks], found: Collector
+        self,
+        limits: Limits,
+        lost_names: frozenset[str],
+        hooks: Mapping[Key, Hooks],
+        found: Collector,
+        steps: Steps,
     ) -> None:
         self.limits = limits
         self.found = found
         self.hooks = hooks
+        self.steps = steps
         self.assembly = Assembly(limits)
         self.applied: list[Applied] = []
         self.outputs: list[tuple[str, Span]] = []
         self.expectations: list[tuple[tree.Expect, Frame]] = []
         self.evaluator = Evaluator(limits, found, lost_names, self.assembly.shape)
         self.poisoned = False
-        self._steps = 0
         self._calls: list[tree.Call] = []
         self._declared_output = False
 
@@ -76,10 +94,7 @@ class Expansion:
 
     def _body(self, body: tree.Body, site: _Site, flow: Flow, *, top: bool = False) -> Flow:
         for index, statement in enumerate(body.statements):
-            self._steps += 1
-            if self._steps > self.limits.steps:
-                message = f"this takes more than {self.limits.steps:,} steps to expand"
-                raise Problem(Slug.LIMIT, message, statement.span)
+            self.steps.take(statement.span)
             here = _Site(site.frame, site.scope, (*site.path, index))
             try:
                 flow = self._statement(statement, here, flow, top)
@@ -150,6 +165,8 @@ class Expansion:
             self._inner(statement.then, site, POISON, "then")
             if isinstance(statement.otherwise, tree.Body):
                 self._inner(statement.otherwise, site, POISON, "else")
+            elif statement.otherwise:
+                self._if(statement.otherwise, _Site(site.frame, site.scope, (*site.path, "else")), POISON)
             return POISON
         if chosen:
             return self._inner(statement.then, site, flow, "then")
@@ -170,11 +187,12 @@ class Expansion:
             self._inner(statement.body, site, POISON, 0)
             raise
         for index in range(times):
+            self.steps.take(statement.span)
             flow = self._inner(statement.body, site, flow, index)
-            self._steps += 1
         return flow
 
     def _for(self, statement: tree.For, site: _Site, flow: Flow) -> Flow:
+        refuse_taken(statement.name.text, statement.name.span)
         try:
             values = self.evaluator.value(statement.values, site.frame)
             if not isinstance(values, list | tuple):
@@ -185,7 +203,7 @@ class Expansion:
             raise
         for index, value in enumerate(values):
             flow = self._inner(statement.body, site, flow, index, **{statement.name.text: (value, statement.name.span)})
-            self._steps += 1
+            self.steps.take(statement.span)
         return flow
 
     def _input(self, statement: tree.Input, site: _Site, flow: Flow) -> Flow:
@@ -206,7 +224,7 @@ class Expansion:
         several = bool(self.assembly.inputs)
         tensor = self.assembly.apply(Use(layer, statement.name, statement.span), (), "")
         site.frame.bind(statement.name.text, tensor, statement.name.span)
-        site.frame.entering = tensor
+        site.frame.entering = None if several else tensor
         return None if several or flow is POISON else tensor
 
     def _output(self, statement: tree.Output, frame: Frame, flow: Flow) -> Flow:
@@ -246,6 +264,7 @@ class Expansion:
                 mistaken, flow = True, POISON
             if isinstance(link, tree.Step) and link.name:
                 try:
+                    check_name(link.name)
                     site.frame.bind(link.name.text, flow, link.name.span)
                 except Problem as problem:
                     self._report(problem.diagnostic)

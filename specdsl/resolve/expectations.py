@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from specdsl.declaration import text
-from specdsl.diagnostics import Diagnostic, Slug
+from specdsl.diagnostics import Diagnostic, Note, Slug
 from specdsl.graph import Expectation
-from specdsl.resolve.scope import Collector, Frame, Limits, Problem, Skip
+from specdsl.resolve.scope import Collector, Frame, Limits, Problem, Skip, Tensor
 from specdsl.resolve.values import Evaluator, no_shape
 from specdsl.syntax import tree
 
@@ -21,6 +21,14 @@ def expectation(item: tree.Expect, frame: Frame, limits: Limits) -> Expectation:
         names = {name: (value, item.span) for name, value in quantities.items()}
         evaluator = Evaluator(limits, found, frozenset(), no_shape)
         inner = Frame(frame, None, dict(names))
+        for name in _mentioned(item.condition):
+            own = frame.lookup(name) if name in quantities else None
+            if own and not isinstance(own[0], Tensor):
+                note = Note(f"'{name}' is named here", own[1])
+                message = f"'{name}' is both a name of the model and something that is counted"
+                return (
+                    Diagnostic(Slug.DUPLICATE, message, item.condition.span, (note,), "give the name another word"),
+                )
         try:
             if evaluator.truth(item.condition, inner):
                 return ()

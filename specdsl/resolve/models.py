@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from specdsl.diagnostics import Diagnostic, Note, Slug, did_you_mean
 from specdsl.graph import Graph, Node
@@ -12,10 +12,18 @@ from specdsl.resolve.binding import match_arguments
 from specdsl.resolve.expansion import Expansion
 from specdsl.resolve.expectations import expectation
 from specdsl.resolve.hooks import Hooks, Key
-from specdsl.resolve.scope import POISON, Collector, Defined, Definition, Frame, Limits, Poison, Problem, Skip
+from specdsl.resolve.scope import POISON, Collector, Defined, Definition, Frame, Limits, Poison, Problem, Skip, Steps
 from specdsl.resolve.values import Evaluator, no_shape
 from specdsl.resolve.variants import apply_edit
+from specdsl.source import Span
 from specdsl.syntax import tree
+
+
+class _Generation(NamedTuple):
+    """A model or variant with the values of its parameters."""
+
+    node: Any
+    frame: Frame
 
 
 class ModelBuilder:
@@ -31,6 +39,7 @@ class ModelBuilder:
         self._limits = limits
         self._lost_names = lost_names
         self._found = found
+        self._steps = Steps(limits)
 
     def graph(self, defined: Defined, parameters: dict[str, Any] | None, docstring: str = "") -> Graph | None:
         """The graph of a model; None where mistakes, now in `found`, prevent it.
@@ -50,8 +59,7 @@ class ModelBuilder:
             return None
         except Skip:
             return None
-        unknown = any(isinstance(value, Poison) for value in values.values())
-        if unknown or expansion.poisoned or found.reported > before:
+        if expansion.poisoned or found.reported > before:
             return None
         self._check_outputs(definition, expansion)
         if found.reported > before:
@@ -68,58 +76,104 @@ class ModelBuilder:
         )
 
     def _expand(self, defined: Defined, parameters: dict[str, Any] | None) -> tuple[Expansion, dict[str, Any]]:
-        """Expand a model, and for a variant its base and then each edit in turn, on what those before it left."""
-        found = self._found
-        generations = self._lineage(defined)
-        frames: list[Frame] = []
-        given = parameters
-        shown: dict[str, Any] = {}
-        for younger, generation in zip([None, *generations], generations, strict=False):
-            if younger is not None:
-                given = self._base_arguments(younger, generation, given, frames[-1])
-            given, frame = self._parameters(generation, given)
-            shown = {key: value for key, (value, _) in frame.names.items()} | shown
-            frames.append(frame)
-        root = generations[-1].node
-        assert isinstance(root, tree.Model)
-        lineage = [one.node for one in generations if isinstance(one.node, tree.Variant)]
-        hooks: dict[Key, Hooks] = {}
+        """Expand a model: its root, and then each edit in turn, on what those before it left."""
+        generations = self._generations(defined, parameters)
+        *variants, root = generations
+        shown = {name: value for one in reversed(generations) for name, (value, _) in one.frame.names.items()}
         edits = [
-            (serial, edit, frame, variant)
-            for variant, frame in reversed(list(zip(lineage, frames, strict=False)))
-            for serial, edit in enumerate(variant.edits or ())
+            (serial, edit, variant)
+            for variant in reversed(variants)
+            for serial, edit in enumerate(variant.node.edits or ())
             if not isinstance(edit, tree.Expect)
         ]
-        unseen = Collector() if edits else found
-        expansion = self._run(root, frames[-1], hooks, unseen)
+        hooks: dict[Key, Hooks] = {}
+        seen = Collector()
+        expansion = self._run(root, hooks, seen)
+        if any(isinstance(value, Poison) for value in shown.values()):
+            self._found.add(*seen.diagnostics)
+            self._look_at(edits)
+            raise Skip
         failed = False
-        for serial, edit, frame, variant in edits:
-            evaluator = self._evaluator()
+        for serial, edit, variant in edits:
+            mark, base = (variant.node.name.text, serial), variant.node.base.name.text
             try:
-                mark = (variant.name.text, serial)
-                apply_edit(edit, mark, frame, variant.base.name.text, expansion.applied, hooks, evaluator)
+                apply_edit(edit, mark, variant.frame, base, expansion.applied, hooks, self._evaluator())
             except Problem as problem:
                 # A selector cannot see what lies behind a mistake: then the mistake is what to speak of.
-                found.extend(unseen.diagnostics or (problem.diagnostic,))
+                self._found.add(*(seen.diagnostics or (problem.diagnostic,)))
                 failed = True
             except Skip:
                 failed = True
-            unseen = Collector() if edit is not edits[-1][1] else found
-            expansion = self._run(root, frames[-1], hooks, unseen)
+            seen = Collector()
+            expansion = self._run(root, hooks, seen)
+        notes = (Note(f"in the variant '{defined.node.name.text}'", defined.node.name.span),) if variants else ()
+        self._found.add(*(wrong._replace(notes=wrong.notes + notes) for wrong in seen.diagnostics))
         if failed:
             raise Skip
-        if lineage:  # what a model promises holds of itself, not of its variants
-            own = lineage[0].edits or ()
-            expansion.expectations = [(edit, frames[0]) for edit in own if isinstance(edit, tree.Expect)]
+        if variants:  # what a model promises holds of itself, not of its variants
+            own = variants[0].node.edits or ()
+            expansion.expectations = [(edit, variants[0].frame) for edit in own if isinstance(edit, tree.Expect)]
         return expansion, shown
 
-    def _run(self, root: tree.Model, frame: Frame, hooks: dict[Key, Hooks], found: Collector) -> Expansion:
-        expansion = Expansion(self._limits, self._lost_names, hooks, found)
-        expansion.run(root.body, Frame(frame.parent, None, dict(frame.names)))
+    def _look_at(self, edits: Sequence[tuple[int, tree.Edit, _Generation]]) -> None:
+        """Look for mistakes in what edits insert into a model whose parameters are unknown."""
+        for _, edit, variant in edits:
+            if isinstance(edit, tree.Insert):
+                self._expansion({}, self._found).dry_run(edit.body, Frame(variant.frame, POISON))
+
+    def _run(self, root: _Generation, hooks: dict[Key, Hooks], found: Collector) -> Expansion:
+        expansion = self._expansion(hooks, found)
+        assert isinstance(root.node, tree.Model)
+        expansion.run(root.node.body, Frame(root.frame.parent, None, dict(root.frame.names)))
         return expansion
+
+    def _expansion(self, hooks: dict[Key, Hooks], found: Collector) -> Expansion:
+        return Expansion(self._limits, self._lost_names, hooks, found, self._steps)
+
+    def dry_run(self, block: tree.Block, home: Frame) -> None:
+        """Look for mistakes in a block whose parameters and entering tensor are unknown."""
+        frame = Frame(home, POISON)
+        evaluator = self._evaluator()
+        for parameter in block.parameters or ():
+            try:
+                if parameter.default is not None:
+                    evaluator.value(parameter.default, Frame(home, None, dict(frame.names)))
+            except Problem as problem:
+                self._found.add(problem.diagnostic)
+            except Skip:
+                pass
+            frame.names[parameter.name.text] = (POISON, parameter.name.span)
+        try:
+            self._expansion({}, self._found).dry_run(block.body, frame)
+        except Problem as problem:
+            self._found.add(problem.diagnostic)
+        except RecursionError:
+            self._found.add(Diagnostic(Slug.LIMIT, f"'{block.name.text}' nests too deeply", block.name.span))
 
     def _evaluator(self) -> Evaluator:
         return Evaluator(self._limits, self._found, self._lost_names, no_shape)
+
+    def _generations(self, defined: Defined, parameters: dict[str, Any] | None) -> list[_Generation]:
+        """A model with the values of its parameters, and if it is a variant its base, and so on to the root.
+
+        Args:
+            defined: the model.
+            parameters: the values given; None where those without a default are unknown.
+        """
+        given = dict(parameters or {})
+        unknown = parameters is None
+        place: Span | None = None
+        generations: list[_Generation] = []
+        for one in self._lineage(defined):
+            definition = one.node
+            assert isinstance(definition, tree.Model | tree.Variant)
+            frame, given = self._parameters(definition, one.home, given, unknown, place)
+            generations.append(_Generation(definition, frame))
+            if isinstance(definition, tree.Variant):
+                inherits = definition.parameters is None
+                unknown = unknown and inherits
+                place = None if inherits else definition.base.span
+        return generations
 
     def _lineage(self, defined: Defined) -> list[Defined]:
         """A model, and if it is a variant its base, and so on to the root, which has a body of its own."""
@@ -137,53 +191,63 @@ class ModelBuilder:
             generations.append(bound[0])
         return generations
 
-    def _parameters(self, defined: Defined, given: dict[str, Any] | None) -> tuple[dict[str, Any] | None, Frame]:
-        """A frame with a model's parameters, and the values given that are not its own."""
-        definition, found = defined.node, self._found
-        assert isinstance(definition, tree.Model | tree.Variant)
-        frame = Frame(defined.home)
+    def _parameters(
+        self,
+        definition: tree.Model | tree.Variant,
+        home: Frame,
+        given: dict[str, Any],
+        unknown: bool,
+        place: Span | None,
+    ) -> tuple[Frame, dict[str, Any]]:
+        """A frame with a model's parameters, and the values for its base.
+
+        Args:
+            definition: the model.
+            home: the frame of its file.
+            given: values by name.
+            unknown: whether a parameter that has no value is unknown rather than missing.
+            place: the call that should give the missing ones, None where `--set` should.
+        """
+        frame = Frame(home)
         names = {parameter.name.text: parameter for parameter in definition.parameters or ()}
-        own = {key: value for key, value in (given or {}).items() if key in names}
-        rest = {key: value for key, value in (given or {}).items() if key not in names}
+        rest = {key: value for key, value in given.items() if key not in names}
         evaluator = self._evaluator()
         for key, parameter in names.items():
             value: Any = POISON
             try:
-                if key in own:
-                    value = own[key]
+                if key in given:
+                    value = given[key]
                 elif parameter.default is not None:
                     value = evaluator.value(parameter.default, frame)
-                elif given is not None:
+                elif not unknown:
+                    hint = None if place else f"give it one: --set {key}=..."
                     message = f"'{definition.name.text}' needs a value for '{key}'"
-                    raise Problem(Slug.MISSING_ARGUMENT, message, parameter.span, help=f"give it one: --set {key}=...")
-                frame.bind(key, value, parameter.name.span)
+                    raise Problem(Slug.MISSING_ARGUMENT, message, place or parameter.span, help=hint)
             except Problem as problem:
-                found.add(problem.diagnostic)
-                frame.names.setdefault(key, (POISON, parameter.name.span))
+                self._found.add(problem.diagnostic)
             except Skip:
-                frame.names.setdefault(key, (POISON, parameter.name.span))
+                pass
+            frame.names[key] = (value, parameter.name.span)
         inherits = isinstance(definition, tree.Variant) and definition.parameters is None
         if rest and not inherits:
-            unknown = next(iter(rest))
-            hint = did_you_mean(unknown, names) or (f"it has {', '.join(names)}" if names else "it has none")
-            message = f"the model '{definition.name.text}' has no parameter '{unknown}'"
+            wrong = next(iter(rest))
+            hint = did_you_mean(wrong, names) or (f"it has {', '.join(names)}" if names else "it has none")
+            message = f"the model '{definition.name.text}' has no parameter '{wrong}'"
             raise Problem(Slug.UNKNOWN_ARGUMENT, message, definition.name.span, help=hint)
-        return (None if given is None else rest), frame
+        return frame, self._base_arguments(definition, frame, rest) if isinstance(definition, tree.Variant) else {}
 
-    def _base_arguments(
-        self, younger: Defined, base: Defined, given: dict[str, Any] | None, frame: Frame
-    ) -> dict[str, Any] | None:
-        """The values that a variant gives to the parameters of its base."""
-        variant, definition = younger.node, base.node
-        assert isinstance(variant, tree.Variant)
-        assert isinstance(definition, tree.Model | tree.Variant)
+    def _base_arguments(self, variant: tree.Variant, frame: Frame, given: dict[str, Any]) -> dict[str, Any]:
+        """The values that a variant gives to the parameters of its base, those given to itself before its own."""
         if variant.base.arguments is None:
             return given
-        names = [parameter.name.text for parameter in definition.parameters or ()]
-        matched = match_arguments(definition.name.text, variant.base.arguments, names, names, self._found)
+        bound = frame.lookup(variant.base.name.text)
+        base = bound[0].node if bound and isinstance(bound[0], Defined) else None
+        names = [one.name.text for one in base.parameters or ()] if isinstance(base, tree.Model | tree.Variant) else []
+        if isinstance(base, tree.Variant) and base.parameters is None:  # it has those of its own base
+            names = [argument.name.text for argument in variant.base.arguments if isinstance(argument, tree.Keyword)]
+        matched = match_arguments(variant.base.name.text, variant.base.arguments, names, names, self._found)
         evaluator = self._evaluator()
-        values = {name: evaluator.value(expression, frame) for name, expression in matched.items()}
-        return values | (given or {})
+        return {name: evaluator.value(expression, frame) for name, expression in matched.items()} | given
 
     def _check_outputs(self, definition: Definition, expansion: Expansion) -> None:
         nodes = expansion.assembly.nodes

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from specdsl.diagnostics import Note, Slug
 from specdsl.graph import SEPARATOR
+from specdsl.resolve.scope import Problem, refuse_taken
 from specdsl.syntax import tree
 
 
@@ -39,6 +43,34 @@ class Names:
         self._counts[wanted] = count + 1
         self._given.add(name)
         return name
+
+
+def check_name(name: tree.Name, *, model: bool = False) -> None:
+    """Refuse a name for a layer, block or model that the back ends cannot use.
+
+    Raises:
+        Problem: it holds more than letters from a to z, digits and underscores, or that of a model begins with one.
+    """
+    if not name.text.isascii() or (model and name.text.startswith("_")):
+        message = f"'{name.text}' cannot be the name of a {'model' if model else 'layer or a block'}"
+        hint = "TensorFlow takes letters from a to z, digits and underscores" + (", a letter first" if model else "")
+        raise Problem(Slug.MISPLACED, message, name.span, help=hint)
+
+
+def check_parameters(parameters: Sequence[tree.Parameter] | None) -> None:
+    """Refuse a list of parameters in which a name stands twice, or one that means something else.
+
+    Raises:
+        Problem: at the name at fault.
+    """
+    seen: dict[str, tree.Parameter] = {}
+    for parameter in parameters or ():
+        name = parameter.name.text
+        refuse_taken(name, parameter.name.span)
+        if name in seen:
+            first = Note("it stands here first", seen[name].name.span)
+            raise Problem(Slug.DUPLICATE, f"the parameter '{name}' stands twice", parameter.name.span, first)
+        seen[name] = parameter
 
 
 def _join(scope: str, name: str) -> str:

@@ -8,11 +8,10 @@ from typing import Any
 from specdsl.declaration import Declaration
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.graph import Graph
-from specdsl.layers import NAMES
 from specdsl.layers.objects import OBJECTS
-from specdsl.resolve.expansion import Expansion
 from specdsl.resolve.imports import Importer
 from specdsl.resolve.models import ModelBuilder, is_model
+from specdsl.resolve.naming import check_name, check_parameters
 from specdsl.resolve.scope import POISON, Collector, Defined, Frame, Limits, Problem, Skip
 from specdsl.resolve.values import Evaluator, no_shape
 from specdsl.source import Source
@@ -42,7 +41,7 @@ class Program:
         self._limits = limits or Limits()
         self._importer = importer
         self._found = Collector()
-        self._found.extend(self._parsed.diagnostics)
+        self._found.add(*self._parsed.diagnostics)
         self.source = source
         self.spec = self._parsed.spec
         self.frame = Frame(None)
@@ -63,9 +62,9 @@ class Program:
             case _:
                 value = Defined(item, self.frame)
         try:
-            if isinstance(item, tree.Block) and item.name.text in NAMES:
-                message = f"'{item.name.text}' is a layer of Keras, so a block needs another name"
-                raise Problem(Slug.DUPLICATE, message, item.name.span)
+            if isinstance(item, tree.Block | tree.Model | tree.Variant):
+                check_parameters(item.parameters)
+                check_name(item.name, model=not isinstance(item, tree.Block))
             self.frame.bind(item.name.text, value, item.name.span)
         except Problem as problem:
             self._found.add(problem.diagnostic)
@@ -90,7 +89,7 @@ class Program:
         except Problem as problem:
             self._found.add(problem.diagnostic)
         except SpecError as error:
-            self._found.extend(error.diagnostics)
+            self._found.add(*error.diagnostics)
         for name in item.names:
             try:
                 if values and name.text not in values:
@@ -148,7 +147,7 @@ class Program:
             hint = did_you_mean(name, models) or (f"there are {', '.join(models)}" if models else None)
             raise SpecError([Diagnostic(Slug.UNKNOWN_MODEL, f"{self.source.name} has no model '{name}'", help=hint)])
         found = Collector()
-        found.extend(self._found.diagnostics)
+        found.add(*self._found.diagnostics)
         graph = self._builder(found).graph(bound[0], dict(parameters or {}), self._docstring())
         if graph is None or found:
             raise SpecError(found.diagnostics)
@@ -170,14 +169,15 @@ class Program:
     def mistakes(self) -> tuple[Diagnostic, ...]:
         """Everything wrong in definitions, models, and blocks that no model uses. Expectations are not tested."""
         found = Collector()
-        found.extend(self._found.diagnostics)
+        found.add(*self._found.diagnostics)
+        builder = self._builder(found)
         for definition in self.models.values():
-            self._builder(found).graph(Defined(definition, self.frame), None)
+            builder.graph(Defined(definition, self.frame), None)
             if found.hit_limit:  # the next model might take as long to fail
                 return found.diagnostics
         for item in self.spec.items:
             if isinstance(item, tree.Block):
-                self._dry_run(item, found)
+                builder.dry_run(item, self.frame)
         return found.diagnostics
 
     def evaluator_for(self, found: Collector, objects: Mapping[str, type[Declaration]] = OBJECTS) -> Evaluator:
@@ -201,15 +201,3 @@ class Program:
         """Raise what is wrong with the file's definitions, if anything is."""
         if self._found:
             raise SpecError(self._found.diagnostics)
-
-    def _dry_run(self, block: tree.Block, found: Collector) -> None:
-        """Look for mistakes in a block whose parameters and entering tensor are unknown."""
-        frame = Frame(self.frame, POISON)
-        for parameter in block.parameters or ():
-            frame.names[parameter.name.text] = (POISON, parameter.name.span)
-        try:
-            Expansion(self._limits, self._parsed.lost_names, {}, found).dry_run(block.body, frame)
-        except Problem as problem:
-            found.add(problem.diagnostic)
-        except RecursionError:
-            found.add(Diagnostic(Slug.LIMIT, f"'{block.name.text}' nests too deeply", block.name.span))

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from specdsl.diagnostics import Diagnostic, Note, Slug
+from specdsl.layers import NAMES
 from specdsl.source import Span
 from specdsl.syntax import tree
+
+CONSTANTS = ("true", "false", "none")
+
+
+def refuse_taken(name: str, span: Span) -> None:
+    """Refuse to give a meaning to a word that has one everywhere.
+
+    Raises:
+        Problem: it is the name of a layer or of a constant.
+    """
+    if name in NAMES or name in CONSTANTS:
+        what = "a layer of Keras" if name in NAMES else "a constant"
+        raise Problem(Slug.DUPLICATE, f"'{name}' is {what}, so this needs another name", span)
+
 
 Definition = tree.Block | tree.Model | tree.Variant | tree.Data | tree.Train
 
@@ -88,6 +103,7 @@ class Frame:
         Raises:
             Problem: the name is bound here already.
         """
+        refuse_taken(name, span)
         if name in self.names:
             first = Note(f"'{name}' is defined here first", self.names[name][1])
             raise Problem(Slug.DUPLICATE, f"'{name}' is defined twice in the same body", span, first)
@@ -110,6 +126,27 @@ class Frame:
             frame = frame.parent
 
 
+class Steps:
+    """Counts the steps of all expansions that one question needs.
+
+    Args:
+        limits: says how many there may be.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._left = self._most = limits.steps
+
+    def take(self, span: Span) -> None:
+        """Count a step.
+
+        Raises:
+            Problem: it is one too many.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise Problem(Slug.LIMIT, f"this takes more than {self._most:,} steps to expand", span)
+
+
 class Collector:
     """The mistakes found so far, each once: a block that is used ten times shows its mistake once."""
 
@@ -123,10 +160,6 @@ class Collector:
         for diagnostic in diagnostics:
             self.reported += 1
             self._found.setdefault((diagnostic.slug, diagnostic.message, diagnostic.span), diagnostic)
-
-    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Keep mistakes that are not known yet."""
-        self.add(*diagnostics)
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

@@ -112,7 +112,7 @@ def _wanted(selector: tree.Selector, kind: type[Layer], frame: Frame, evaluator:
     found = Collector()
     given = match_arguments(kind.__name__, selector.arguments or (), kind.positional(), kind.names(), found)
     if found:
-        evaluator.found.extend(found.diagnostics)
+        evaluator.found.add(*found.diagnostics)
         raise Skip
     return {name: evaluator.value(expression, frame) for name, expression in given.items()}
 

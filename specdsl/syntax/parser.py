@@ -217,12 +217,28 @@ def _expected(error: UnexpectedInput) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+_ELSEWHERE = (
+    ("//", "a comment begins with '#'"),
+    ("/*", "a comment begins with '#'"),
+    ("&", "it is written 'and' here"),
+    ("|", "it is written 'or' here"),
+    ("!", "it is written 'not' here"),
+    ("\u201c", 'strings stand in plain quotes: "'),
+    ("\u201d", 'strings stand in plain quotes: "'),
+    ("\u2018", "strings stand in plain quotes: '"),
+)
+"""What other languages and word processors write, and what stands for it here."""
+
+
 def _help(rest: str, before: str, accepted: set[str]) -> str | None:
     line = re.split(r"[\n;{]", before)[-1].strip()
     first = line.split(maxsplit=1)[0] if line else ""
     if rest.startswith("=") and not rest.startswith("==") and re.fullmatch(r"\w+", line):
         return f"a value is named with `let {line} = ...`, the result of a step with `... as {line}`"
-    if rest.startswith("=") and "COMPARATOR" in accepted:
+    for written, meant in _ELSEWHERE:
+        if rest.startswith(written):
+            return meant
+    if rest.startswith("=") and "COMPARATOR" in accepted and first in {"expect", "if"}:
         return "`==` compares"
     if rest.startswith(":") and "EQUAL" in accepted and "LBRACE" not in accepted:
         return "an argument is given as `name=value`"
@@ -232,6 +248,8 @@ def _help(rest: str, before: str, accepted: set[str]) -> str | None:
         return "a body stands in braces: `{ ... }`"
     if rest.startswith(",") and "SEP" in accepted:
         return "steps are separated by a new line or by ';'"
+    if re.match(r"[A-Za-z]", rest) and "ARROW" in accepted and "SEP" in accepted:
+        return "steps are joined by `->`, or stand on lines of their own"
     if rest[:1] in "\r\n" and first in {"model", "block", "repeat", "for", "if", "train", "data", "shortcut"}:
         return "the opening brace stands on the same line"
     return None

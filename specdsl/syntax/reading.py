@@ -20,7 +20,7 @@ def read(path: str | Path) -> Source:
         reason = error.strerror or str(error)
         raise SpecError([Diagnostic(Slug.UNREADABLE, f"{path} cannot be read: {reason}")]) from None
     try:
-        return Source(str(path), data.decode("utf-8-sig").replace("\r\n", "\n"))
+        return Source(str(path), data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"{path} is no UTF-8 text: line {line} holds the byte 0x{data[error.start]:02x}"
