@@ -81,6 +81,8 @@ class Concatenate(_Merging):
     def output_shape(self, *shapes: Shape) -> Shape:
         first = shapes[0]
         axis = axis_index(self.axis, first, self)
+        if axis == 0:
+            raise Misuse("Concatenate cannot join along axis 0, the batch axis", argument="axis")
         if any(len(shape) != len(first) for shape in shapes):
             raise Misuse(f"Concatenate cannot join {_list(shapes)}, whose numbers of axes differ")
         sizes = list(zip(*shapes, strict=True))
@@ -90,8 +92,6 @@ class Concatenate(_Merging):
                     f"Concatenate cannot join {_list(shapes)} along axis {self.axis}: axis {place} differs",
                     argument="axis",
                 )
-        if axis == 0:
-            return first
         along = sizes[axis - 1]
         return (*first[: axis - 1], None if None in along else sum(along), *first[axis:])
 

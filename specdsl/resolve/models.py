@@ -130,6 +130,15 @@ class ModelBuilder:
     def _expansion(self, hooks: dict[Key, Hooks], found: Collector) -> Expansion:
         return Expansion(self._limits, self._lost_names, hooks, found, self._steps)
 
+    def open_parameters(self, defined: Defined) -> list[str]:
+        """The parameters of a model, and of its base, that have no default and must be given."""
+        try:
+            generations = self._generations(defined, None)
+        except (Problem, Skip):
+            return []
+        values = [item for one in generations for item in one.frame.names.items()]
+        return [name for name, (value, _) in values if isinstance(value, Poison)]
+
     def dry_run(self, block: tree.Block, home: Frame) -> None:
         """Look for mistakes in a block whose parameters and entering tensor are unknown."""
         frame = Frame(home, POISON)
@@ -188,6 +197,9 @@ class ModelBuilder:
                 raise Problem(Slug.UNKNOWN_MODEL, f"no model is called '{name}'", variant.base.name.span, help=hint)
             if any(bound[0].node is known.node for known in generations):
                 raise Problem(Slug.DUPLICATE, f"'{name}' is a variant of itself", variant.base.span)
+            if len(generations) > self._limits.depth:
+                message = f"variants are variants of variants more than {self._limits.depth} deep"
+                raise Problem(Slug.LIMIT, message, variant.base.span)
             generations.append(bound[0])
         return generations
 
@@ -247,7 +259,15 @@ class ModelBuilder:
             names = [argument.name.text for argument in variant.base.arguments if isinstance(argument, tree.Keyword)]
         matched = match_arguments(variant.base.name.text, variant.base.arguments, names, names, self._found)
         evaluator = self._evaluator()
-        return {name: evaluator.value(expression, frame) for name, expression in matched.items()} | given
+        values: dict[str, Any] = dict.fromkeys(matched, POISON)
+        for name, expression in matched.items():
+            try:
+                values[name] = evaluator.value(expression, frame)
+            except Problem as problem:
+                self._found.add(problem.diagnostic)
+            except Skip:
+                pass
+        return values | given
 
     def _check_outputs(self, definition: Definition, expansion: Expansion) -> None:
         nodes = expansion.assembly.nodes

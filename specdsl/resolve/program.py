@@ -162,9 +162,8 @@ class Program:
         return docstring.text.strip() if docstring else ""
 
     def required(self, name: str) -> list[str]:
-        """The parameters of a model that have no default and must be given."""
-        parameters = self.models[name].parameters or ()
-        return [parameter.name.text for parameter in parameters if parameter.default is None]
+        """The parameters of one of the file's models that have no default and must be given."""
+        return self._builder(Collector()).open_parameters(Defined(self.models[name], self.frame))
 
     def mistakes(self) -> tuple[Diagnostic, ...]:
         """Everything wrong in definitions, models, and blocks that no model uses. Expectations are not tested."""

@@ -26,6 +26,7 @@ STRICTER = {
     r"Reshape cannot make .* a multiple of": "no size of the unknown axis makes the numbers of values equal",
     r"Reshape takes positive sizes": "sizes of 0, which pass where the input has an unknown size",
     r"padding\..*greater than or equal to 0": "negative padding",
+    r"Concatenate cannot join along axis 0": "the batch grows, and no shape tells",
     # Keras looks at these only when the layer is called or trained, and then fails.
     r"OrthogonalRegularizer is for two axes": "a penalty on a tensor that is no matrix",
     r"(MaxNorm|MinMaxNorm|UnitNorm) names axis": "a norm along an axis out of range",
