@@ -189,6 +189,8 @@ class Expansion:
         for index in range(times):
             self.steps.take(statement.span)
             flow = self._inner(statement.body, site, flow, index)
+            if isinstance(flow, Poison):  # the next round would only say the same again
+                break
         return flow
 
     def _for(self, statement: tree.For, site: _Site, flow: Flow) -> Flow:
@@ -204,6 +206,8 @@ class Expansion:
         for index, value in enumerate(values):
             flow = self._inner(statement.body, site, flow, index, **{statement.name.text: (value, statement.name.span)})
             self.steps.take(statement.span)
+            if isinstance(flow, Poison):
+                break
         return flow
 
     def _input(self, statement: tree.Input, site: _Site, flow: Flow) -> Flow:

@@ -210,10 +210,10 @@ AWKWARD = {
     "input_leaves": "model m { input x: (4,); Dense(4) as y; output y, x }",
     "input_used_again": "model m { input x: (4,); Dense(3) as y; x -> Dense(3) as z; [y, z, y] -> Add -> Dense(1) }",
     "unicode": """
-        block größe(é=3) { Dense(é) as ﬁ }
-        model 図 { input ñ: (4,); größe(4); größe(5) as ﬁ }
+        block groesse(é=3) { Dense(é) as fi }
+        model zu { input ñ: (4,); groesse(4); groesse(5) as fi }
     """,
-    "not_python": "model m { input a²: (4,); Dense(4) as a2; Dense(3) as ②; [a2, ②] -> Concatenate as aͺ }",
+    "not_python": "model m { input a²: (4,); Dense(4) as a2; Dense(3) as b2; [a2, b2] -> Concatenate as joined }",
     "docstrings": r"""
         block b { \"\"\"Says \"so\".\"\"\"; Dense(2) }
         model m { \"\"\"A \\\\ and, in quotes, \\\"x\\\".\"\"\"; input x: (2,); b; b }
