@@ -6,13 +6,28 @@ Formatting changes no meaning: the tree of the result is the tree of the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import Any
 
 from specdsl.diagnostics import Diagnostic, Slug, SpecError
 from specdsl.source import Source, Span
 from specdsl.syntax import tree
 from specdsl.syntax.parser import parse
+from specdsl.syntax.printing import (
+    Parts,
+    bodies_of,
+    brackets_of,
+    expression,
+    has_body,
+    link_name,
+    link_text,
+    only_call,
+    parameters_text,
+    parts_of,
+    selector_text,
+    simple_text,
+)
 
 WIDTH = 120
 """Columns that a line should not pass."""
@@ -67,12 +82,8 @@ class _Formatter:
         """Write the comment that stands on the same line behind an offset, if one does, behind the last line."""
         if self.comments and "\n" not in self.source.text[offset : self.comments[-1][0]]:
             between = self.source.text[offset : self.comments[-1][0]]
-            if between.strip(" \t;") == "":
+            if between.strip(" \t;,") == "":
                 self.lines[-1] += f"  {self.comments.pop()[1].rstrip()}"
-
-    def inner_comments(self, end: int) -> None:
-        """Write the comments from inside a step that takes one line in the canonical form, above that line."""
-        self.comments_before(end)
 
     def blank(self) -> None:
         if self.lines and self.lines[-1] and not self.lines[-1].endswith("{"):
@@ -118,7 +129,7 @@ class _Formatter:
                 self.docstring(item)
             case tree.Block() | tree.Model():
                 word = "block" if isinstance(item, tree.Block) else "model"
-                self.body(f"{word} {item.name.text}{_parameters(item.parameters)}", item.body)
+                self.body(f"{word} {item.name.text}{parameters_text(item.parameters)}", item.body)
                 self.trailing_comment(item.span.end)
             case tree.Variant():
                 self.variant(item)
@@ -136,7 +147,7 @@ class _Formatter:
         self.trailing_comment(docstring.span.end)
 
     def variant(self, item: tree.Variant) -> None:
-        head = f"model {item.name.text}{_parameters(item.parameters)} = {expression(item.base)}"
+        head = f"model {item.name.text}{parameters_text(item.parameters)} = {expression(item.base)}"
         if item.edits is None:
             self.simple(head, item.span)
         else:
@@ -213,19 +224,55 @@ class _Formatter:
                 self.condition(part, "")
                 self.trailing_comment(part.span.end)
             case tree.Insert():
-                self.body(f"{part.place} {_selector(part.selector)}", part.body)
+                self.body(f"{part.place} {selector_text(part.selector)}", part.body)
                 self.trailing_comment(part.span.end)
+            case tree.Stage() if part.stages is None:
+                self.simple(expression(part.call), part.span, ("", part.call, ""))
             case tree.Stage():
                 self.braces(expression(part.call), part.stages, part.span)
             case tree.Chain():
                 self.chain(part)
             case _:
-                self.simple(_simple(part), part.span)
+                self.simple(simple_text(part), part.span, parts_of(part))
 
-    def simple(self, text: str, span: Span) -> None:
-        self.inner_comments(span.end)
-        self.line(text)
+    def simple(self, text: str, span: Span, parts: Parts | None = None) -> None:
+        """A step on one line; broken up where it is too long or holds comments, if it has brackets to break."""
+        if parts and (not self._fits(text) or self._comment_inside(span)):
+            self.broken(*parts)
+        else:
+            self.comments_before(span.end)
+            self.line(text)
         self.trailing_comment(span.end)
+
+    def broken(self, before: str, node: tree.Expression | tree.Keyword, behind: str) -> None:
+        """An expression with the items of its outer brackets on lines of their own, if it has such brackets."""
+        while isinstance(node, tree.Keyword):
+            before, node = f"{before}{node.name.text}=", node.value
+        text = f"{before}{expression(node)}{behind}"
+        if not (brackets := brackets_of(node)) or (self._fits(text) and not self._comment_inside(node.span)):
+            self.comments_before(node.span.end)
+            self.line(text)
+            return
+        opening, items, closing = brackets
+        self.line(f"{before}{opening}")
+        self.level += 1
+        plain = all(isinstance(item, tree.Literal) for item in items) and not self._comment_inside(node.span)
+        if plain:
+            self.lines += wrap(
+                ", ".join(map(expression, items)) + ",",
+                WIDTH,
+                initial_indent="    " * self.level,
+                subsequent_indent="    " * self.level,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        for item in () if plain else items:
+            self.comments_before(item.span.start)
+            self.broken("", item, ",")
+            self.trailing_comment(item.span.end)
+        self.comments_before(node.span.end)
+        self.level -= 1
+        self.line(f"{closing}{behind}")
 
     def condition(self, part: tree.If, lead: str) -> None:
         """An `if` with its `else`; `lead` is what stands before it on its line."""
@@ -244,22 +291,29 @@ class _Formatter:
 
     def chain(self, chain: tree.Chain) -> None:
         line = self._inline(chain)
-        if line is not None and self._fits(line) and (self._stays_on_one_line(chain.span) or not _has_body(chain)):
+        keeps = self._stays_on_one_line(chain.span) or not (has_body(chain) or self._comment_inside(chain.span))
+        if line is not None and self._fits(line) and keeps:
             self.simple(line, chain.span)
+            return
+        if len(chain.links) == 1 and (call := only_call(chain)):
+            self.simple(expression(call), chain.span, ("", call, link_name(chain.links[0])))
             return
         for index, link in enumerate(chain.links):
             self.comments_before(link.span.start)
             lead = "" if index == 0 else "  -> "
             if isinstance(link, tree.Step) and not isinstance(link.action, tree.Call):
                 self.structure(lead, link)
+            elif isinstance(link, tree.Step):
+                assert isinstance(link.action, tree.Call)
+                self.broken(lead, link.action, link_name(link))
             else:
-                self.line(lead + (_link(link) or ""))
+                self.line(lead + (link_text(link) or ""))
             self.trailing_comment(link.span.end)
 
     def structure(self, lead: str, link: tree.Step) -> None:
         """A shortcut or a branch: a head with a body, and further bodies, each behind its word."""
         name = f" as {link.name.text}" if link.name else ""
-        parts = _bodies(link.action)
+        parts = bodies_of(link.action)
         for index, (head, body) in enumerate(parts):
             tail = name if index == len(parts) - 1 else ""
             if index == 0:
@@ -300,7 +354,7 @@ class _Formatter:
             case tree.For():
                 return self._headed(f"for {part.name.text} in {expression(part.values)}", part.body)
             case tree.Insert():
-                return self._headed(f"{part.place} {_selector(part.selector)}", part.body)
+                return self._headed(f"{part.place} {selector_text(part.selector)}", part.body)
             case tree.If():
                 then = self._headed(f"if {expression(part.condition)}", part.then)
                 if part.otherwise is None or then is None:
@@ -320,7 +374,7 @@ class _Formatter:
             case tree.Docstring():
                 return None
             case _:
-                return _simple(part)
+                return simple_text(part)
 
     def _headed(self, head: str, body: tree.Body) -> str | None:
         inline = self._inline_body(body)
@@ -328,107 +382,8 @@ class _Formatter:
 
     def _inline_link(self, link: tree.Gather | tree.Step) -> str | None:
         if not (isinstance(link, tree.Step) and not isinstance(link.action, tree.Call)):
-            return _link(link)
-        texts = [self._headed(head, body) for head, body in _bodies(link.action)]
+            return link_text(link)
+        texts = [self._headed(head, body) for head, body in bodies_of(link.action)]
         if None in texts:
             return None
         return " ".join(text for text in texts if text) + (f" as {link.name.text}" if link.name else "")
-
-
-def _bodies(action: tree.Call | tree.Shortcut | tree.Branch) -> list[tuple[str, tree.Body]]:
-    """The bodies of a structure, each with what stands before its brace."""
-    match action:
-        case tree.Shortcut():
-            via = [("via", action.via)] if action.via else []
-            return [(f"shortcut {expression(action.merge)}", action.body), *via]
-        case tree.Branch():
-            first, *others = action.bodies
-            return [(f"branch {expression(action.merge)}", first), *(("and", body) for body in others)]
-        case tree.Call():
-            return []
-
-
-def _has_body(chain: tree.Chain) -> bool:
-    return any(isinstance(link, tree.Step) and not isinstance(link.action, tree.Call) for link in chain.links)
-
-
-def _link(link: tree.Gather | tree.Step) -> str | None:
-    if isinstance(link, tree.Gather):
-        return f"[{', '.join(name.text for name in link.names)}]"
-    assert isinstance(link.action, tree.Call)
-    return expression(link.action) + (f" as {link.name.text}" if link.name else "")
-
-
-def _simple(part: Any) -> str:
-    match part:
-        case tree.Let() | tree.Setting():
-            return f"{'let ' if isinstance(part, tree.Let) else ''}{part.name.text} = {expression(part.value)}"
-        case tree.Import():
-            return f"from {expression(part.path)} import {', '.join(name.text for name in part.names)}"
-        case tree.Input():
-            return f"input {part.name.text}: {expression(part.shape)}{f' {part.dtype.text}' if part.dtype else ''}"
-        case tree.Output():
-            return f"output {', '.join(name.text for name in part.names)}"
-        case tree.Expect():
-            return f"expect {expression(part.condition)}"
-        case tree.Remove():
-            return f"remove {_selector(part.selector)}"
-        case tree.Set():
-            return f"set {_selector(part.selector)}.{part.argument.text} = {expression(part.value)}"
-    raise AssertionError(f"{type(part).__name__} is no simple step")
-
-
-def _selector(selector: tree.Selector) -> str:
-    if selector.index is not None:
-        return f"{selector.name.text}[{expression(selector.index)}]"
-    return selector.name.text + _arguments(selector.arguments)
-
-
-def _parameters(parameters: Sequence[tree.Parameter] | None) -> str:
-    if parameters is None:
-        return ""
-    texts = [p.name.text + (f"={expression(p.default)}" if p.default is not None else "") for p in parameters]
-    return f"({', '.join(texts)})"
-
-
-def _arguments(arguments: Sequence[tree.Expression | tree.Keyword] | None) -> str:
-    return "" if arguments is None else f"({', '.join(map(expression, arguments))})"
-
-
-def expression(node: tree.Expression | tree.Keyword) -> str:
-    """The canonical text of an expression."""
-    match node:
-        case tree.Literal():
-            return _string(node.value) if isinstance(node.value, str) else node.written
-        case tree.Keyword():
-            return f"{node.name.text}={expression(node.value)}"
-        case tree.Call():
-            return node.name.text + _arguments(node.arguments)
-        case tree.Group():
-            return f"({expression(node.inner)})"
-        case tree.Sequence():
-            inner = ", ".join(map(expression, node.items))
-            return f"({inner}{',' * (len(node.items) == 1)})" if node.is_tuple else f"[{inner}]"
-        case tree.Prefix():
-            return (
-                f"not {expression(node.operand)}"
-                if node.operator == "not"
-                else node.operator + expression(node.operand)
-            )
-        case tree.Index():
-            return f"{expression(node.value)}[{expression(node.index)}]"
-        case tree.Ternary():
-            return f"{expression(node.then)} if {expression(node.condition)} else {expression(node.otherwise)}"
-        case tree.Operation():
-            return "".join(_interleave(node))
-
-
-def _interleave(operation: tree.Operation) -> Iterator[str]:
-    yield expression(operation.operands[0])
-    for operator, operand in zip(operation.operators, operation.operands[1:], strict=True):
-        yield f" {operator} {expression(operand)}"
-
-
-def _string(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'
