@@ -6,46 +6,36 @@ instances, called as the block calls them where the block has a parameter with t
 
 from __future__ import annotations
 
-import builtins
-import json
-import keyword
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, count
-from textwrap import wrap
 from typing import Any, NamedTuple
-from unicodedata import normalize
 
+from specdsl.backends.python_values import WIDTH, alone, compact, docstring_lines, free, joined_with, listed, literal
 from specdsl.backends.report import local_name, names_itself
-from specdsl.declaration import Declaration
 from specdsl.graph import Graph, Node
 from specdsl.layers import InputLayer, Layer
-from specdsl.layers.objects import KerasObject
-
-WIDTH = 100
-RESERVED = {"keras", "layers", "build_model", "name", *keyword.kwlist, *dir(builtins)}
-"""Names that the source uses itself, or that mean something to Python."""
 
 
 def python_source(graph: Graph) -> str:
     """Source of a module whose `build_model()` builds the graph's model, layer names included, with Keras alone."""
     structure = _Structure(graph)
     title = graph.docstring.strip() or f"The model {graph.name}."
-    lines = [*_docstring(title, ""), "", "import keras"]
+    lines = [*docstring_lines(title, ""), "", "import keras"]
     if len(graph.nodes) > len(graph.input_nodes):
         lines.append("from keras import layers")
     for function in structure.distinct:
         routine = _Routine(structure, function.instances[0], function)
         lines += ["", "", f"def {function.name}({', '.join(['x', *function.parameters, 'name'])}):"]
-        lines += [*_docstring(function.about(structure.distinct), "    "), *routine.lines()]
+        lines += [*docstring_lines(function.about(structure.distinct), "    "), *routine.lines()]
     routine = _Routine(structure, structure.root, None)
     body = routine.lines()
-    inputs = _alone([routine.variables[node.name] for node in graph.input_nodes])
-    outputs = _alone([routine.variables[name] for name in graph.outputs])
-    about = f"Build the model {graph.name}{_with(graph.parameters)}."
-    lines += ["", "", "def build_model() -> keras.Model:", *_docstring(about, "    "), *body]
-    lines += _call("    return ", "keras.Model", [inputs, outputs, f"name={_literal(graph.name)}"], "")
+    inputs = alone([routine.variables[node.name] for node in graph.input_nodes])
+    outputs = alone([routine.variables[name] for name in graph.outputs])
+    about = f"Build the model {graph.name}{joined_with(graph.parameters)}."
+    lines += ["", "", "def build_model() -> keras.Model:", *docstring_lines(about, "    "), *body]
+    lines += _call("    return ", "keras.Model", [inputs, outputs, f"name={literal(graph.name)}"], "")
     return "\n".join([*lines, "", "", 'if __name__ == "__main__":', "    build_model().summary()", ""])
 
 
@@ -107,7 +97,7 @@ class _Function:
     def value(self, values: tuple[Any, ...]) -> str:
         """The text of an argument that has these values in the instances: a literal, or a parameter."""
         key = tuple(map(repr, values))
-        return _literal(values[0]) if len(set(key)) == 1 else self.by_values[key]
+        return literal(values[0]) if len(set(key)) == 1 else self.by_values[key]
 
     def find_parameters(self, taken: set[str]) -> None:
         """Make a parameter of each argument that is not the same in all instances."""
@@ -117,10 +107,10 @@ class _Function:
         }
         for alike in self.alike.values():
             for name in type(alike[0].layer).names():
-                values = tuple(_compact(node.layer, name) for node in alike)
+                values = tuple(compact(node.layer, name) for node in alike)
                 key = tuple(map(repr, values))
                 if len(set(key)) > 1 and key not in self.by_values:
-                    parameter = _free(own.get(key, name), {*self.parameters, *taken})
+                    parameter = free(own.get(key, name), {*self.parameters, *taken})
                     self.by_values[key] = parameter
                     self.parameters[parameter] = values
 
@@ -132,7 +122,7 @@ class _Function:
         telling = {
             name: value for name, value in constant.items() if any(other._constant() != constant for other in others)
         }
-        return f"The block `{block}`{_with(telling)}."
+        return f"The block `{block}`{joined_with(telling)}."
 
     def _constant(self) -> dict[str, Any]:
         """The block's arguments that are the same in all instances."""
@@ -217,7 +207,7 @@ class _Structure:
         taken = {"x"}
         for instances in groups.values():
             if len(instances) > 1:
-                function = _Function(_free(instances[0].block, taken), instances)
+                function = _Function(free(instances[0].block, taken), instances)
                 taken.add(function.name)
                 functions |= {instance.scope: function for instance in instances}
         for function in dict.fromkeys(functions.values()):
@@ -306,16 +296,16 @@ class _Routine:
             elif element.scope in self.functions:
                 yield self._function_call(element)
             else:
-                comment: str | None = f"{element.block}({_listed(element.arguments)})".removesuffix("()")
+                comment: str | None = f"{element.block}({listed(element.arguments)})".removesuffix("()")
                 for step in self._flatten(element.elements):
                     yield step._replace(comment="; ".join(filter(None, [comment, step.comment])) or None)
                     comment = None
 
     def _layer(self, node: Node) -> _Step:
         if isinstance(node.layer, InputLayer):
-            arguments = [_literal(node.layer.shape)]
+            arguments = [literal(node.layer.shape)]
             if node.layer.dtype != "float32":
-                arguments.append(f"dtype={_literal(node.layer.dtype)}")
+                arguments.append(f"dtype={literal(node.layer.dtype)}")
             return _Step("keras.Input", [*arguments, self._name(node.name)], (), node.name, node, None)
         alike = self.function.alike[node.name] if self.function else (node,)
         arguments = [*_arguments([one.layer for one in alike], self.function), self._name(node.name)]
@@ -332,7 +322,7 @@ class _Routine:
         arguments: list[str] = []
         for parameter, values in called.parameters.items():
             own = tuple(values[called.numbers[scope]] for scope in alike)
-            shown = self.function.value(own) if self.function else _literal(own[0])
+            shown = self.function.value(own) if self.function else literal(own[0])
             arguments.append(f"{parameter}={shown}" if arguments else shown)
         return _Step(
             called.name, [*arguments, self._name(inner.scope)], (boundary.entering,), boundary.leaving, None, None
@@ -340,16 +330,16 @@ class _Routine:
 
     def _name(self, name: str) -> str:
         if self.function is None:
-            return f"name={_literal(name)}"
+            return f"name={literal(name)}"
         return f'name=f"{{name}}{name[len(self.instance.scope) :]}"'
 
     def _variable(self, step: _Step, live: Mapping[str, str]) -> str:
         """A variable for a step's output: the name that the spec gives, or the first of x, y, z that is free."""
         node, taken = step.node, {*live, *self.names}
         if node is not None and (isinstance(node.layer, InputLayer) or not names_itself(node)):
-            return _free(local_name(node), taken)
+            return free(local_name(node), taken)
         if "x" in live and self._is_shortcut(step.output):
-            return _free("shortcut", taken)
+            return free("shortcut", taken)
         return next(name for name in chain("xyz", (f"x{number}" for number in count(2))) if name not in taken)
 
     def _is_shortcut(self, name: str) -> bool:
@@ -380,8 +370,8 @@ def _arguments(layers: list[Layer], function: _Function | None) -> list[str]:
         by_position = by_position and name in kind.required()
         if name not in told:
             continue
-        values = tuple(_compact(layer, name) for layer in layers)
-        shown = function.value(values) if function else _literal(values[0])
+        values = tuple(compact(layer, name) for layer in layers)
+        shown = function.value(values) if function else literal(values[0])
         arguments.append(shown if by_position else f"{name}={shown}")
     return arguments
 
@@ -392,76 +382,3 @@ def _call(lead: str, callee: str, arguments: list[str], applied: str) -> list[st
     if len(line) <= WIDTH:
         return [line]
     return [f"{lead}{callee}(", *(f"        {argument}," for argument in arguments), f"    ){applied}"]
-
-
-# ---------------------------------------------------------------------------------------------- values
-
-
-def _compact(layer: Layer, name: str) -> Any:
-    """An argument in its shortest form: one size where a tuple repeats it and the layer takes either."""
-    value = getattr(layer, name)
-    if isinstance(value, tuple) and value and len(set(value)) == 1 and isinstance(value[0], int):
-        try:
-            if type(layer)(**(layer.arguments() | {name: value[0]})) == layer:
-                return value[0]
-        except ValueError:
-            return value
-    return value
-
-
-def _literal(value: Any) -> str:
-    """A value as Python writes it."""
-    match value:
-        case str():
-            return json.dumps(value, ensure_ascii=False)
-        case tuple():
-            return f"({', '.join(map(_literal, value))}{',' * (len(value) == 1)})"
-        case list():
-            return f"[{', '.join(map(_literal, value))}]"
-        case KerasObject():
-            arguments = ", ".join(f"{name}={_literal(item)}" for name, item in value.arguments().items())
-            return f"keras.{value.module}.{type(value).__name__}({arguments})"
-        case Declaration():
-            raise AssertionError(f"{type(value).__name__} has no Python form")
-        case _:
-            return repr(value)
-
-
-def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_literal(value)}" for name, value in values.items())
-
-
-def _with(values: Mapping[str, Any]) -> str:
-    return f" with {_listed(values)}" if values else ""
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """An identifier for a name of the spec that is neither taken nor reserved."""
-    letters = [letter if f"_{letter}".isidentifier() else "_" for letter in normalize("NFKC", name)]
-    name = "".join(letters)
-    if not name.isidentifier():
-        name = f"_{name}"
-    if name in RESERVED:
-        name = f"{name}_"
-    return next(free for free in chain([name], (f"{name}_{number}" for number in count(2))) if free not in taken)
-
-
-def _docstring(text: str, indent: str) -> list[str]:
-    """A docstring; a paragraph with a line that is too long is filled anew."""
-    text = text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
-    if text.endswith('"'):
-        text = f'{text[:-1]}\\"'
-    lines: list[str] = []
-    for paragraph in f'{indent}"""{text}'.split("\n\n"):
-        part = [line.rstrip() for line in paragraph.split("\n")]
-        if max(map(len, part)) > WIDTH:
-            part = wrap(" ".join(part), WIDTH, break_long_words=False, break_on_hyphens=False)
-            part[0] = paragraph[: len(paragraph) - len(paragraph.lstrip())] + part[0].lstrip()
-        lines += ["", *part] if lines else part
-    if len(lines) == 1 and len(lines[0]) <= WIDTH - 3:
-        return [f'{lines[0]}"""']
-    return [lines[0], *(f"{indent}{line}".rstrip() for line in lines[1:]), f'{indent}"""']
-
-
-def _alone(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"[{', '.join(names)}]"

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from specdsl.declaration import snake_case, text
-from specdsl.diagnostics import Diagnostic, Note, Slug, did_you_mean
-from specdsl.layers import LAYERS, NAMES, InputLayer, Layer
-from specdsl.layers.objects import OBJECTS
+from specdsl.declaration import text
+from specdsl.diagnostics import Diagnostic, Note, Slug
+from specdsl.layers import InputLayer
 from specdsl.resolve.assembly import Assembly, Use
 from specdsl.resolve.binding import bind, construct, match_arguments
 from specdsl.resolve.hooks import Applied, Hooks, Key
+from specdsl.resolve.lookup import layer_named, merge_named, nothing_entered, tensor_named
 from specdsl.resolve.naming import check_name
 from specdsl.resolve.scope import (
     POISON,
@@ -39,11 +39,6 @@ Current = Tensor | tuple[Tensor, ...] | Poison
 
 Flow = Current | None
 """The same, or nothing yet."""
-
-MERGES: dict[str, type[Layer]] = {
-    snake_case(name): layer for name, layer in LAYERS.items() if layer.family == "merging"
-}
-MERGES["concat"] = LAYERS["Concatenate"]
 
 
 class _Site(NamedTuple):
@@ -239,7 +234,7 @@ class Expansion:
         self._declared_output = True
         for name in statement.names:
             try:
-                tensor = self._tensor(name, frame)
+                tensor = tensor_named(name, frame, self.evaluator.lost_names)
             except Problem as problem:
                 self._report(problem.diagnostic)
                 continue
@@ -304,15 +299,13 @@ class Expansion:
             case Defined():
                 raise Problem(Slug.MISPLACED, f"'{call.name.text}' is no layer or block", call.span)
             case _:
-                if call.name.text in NAMES:
-                    return self._layer_step(call, link.name, site, flow)
                 raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a value, not a step", call.span)
 
     def _gather(self, gather: tree.Gather, frame: Frame) -> Flow:
         tensors: list[Tensor] = []
         for name in gather.names:
             try:
-                tensors.append(self._tensor(name, frame))
+                tensors.append(tensor_named(name, frame, self.evaluator.lost_names))
             except Problem as problem:
                 self._report(problem.diagnostic)
             except Skip:
@@ -321,41 +314,10 @@ class Expansion:
             raise Skip
         return tuple(tensors)
 
-    def _tensor(self, name: tree.Name, frame: Frame) -> Tensor:
-        bound = frame.lookup(name.text)
-        if bound is None:
-            if name.text in self.evaluator.lost_names:
-                raise Skip
-            tensors = frame.visible(lambda value: isinstance(value, Tensor))
-            hint = did_you_mean(name.text, tensors) or "a tensor gets its name with `... as name`"
-            raise Problem(Slug.UNKNOWN_NAME, f"no tensor is called '{name.text}' here", name.span, help=hint)
-        if isinstance(bound[0], Poison):
-            raise Skip
-        if not isinstance(bound[0], Tensor):
-            raise Problem(Slug.BAD_VALUE, f"'{name.text}' is not a tensor", name.span)
-        return bound[0]
-
     def _layer_step(self, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
-        kind = NAMES.get(call.name.text)
-        if kind is None:
-            raise self._unknown_step(call, site.frame)
-        if kind is InputLayer:
-            hint = "an input is written `input name: (28, 28, 3)`"
-            raise Problem(Slug.MISPLACED, "InputLayer is not a step", call.name.span, help=hint)
+        kind = layer_named(call.name, site.frame, self.evaluator.lost_names)
         layer = bind(kind, call, lambda expression: self.evaluator.value(expression, site.frame), self.found)
         return self._apply(Use(layer, alias, call.span, call), site, flow)
-
-    def _unknown_step(self, call: tree.Call, frame: Frame) -> Exception:
-        name = call.name.text
-        if name in self.evaluator.lost_names:
-            return Skip()
-        steps = frame.visible(_is_step)
-        hint = did_you_mean(name, [*NAMES, *steps])
-        if name == "Input":
-            hint = "an input is written `input name: (28, 28, 3)`"
-        elif name in OBJECTS:
-            hint = f"{name} is an argument of a layer, not a layer"
-        return Problem(Slug.UNKNOWN_STEP, f"no layer, block or tensor is called '{name}'", call.name.span, help=hint)
 
     # ------------------------------------------------------------------------------------------ structure
 
@@ -377,10 +339,7 @@ class Expansion:
         self, merge: tree.Call, alias: tree.Name | None, site: _Site, ends: tuple[Flow, ...], skip: int | None
     ) -> Flow:
         """Merge what several bodies leave."""
-        kind = MERGES.get(merge.name.text)
-        if kind is None:
-            hint = did_you_mean(merge.name.text, MERGES) or f"the merges are {', '.join(MERGES)}"
-            raise Problem(Slug.UNKNOWN_STEP, f"no merge is called '{merge.name.text}'", merge.name.span, help=hint)
+        kind = merge_named(merge.name)
         layer = bind(kind, merge, lambda expression: self.evaluator.value(expression, site.frame), self.found)
         tensors = tuple(end for end in ends if isinstance(end, Tensor))
         if len(tensors) < len(ends):
@@ -441,25 +400,15 @@ class Expansion:
                 Slug.SHAPE, f"{what} takes one tensor, not {len(flow)}", span, help="merge them first: `[a, b] -> Add`"
             )
         if flow is None:
-            raise self._nothing(span)
+            raise nothing_entered(self.assembly.inputs, span)
         return flow
-
-    def _nothing(self, span: Span) -> Problem:
-        inputs = self.assembly.inputs
-        if inputs:
-            hint = f"begin with the tensor that enters: `{inputs[0]} -> ...`"
-            return Problem(
-                Slug.MISPLACED, "there are several inputs, so a step must say which tensor enters it", span, help=hint
-            )
-        hint = "a model begins with `input name: (28, 28, 3)`"
-        return Problem(Slug.MISPLACED, "no tensor has entered yet", span, help=hint)
 
     # ------------------------------------------------------------------------------------------ layers
 
     def _apply(self, use: Use, site: _Site, flow: Flow) -> Flow:
         """Apply a layer, with what the edits of a variant do there."""
         if flow is None:
-            raise self._nothing(use.span)
+            raise nothing_entered(self.assembly.inputs, use.span)
         hooks = self.hooks.get(site.path)
         current: Current = flow
         if hooks is None:
@@ -498,8 +447,3 @@ class Expansion:
     def _call_notes(self) -> tuple[Note, ...]:
         """Where the blocks are used that the current step stands in, innermost first."""
         return tuple(Note(f"in '{call.name.text}', used here", call.span) for call in reversed(self._calls[-3:]))
-
-
-def _is_step(value: Any) -> bool:
-    """Whether what a name stands for may stand as a step."""
-    return isinstance(value, Tensor) or (isinstance(value, Defined) and isinstance(value.node, tree.Block))

@@ -1,0 +1,95 @@
+"""Values, names and docstrings as Python source writes them."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import keyword
+from collections.abc import Mapping
+from itertools import chain, count
+from textwrap import wrap
+from typing import Any
+from unicodedata import normalize
+
+from specdsl.declaration import Declaration
+from specdsl.layers import Layer
+from specdsl.layers.objects import KerasObject
+
+WIDTH = 100
+RESERVED = {"keras", "layers", "build_model", "name", *keyword.kwlist, *dir(builtins)}
+"""Names that the source uses itself, or that mean something to Python."""
+
+
+def compact(layer: Layer, name: str) -> Any:
+    """An argument in its shortest form: one size where a tuple repeats it and the layer takes either."""
+    value = getattr(layer, name)
+    if isinstance(value, tuple) and value and len(set(value)) == 1 and isinstance(value[0], int):
+        try:
+            if type(layer)(**(layer.arguments() | {name: value[0]})) == layer:
+                return value[0]
+        except ValueError:
+            return value
+    return value
+
+
+def literal(value: Any) -> str:
+    """A value as Python writes it."""
+    match value:
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case tuple():
+            return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
+        case list():
+            return f"[{', '.join(map(literal, value))}]"
+        case KerasObject():
+            arguments = ", ".join(f"{name}={literal(item)}" for name, item in value.arguments().items())
+            return f"keras.{value.module}.{type(value).__name__}({arguments})"
+        case Declaration():
+            raise AssertionError(f"{type(value).__name__} has no Python form")
+        case _:
+            return repr(value)
+
+
+def listed(values: Mapping[str, Any]) -> str:
+    """Values by name, as a call gives them."""
+    return ", ".join(f"{name}={literal(value)}" for name, value in values.items())
+
+
+def joined_with(values: Mapping[str, Any]) -> str:
+    """Values by name as the end of a sentence, nothing where there are none."""
+    return f" with {listed(values)}" if values else ""
+
+
+def free(name: str, taken: set[str]) -> str:
+    """An identifier for a name of the spec that is neither taken nor reserved."""
+    letters = [letter if f"_{letter}".isidentifier() else "_" for letter in normalize("NFKC", name)]
+    name = "".join(letters)
+    if not name.isidentifier():
+        name = f"_{name}"
+    if name in RESERVED:
+        name = f"{name}_"
+    return next(
+        candidate for candidate in chain([name], (f"{name}_{number}" for number in count(2))) if candidate not in taken
+    )
+
+
+def docstring_lines(text: str, indent: str) -> list[str]:
+    """A docstring; a paragraph with a line that is too long is filled anew."""
+    text = text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
+    if text.endswith('"'):
+        text = f'{text[:-1]}\\"'
+    lines: list[str] = []
+    for paragraph in f'{indent}"""{text}'.split("\n\n"):
+        part = [line.rstrip() for line in paragraph.split("\n")]
+        if max(map(len, part)) > WIDTH:
+            part = wrap(" ".join(part), WIDTH, break_long_words=False, break_on_hyphens=False)
+            part[0] = paragraph[: len(paragraph) - len(paragraph.lstrip())] + part[0].lstrip()
+        lines += ["", *part] if lines else part
+    if len(lines) == 1 and len(lines[0]) <= WIDTH - 3:
+        return [f'{lines[0]}"""']
+    return [lines[0], *(f"{indent}{line}".rstrip() for line in lines[1:]), f'{indent}"""']
+
+
+def alone(names: list[str]) -> str:
+    """A single name as it is, several as a list."""
+    return names[0] if len(names) == 1 else f"[{', '.join(names)}]"
