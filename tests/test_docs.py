@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import specdsl
 from specdsl import cli
 from specdsl.source import Source
 from specdsl.syntax.formatter import format_source
@@ -100,3 +101,15 @@ def test_every_spec_has_its_place_in_the_documents(spec: Path) -> None:
     text = (ROOT / "docs" / "specs.md").read_text(encoding="utf-8")
     assert f"specs/{spec.name}" in text
     assert f"images/{spec.stem}" in text
+
+
+def test_every_published_architecture_is_in_the_zoo_page() -> None:
+    """Each file of the zoo stands in the table of docs/zoo.md with the parameters that its models have."""
+    text = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
+    for path in sorted((ROOT / "specs" / "zoo").glob("*.spec")):
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        rows = re.findall(rf"\| `{path.name}`, {lines} \| [\d,]+ \| ([\d,]+) \|", text)
+        spec = specdsl.load(path)
+        known = {f"{spec.model(name).report().to_dict()['totals']['params']:,}" for name in spec.models}
+        assert rows, path.name
+        assert set(rows) <= known, path.name

@@ -20,7 +20,7 @@ from tests.strategies import grammar_texts, mutated_texts
 from tests.test_corpus import CORPUS
 
 TEXTS = [path.read_text(encoding="utf-8") for path in sorted(CORPUS.rglob("*.spec"))]
-SPECS = sorted((Path(__file__).parents[1] / "specs").glob("*.spec"))
+SPECS = sorted((Path(__file__).parents[1] / "specs").rglob("*.spec"))
 
 
 def attempt(text: str) -> None:
