@@ -99,6 +99,22 @@ def render_concise(diagnostic: Diagnostic) -> str:
     return f"{where}error[{diagnostic.slug}]: {diagnostic.message}{hint}"
 
 
+def render_github(diagnostic: Diagnostic) -> str:
+    """A diagnostic as a workflow command of GitHub, which shows it beside the line of a pull request."""
+    place = ""
+    if diagnostic.span:
+        line, column = diagnostic.span.position
+        place = f" file={_escaped(diagnostic.span.source.name)},line={line},col={column}"
+    hint = f" ({diagnostic.help})" if diagnostic.help else ""
+    return f"::error{place},title={diagnostic.slug}::{_escaped(diagnostic.message + hint)}".replace(
+        "::error,", "::error "
+    )
+
+
+def _escaped(words: str) -> str:
+    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
 def render_json(diagnostics: Sequence[Diagnostic]) -> str:
     """Diagnostics as a JSON list of objects with kind, message, file, line, column, notes and help."""
     return json.dumps([_as_data(diagnostic) for diagnostic in diagnostics], indent=2, ensure_ascii=False)

@@ -137,7 +137,7 @@ def test_unwritable_places_exit_1(run, tmp_path: Path) -> None:
 def test_broken_expectation_shows_everything_first(run, tmp_path: Path) -> None:
     path = spec(tmp_path, "model m(n=2) { input x: (4,); Dense(n); expect params == 10 }")
     assert run("compile", path, "--report")[0] == 0
-    code, out, err = run("compile", path.replace("m.spec", "m.spec"), "--set", "n=3", "--report")
+    code, out, err = run("compile", path, "--set", "n=3", "--report")
     assert (code, "4·3 + 3 = 15" in out, "warning[expectation]" in err) == (0, True, True)
     wrong = spec(tmp_path, "model m { input x: (4,); Dense(2); expect params == 11 }")
     code, out, err = run("compile", wrong, "--report")
@@ -186,3 +186,23 @@ def test_colours_only_on_a_terminal(tmp_path: Path) -> None:
         env={**os.environ, "COLUMNS": "80"},
     )
     assert "\x1b" not in done.stdout
+
+
+def test_check_of_a_folder_and_for_machines(run, tmp_path: Path) -> None:
+    """A folder stands for the specs in it; mistakes come as one line each, as JSON, or for a workflow."""
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "good.spec").write_text("model m { input x: (3,); Dense(3) }")
+    assert run("check", str(tmp_path), "--format", "json")[:2] == (0, "[]\n")
+    bad = spec(tmp_path, "model m {\n    input x: (3,)\n    Dens(3)\n}\n")
+    code, out, err = run("check", str(tmp_path), "--format", "concise")
+    assert (code, err) == (2, "")
+    assert (
+        out == f"{bad}:3:5: error[unknown-step]: no layer, block or tensor is called 'Dens' (did you mean 'Dense'?)\n"
+    )
+    (told,) = json.loads(run("check", str(tmp_path), "--format", "json")[1])
+    assert (told["kind"], told["line"], told["column"], told["length"]) == ("unknown-step", 3, 5, 4)
+    out = run("check", str(tmp_path), "--format", "github")[1]
+    assert out.startswith(f"::error file={bad},line=3,col=5,title=unknown-step::no layer")
+    (tmp_path / "empty").mkdir()
+    assert "holds no .spec file" in run("check", str(tmp_path / "empty"))[2]
+    assert run("fmt", "--check", str(tmp_path / "inner"))[0] == 1

@@ -22,9 +22,10 @@ from specdsl.cli.shared import (
     count,
     load_spec,
     parameters,
+    spec_files,
     write,
 )
-from specdsl.diagnostics import SpecError
+from specdsl.diagnostics import Diagnostic, SpecError, render_concise, render_github, render_json
 
 if TYPE_CHECKING:
     from specdsl.analyses import Analysis
@@ -33,12 +34,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, type=PATH, metavar="SPEC...")
-def check(specs: tuple[Path, ...]) -> None:
-    """Look for mistakes, and test what the specs `expect`."""
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["full", "concise", "json", "github"]),
+    default="full",
+    show_default=True,
+    help="How mistakes are told: with their source lines, on one line each, as JSON, or for GitHub's workflows.",
+)
+def check(specs: tuple[Path, ...], form: str) -> None:
+    """Look for mistakes, and test what the specs `expect`. Of a folder, all specs in it are checked."""
     from specdsl.analyses import broken_expectations
 
-    wrong = 0
-    for path in specs:
+    mistakes: list[Diagnostic] = []
+    for path in spec_files(specs):
         try:
             spec = load_spec(path)
             graphs = [graph for graph in map(spec.default_graph, spec.models) if graph is not None]
@@ -47,14 +56,21 @@ def check(specs: tuple[Path, ...]) -> None:
             if broken:
                 raise SpecError(broken)
         except SpecError as error:
-            complain(error.diagnostics)
-            wrong += 1
+            mistakes += error.diagnostics
+            if form == "full":
+                complain(error.diagnostics)
         else:
             promises = f", {count(held, 'expectation')} met" if held else ""
             open_ = [name for name in spec.models if spec.program.required(name)]
             needs = f"; {', '.join(open_)} not expanded, for want of parameters" if open_ else ""
-            click.echo(f"{path}: {count(len(spec.models), 'model')}{promises}{needs}")
-    if wrong:
+            if form == "full":
+                click.echo(f"{path}: {count(len(spec.models), 'model')}{promises}{needs}")
+    if form == "json":
+        click.echo(render_json(mistakes))
+    elif form != "full":
+        render = render_concise if form == "concise" else render_github
+        click.echo("".join(f"{render(mistake)}\n" for mistake in mistakes), nl=False)
+    if mistakes:
         sys.exit(WRONG_INPUT)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,21 @@ def load_spec(path: Path) -> Spec:
     from specdsl.api import load, loads
 
     return loads(sys.stdin.read(), "<stdin>") if path == STANDARD else load(path)
+
+
+def spec_files(paths: Sequence[Path]) -> list[Path]:
+    """The files that paths name: themselves, and of folders all `.spec` files in them, in order of their names.
+
+    Raises:
+        WrongInput: a folder holds no spec.
+    """
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.rglob("*.spec")) if path.is_dir() else [path]
+        if not found:
+            raise WrongInput(f"the folder {path} holds no .spec file")
+        files += found
+    return files
 
 
 def parameters(settings: tuple[str, ...]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from specdsl.cli.shared import (
     WRONG_INPUT,
     WrongInput,
     complain,
+    spec_files,
     write,
 )
 from specdsl.diagnostics import SpecError, did_you_mean
@@ -28,7 +29,7 @@ def fmt(specs: tuple[Path, ...], only_check: bool) -> None:
     from specdsl.syntax.formatter import format_source
 
     wrong = changed = 0
-    for path in specs:
+    for path in spec_files(specs):
         from_input = str(path) == "-"
         try:
             source = Source("<stdin>", sys.stdin.read()) if from_input else read(path)

@@ -240,7 +240,14 @@ class Expansion:
                 continue
             except Skip:
                 continue
-            if tensor.node in dict(self.outputs):
+            node = self.assembly.nodes[tensor.node]
+            if isinstance(node.layer, InputLayer) and name.text != node.name:
+                message = (
+                    f"the output '{name.text}' would be the input '{node.name}' itself: nothing stands between them"
+                )
+                hint = "a layer that is an output cannot be removed"
+                self._report(Diagnostic(Slug.MISPLACED, message, name.span, help=hint))
+            elif tensor.node in dict(self.outputs):
                 self._report(Diagnostic(Slug.DUPLICATE, f"'{name.text}' is an output already", name.span))
             else:
                 self.outputs.append((tensor.node, name.span))
