@@ -104,11 +104,9 @@ def render_github(diagnostic: Diagnostic) -> str:
     place = ""
     if diagnostic.span:
         line, column = diagnostic.span.position
-        place = f" file={_escaped(diagnostic.span.source.name)},line={line},col={column}"
+        place = f"file={_escaped(diagnostic.span.source.name)},line={line},col={column},"
     hint = f" ({diagnostic.help})" if diagnostic.help else ""
-    return f"::error{place},title={diagnostic.slug}::{_escaped(diagnostic.message + hint)}".replace(
-        "::error,", "::error "
-    )
+    return f"::error {place}title={diagnostic.slug}::{_escaped(diagnostic.message + hint)}"
 
 
 def _escaped(words: str) -> str:
