@@ -230,25 +230,26 @@ def to_markdown(analysis: Analysis) -> str:
     if analysis.graph.docstring:
         lines += [analysis.graph.docstring, ""]
     head = ["Layer", "Type", "Output", "Parameters", "Trainable", "MACs"] + (["Connected to"] if told else [])
-    lines += [_row(head), "| --- | --- | --- | ---: | ---: | ---: |" + (" --- |" if told else "")]
+    lines += [markdown_row(head), "| --- | --- | --- | ---: | ---: | ---: |" + (" --- |" if told else "")]
     for layer in analysis.layers:
         node = layer.node
         cells = [f"`{node.name}`", type_name(node), f"`{show(node.shape)}`", layer.count.derivation]
         cells += [number(layer.trainable), number(layer.macs.value)]
-        lines.append(_row(cells + ([told.get(node.name, "")] if told else [])))
+        lines.append(markdown_row(cells + ([told.get(node.name, "")] if told else [])))
     lines += ["", "| Total | | |", "| --- | ---: | --- |"]
-    lines += [_row([what.strip(), amount, meaning]) for what, amount, meaning in _summary(analysis)]
+    lines += [markdown_row([what.strip(), amount, meaning]) for what, amount, meaning in _summary(analysis)]
     if any(layer.modes for layer in analysis.layers):
         lines += ["", "| Layer | In training | In inference |", "| --- | --- | --- |"]
         lines += [
-            _row([f"`{layer.node.name}`", layer.modes.training, layer.modes.inference])
+            markdown_row([f"`{layer.node.name}`", layer.modes.training, layer.modes.inference])
             for layer in analysis.layers
             if layer.modes
         ]
     return "\n".join([*lines, "", CONVENTIONS, ""])
 
 
-def _row(cells: list[str]) -> str:
+def markdown_row(cells: list[str]) -> str:
+    """A row of a Markdown table."""
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

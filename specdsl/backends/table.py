@@ -10,7 +10,16 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
-STYLES = {"": "", "bold": "\x1b[1m", "dim": "\x1b[2m", "cyan": "\x1b[36m", "italic": "\x1b[3m"}
+STYLES = {
+    "": "",
+    "bold": "\x1b[1m",
+    "dim": "\x1b[2m",
+    "cyan": "\x1b[36m",
+    "italic": "\x1b[3m",
+    "green": "\x1b[32m",
+    "red": "\x1b[31m",
+    "yellow": "\x1b[33m",
+}
 GAP = 2
 
 

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from specdsl.cli.compiling import check, compile_
+from specdsl.cli.compiling import check, compile_, diff
 from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, complain
 from specdsl.cli.texts import fmt, layers
 from specdsl.cli.training import train
@@ -23,7 +23,7 @@ def cli() -> None:
     """Neural networks as short texts: checked, analysed, drawn, compiled to Keras and trained."""
 
 
-for _verb in (check, compile_, train, fmt, layers):
+for _verb in (check, compile_, diff, train, fmt, layers):
     cli.add_command(_verb)
 
 

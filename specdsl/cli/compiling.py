@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specdsl.cli.shared import (
+    FAILED,
     MODEL,
     PATH,
     SETTINGS,
@@ -128,6 +129,45 @@ def compile_(
         complain(broken, warning=bool(settings))
         if not settings:
             sys.exit(WRONG_INPUT)
+
+
+@click.command()
+@click.argument("before", metavar="SPEC[:MODEL]")
+@click.argument("after", metavar="SPEC[:MODEL]")
+@click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), default="table", show_default=True)
+def diff(before: str, after: str, form: str) -> None:
+    """Show how one model differs from another: layers, shapes, parameters, work. Exits with 1 when they differ.
+
+    `:MODEL` alone as the second names a model of the first one's file.
+    """
+    from specdsl.backends.difference import Difference
+
+    first, model = _place(before)
+    second, other = _place(after, first)
+    difference = Difference(load_spec(first).model(model).analyse(), load_spec(second).model(other).analyse())
+    if form == "table":
+        shown = difference.to_text(shutil.get_terminal_size().columns)
+    elif form == "markdown":
+        shown = difference.to_markdown()
+    else:
+        import json
+
+        shown = json.dumps(difference.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    click.echo(shown, nl=False)
+    if difference:
+        sys.exit(FAILED)
+
+
+def _place(written: str, default: Path | None = None) -> tuple[Path, str | None]:
+    """The file and the model that `FILE:MODEL`, `FILE` or `:MODEL` names."""
+    path, separator, model = written.rpartition(":")
+    if not separator or Path(written).exists():
+        return Path(written), None
+    if path:
+        return Path(path), model
+    if default is None:
+        raise WrongInput(f"'{written}' names no file: write FILE:MODEL")
+    return default, model
 
 
 def _show_report(analysis: Analysis, form: str, output: Path | None) -> None:

@@ -1,0 +1,246 @@
+"""How one model differs from another: layers added, removed and changed, and what that does to shapes and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from typing import Any, NamedTuple
+
+from specdsl.analyses import Analysis, LayerAnalysis
+from specdsl.backends.report import type_name
+from specdsl.backends.table import Cell, Column, Line, layout, styled
+from specdsl.counts import Size, number
+from specdsl.declaration import text
+from specdsl.layers.base import show
+
+SCHEMA = 1
+"""The version of the dictionary's form. A version only ever gains keys."""
+
+_MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+
+
+class Change(NamedTuple):
+    """A layer that is not the same in both models.
+
+    Attributes:
+        kind: "added", "removed" or "changed".
+        before: the layer in the first model, None for one that is added.
+        after: the layer in the second model, None for one that is removed.
+        arguments: for a layer of the same class in both, the arguments that differ: before and after.
+        rewired: whether it takes other tensors than before, not counting those that were added or removed.
+    """
+
+    kind: str
+    before: LayerAnalysis | None
+    after: LayerAnalysis | None
+    arguments: dict[str, tuple[Any, Any]]
+    rewired: bool = False
+
+
+class Difference:
+    """How one model differs from another; false when it does not.
+
+    Attributes:
+        before: the first model.
+        after: the second model.
+        changes: the layers that are not the same in both, in the order of the text.
+        unchanged: the number of layers that are.
+    """
+
+    def __init__(self, before: Analysis, after: Analysis) -> None:
+        self.before = before
+        self.after = after
+        pairs = list(_pairs(before, after))
+        self.changes = tuple(change for change in _changes(pairs) if change)
+        self.unchanged = len(pairs) - len(self.changes)
+
+    def __bool__(self) -> bool:
+        return bool(self.changes) or _outputs(self.before) != _outputs(self.after)
+
+    def totals(self) -> list[tuple[str, Size, Size]]:
+        """What is counted of a model, before and after."""
+        names = ("layers", "params", "trainable", "non_trainable", "macs", "depth")
+        return [(name, getattr(self.before.totals, name), getattr(self.after.totals, name)) for name in names]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The difference as plain data: the contract of `--format json`."""
+        return {
+            "schema": SCHEMA,
+            "before": self.before.graph.name,
+            "after": self.after.graph.name,
+            "different": bool(self),
+            "changes": [_plain(change) for change in self.changes],
+            "unchanged": self.unchanged,
+            "totals": {name: {"before": before, "after": after} for name, before, after in self.totals()},
+        }
+
+    def to_markdown(self) -> str:
+        """The difference as Markdown."""
+        lines = [f"## {self.before.graph.name} → {self.after.graph.name}", ""]
+        if self.changes:
+            lines += [
+                "| | Layer | Type | Output | Parameters | MACs | |",
+                "| --- | --- | --- | --- | ---: | ---: | --- |",
+            ]
+            lines += [
+                f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in _row(one))} |" for one in self.changes
+            ]
+            lines.append("")
+        lines += [
+            f"Layers that are the same in both: {self.unchanged}.",
+            "",
+            "| | before | after |",
+            "| --- | ---: | ---: |",
+        ]
+        lines += [f"| {name} | {number(before)} | {number(after)} |" for name, before, after in self.totals()]
+        return "\n".join([*lines, ""])
+
+    def to_text(self, width: int = 100) -> str:
+        """The difference as a table of at most `width` columns, with terminal styles."""
+        return "\n".join(self._lines(width)) + "\n"
+
+    def _lines(self, width: int) -> Iterator[str]:
+        yield styled(f"{self.before.graph.name} → {self.after.graph.name}", "bold")
+        yield ""
+        if self.changes:
+            rows: list[list[Cell]] = []
+            for change in self.changes:
+                mark, *cells = _row(change)
+                style = _MARKS[change.kind][1]
+                rows.append([[Line(mark, style)], *([Line(cell)] for cell in cells)])
+            columns = [
+                Column(""), Column("Layer", least=14), Column("Type", least=10), Column("Output", least=14),
+                Column("Parameters", right=True, least=8), Column("MACs", right=True, least=8), Column("", least=16),
+            ]  # fmt: skip
+            yield from layout(columns, rows, width)
+            yield ""
+        same = (
+            "no layer is"
+            if self.unchanged == 0
+            else f"{self.unchanged} layer{'s are' if self.unchanged > 1 else ' is'}"
+        )
+        yield styled(f"{same} the same in both", "dim")
+        yield ""
+        rows = [
+            [[Line(name)], [Line(number(before))], [Line(number(after))], [Line(_delta(before, after), "dim")]]
+            for name, before, after in self.totals()
+        ]
+        columns = [Column(""), Column("before", right=True), Column("after", right=True), Column("", right=True)]
+        yield from layout(columns, rows, width)
+
+
+def _pairs(before: Analysis, after: Analysis) -> Iterator[tuple[LayerAnalysis | None, LayerAnalysis | None]]:
+    """The layers of both models side by side: the same ones, changed ones of the same class, and those of one alone."""
+    left, right = before.layers, after.layers
+    old, new = ([str(one.node.layer) for one in side] for side in (left, right))
+    for kind, a, b, c, d in _opcodes(old, new):
+        if kind == "equal":
+            yield from zip(left[a:b], right[c:d], strict=True)
+            continue
+        olds, news = [type_name(one.node) for one in left[a:b]], [type_name(one.node) for one in right[c:d]]
+        for inner, e, f, g, h in _opcodes(olds, news):
+            if inner == "equal":
+                yield from zip(left[a + e : a + f], right[c + g : c + h], strict=True)
+            else:
+                yield from ((one, None) for one in left[a + e : a + f])
+                yield from ((None, one) for one in right[c + g : c + h])
+
+
+def _opcodes(old: list[str], new: list[str]) -> Iterator[tuple[str, int, int, int, int]]:
+    """What `SequenceMatcher` says, which is only asked of what lies between the common ends."""
+    start = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    rest = min(len(old), len(new)) - start
+    tails = enumerate(zip(reversed(old), reversed(new), strict=False))
+    end = min(rest, next((i for i, (a, b) in tails if a != b), rest))
+    if start:
+        yield "equal", 0, start, 0, start
+    middle = SequenceMatcher(None, old[start : len(old) - end], new[start : len(new) - end], autojunk=False)
+    for kind, a, b, c, d in middle.get_opcodes():
+        yield kind, a + start, b + start, c + start, d + start
+    if end:
+        yield "equal", len(old) - end, len(old), len(new) - end, len(new)
+
+
+def _changes(pairs: list[tuple[LayerAnalysis | None, LayerAnalysis | None]]) -> Iterator[Change | None]:
+    """For each pair its change, None where nothing changed."""
+    same = {before.node.name: after.node.name for before, after in pairs if before and after}
+    kept = set(same.values())
+    for before, after in pairs:
+        if before is None or after is None:
+            yield Change("added" if after else "removed", before, after, {})
+            continue
+        old, new = before.node.layer, after.node.layer
+        arguments = {
+            name: (getattr(old, name), getattr(new, name))
+            for name in old.names()
+            if getattr(old, name) != getattr(new, name)
+        }
+        old_inputs = [same[name] for name in before.node.inputs if name in same]
+        new_inputs = [name for name in after.node.inputs if name in kept]
+        whole = len(old_inputs) == len(before.node.inputs) and len(new_inputs) == len(after.node.inputs)
+        rewired = whole and old_inputs != new_inputs
+        shapes = before.node.shape != after.node.shape or before.params != after.params or before.macs != after.macs
+        yield Change("changed", before, after, arguments, rewired) if arguments or rewired or shapes else None
+
+
+def _row(change: Change) -> list[str]:
+    """A change in words: mark, name, type, shape, parameters, MACs, arguments."""
+    one = change.after or change.before
+    assert one is not None
+    sides = [side for side in (change.before, change.after) if side]
+    shapes, params, macs = (
+        list(dict.fromkeys(values))
+        for values in (
+            (show(side.node.shape) for side in sides),
+            (number(side.params) for side in sides),
+            (number(side.macs.value) for side in sides),
+        )
+    )
+    told = [f"{name} {text(old)} → {text(new)}" for name, (old, new) in change.arguments.items()]
+    if change.kind != "changed":
+        told = [f"{name} {text(value)}" for name, value in one.node.layer.arguments().items()]
+    if change.rewired:
+        told.append("takes other tensors")
+    cells = [
+        one.node.name,
+        type_name(one.node),
+        " → ".join(shapes),
+        " → ".join(params),
+        " → ".join(macs),
+        ", ".join(told),
+    ]
+    return [_MARKS[change.kind][0], *cells]
+
+
+def _plain(change: Change) -> dict[str, Any]:
+    def side(layer: LayerAnalysis | None) -> dict[str, Any] | None:
+        if layer is None:
+            return None
+        return {
+            "name": layer.node.name,
+            "inbound": list(layer.node.inputs),
+            "output_shape": [None, *layer.node.shape],
+            "params": layer.params,
+            "macs": layer.macs.value,
+        }
+
+    one = change.after or change.before
+    assert one is not None
+    return {
+        "kind": change.kind,
+        "type": type_name(one.node),
+        "before": side(change.before),
+        "after": side(change.after),
+        "arguments": {name: {"before": text(old), "after": text(new)} for name, (old, new) in change.arguments.items()},
+        "rewired": change.rewired,
+    }
+
+
+def _outputs(analysis: Analysis) -> list[tuple[Size, ...]]:
+    return [node.shape for node in analysis.graph.output_nodes]
+
+
+def _delta(before: Size, after: Size) -> str:
+    if before is None or after is None or before == after:
+        return ""
+    return f"{after - before:+,}"
