@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import keras
 
     from specdsl.backends.diagram import Diagram
+    from specdsl.backends.difference import Difference
     from specdsl.backends.report import Report
 
 
@@ -46,6 +47,12 @@ class Graph(_graph.Graph):
         from specdsl.backends.diagram import Diagram
 
         return Diagram(self.analyse())
+
+    def diff(self, other: _graph.Graph) -> Difference:
+        """How another model differs from this one; false when it does not. Shown on a terminal and in a notebook."""
+        from specdsl.backends.difference import Difference
+
+        return Difference(self.analyse(), analyse(other))
 
     def to_python(self) -> str:
         """Python source that builds the same model with Keras and needs nothing else."""

@@ -28,7 +28,7 @@ model pooled = base with { replace Flatten { GlobalAveragePooling2D } }
 
 def difference(before: str, after: str, text: str = BASE) -> Difference:
     loaded = specdsl.loads(text)
-    return Difference(loaded.model(before).analyse(), loaded.model(after).analyse())
+    return loaded.model(before).diff(loaded.model(after))
 
 
 def kinds(found: Difference) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
@@ -94,6 +95,14 @@ class Difference:
         ]
         lines += [f"| {name} | {number(before)} | {number(after)} |" for name, before, after in self.totals()]
         return "\n".join([*lines, ""])
+
+    def __str__(self) -> str:
+        return re.sub(r"\x1b\[\d+m", "", self.to_text())
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
 
     def to_text(self, width: int = 100) -> str:
         """The difference as a table of at most `width` columns, with terminal styles."""

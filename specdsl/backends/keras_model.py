@@ -17,6 +17,7 @@ from specdsl.layers.objects import KerasObject
 
 def build(graph: Graph) -> keras.Model:
     """The Keras functional model of a graph, not compiled; layers and model bear the graph's names."""
+    _keep_names([node.name for node in graph.nodes])
     tensors: dict[str, Any] = {}
     for node in graph.nodes:
         if isinstance(node.layer, InputLayer):
@@ -28,6 +29,18 @@ def build(graph: Graph) -> keras.Model:
     inputs = [tensors[node.name] for node in graph.input_nodes]
     outputs = [tensors[name] for name in graph.outputs]
     return keras.Model(_alone(inputs), _alone(outputs), name=graph.name)
+
+
+def _keep_names(names: list[str]) -> None:
+    """Keep Keras from giving these names to operations of its own, such as those that join masks in a Concatenate.
+
+    Keras numbers its own names by stem; a name that is given does not count, and the second of two alike is refused.
+    """
+    for name in names:
+        stem, _, digits = name.rpartition("_")
+        stem, count = (stem, int(digits)) if stem and digits.isdecimal() and len(digits) < 7 else (name, 0)
+        while keras.backend.get_uid(stem) <= count:
+            pass
 
 
 def keras_layer(layer: Layer, name: str | None = None) -> keras.Layer:
