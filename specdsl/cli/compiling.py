@@ -96,7 +96,7 @@ def compile_(
     emit: str | None,
     output: Path | None,
 ) -> None:
-    """Turn a spec into a report, a diagram, Python source or a Keras model."""
+    """Report a spec, draw it, or turn it into Python or Keras."""
     from specdsl.analyses import broken_expectations
 
     output = None if output == STANDARD else output
@@ -136,8 +136,9 @@ def compile_(
 @click.argument("after", metavar="SPEC[:MODEL]")
 @click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), default="table", show_default=True)
 def diff(before: str, after: str, form: str) -> None:
-    """Show how one model differs from another: layers, shapes, parameters, work. Exits with 1 when they differ.
+    """Show how one model differs from another.
 
+    Layers, shapes, parameters and work are compared; the exit code is 1 when they differ.
     `:MODEL` alone as the second names a model of the first one's file.
     """
     from specdsl.backends.difference import Difference

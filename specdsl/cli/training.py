@@ -53,7 +53,9 @@ def train(
     backend: str,
     out: Path | None,
 ) -> None:
-    """Train a model and keep what came of it: history, curves, model, summary.
+    """Train a model and keep what came of it.
+
+    A folder holds history, curves, model and summary.
 
     Ctrl-C stops after the current step and saves what there is.
     """
