@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
-from specdsl.counts import Count, Size
+from specdsl.counts import Count, Size, total
 from specdsl.diagnostics import Diagnostic
 from specdsl.graph import Graph, Node
 from specdsl.layers import InputLayer, Modes, Shape, Weight
@@ -109,7 +109,6 @@ def _known(value: Size) -> int:
 def _totals(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> Totals:
     params = sum(layer.params for layer in layers)
     trainable = sum(layer.trainable for layer in layers)
-    macs = [layer.macs.value for layer in layers]
     sizes = {node.name: values(node.shape) for node in graph.nodes}
     largest = max(sizes, key=lambda name: sizes[name] or 0) if None not in sizes.values() else None
     largest_size = sizes[largest] if largest else None
@@ -117,7 +116,7 @@ def _totals(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> Totals:
         params=params,
         trainable=trainable,
         non_trainable=params - trainable,
-        macs=None if None in macs else sum(value or 0 for value in macs),
+        macs=total(layer.macs for layer in layers),
         weight_bytes=params * BYTES_PER_VALUE,
         largest_activation=largest,
         largest_activation_bytes=None if largest_size is None else largest_size * BYTES_PER_VALUE,

@@ -59,8 +59,7 @@ def product(*sizes: Size) -> Count:
 
 def total(counts: Iterable[Count]) -> int | None:
     """The sum of counts as a number, None when one of them is unknown."""
-    values = [count.value for count in counts]
-    return None if None in values else sum(values)  # type: ignore[arg-type]
+    return Count(tuple(term for count in counts for term in count.terms)).value
 
 
 def number(value: int | None) -> str:

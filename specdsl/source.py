@@ -48,10 +48,6 @@ class Span(NamedTuple):
         """Line and column of the first character, both counted from 1."""
         return self.source.position(self.start)
 
-    def to(self, other: Span) -> Span:
-        """The span from the start of this one to the end of the other."""
-        return Span(self.source, self.start, other.end)
-
     def __str__(self) -> str:
         line, column = self.position
         return f"{self.source.name}:{line}:{column}"
