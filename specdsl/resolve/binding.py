@@ -164,6 +164,9 @@ _TYPES = {
 }
 
 
+_LAYERS = {"Layer": "a layer such as Dense(10)", "_Recurrent": "a recurrent layer such as LSTM(64)"}
+
+
 def _reason(detail: ErrorDetails) -> str:
     """What a value must be, in words that follow 'must be'."""
     limits = detail.get("ctx", {})
@@ -181,6 +184,8 @@ def _reason(detail: ErrorDetails) -> str:
         case "missing" | "too_short" | "too_long":
             return "a tuple of the right length"
         case "is_instance_of":
+            if limits["class"] in _LAYERS:
+                return _LAYERS[limits["class"]]
             return f"an object of kind {limits['class']}, written like a call"
         case kind if kind in _TYPES:
             return _TYPES[kind]

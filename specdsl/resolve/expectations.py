@@ -7,8 +7,8 @@ from typing import Any
 
 from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Note, Slug
-from specdsl.graph import Expectation
-from specdsl.resolve.scope import Collector, Frame, Limits, Problem, Skip, Tensor
+from specdsl.graph import Expectation, Tensor
+from specdsl.resolve.scope import Collector, Frame, Limits, Problem, Skip
 from specdsl.resolve.values import Evaluator, no_shape
 from specdsl.syntax import tree
 
