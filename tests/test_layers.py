@@ -60,7 +60,7 @@ def test_a_layer_takes_its_inputs_or_says_in_one_sentence_why_not(drawn: tuple[L
     """Nothing but Misuse is raised, no size is negative or zero, and a layer that infers has weights and work."""
     layer, shapes = drawn
     try:
-        (shape,) = layer.infer(*shapes)
+        leaving = layer.infer(*shapes)
     except Misuse as error:
         misuse = error
     else:
@@ -69,7 +69,7 @@ def test_a_layer_takes_its_inputs_or_says_in_one_sentence_why_not(drawn: tuple[L
         assert not misuse.message.endswith(".")
         assert misuse.argument is None or misuse.argument in type(layer).fields()
         return
-    assert all(size is None or size > 0 for size in shape)
+    assert all(size is None or size > 0 for shape in leaving for size in shape)
     weights = layer.variables(*shapes)
     assert all(weight.count.value for weight in weights)
     assert not any(weight.trainable for weight in weights) or layer.trainable

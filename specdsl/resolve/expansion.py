@@ -6,21 +6,19 @@ for further mistakes of its own, but makes no node and no complaint.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Note, Slug
-from specdsl.functional import Functional
-from specdsl.graph import NO_OPTIONS, Graph, Tensor
+from specdsl.graph import Tensor
 from specdsl.layers import InputLayer, Layer
+from specdsl.resolve.application import Application, Current, Flow, Site, Submodel
 from specdsl.resolve.assembly import Assembly, Use
-from specdsl.resolve.binding import bind, construct, match_arguments
-from specdsl.resolve.calls import bind_results, block_arguments, call_options, split_options
+from specdsl.resolve.binding import construct
+from specdsl.resolve.calls import bind_results, block_arguments
 from specdsl.resolve.hooks import NO_HOOKS, Applied, Hooks
-from specdsl.resolve.lookup import layer_named, merge_named, nothing_entered, tensor_named
-from specdsl.resolve.naming import check_name
+from specdsl.resolve.lookup import nothing_entered, tensor_named
 from specdsl.resolve.scope import (
     POISON,
     Collector,
@@ -38,23 +36,6 @@ from specdsl.resolve.scope import (
 from specdsl.resolve.values import Evaluator
 from specdsl.source import Span
 from specdsl.syntax import tree
-
-Current = Tensor | list[Tensor] | Poison
-"""What reaches a step: one tensor, several at once, or something unknown."""
-
-Flow = Current | None
-"""The same, or nothing yet."""
-
-Submodel = Callable[[Defined, dict[str, Any], tree.Call, Collector], Graph]
-"""Gives the graph of a model that is used as a step: definition, values of its parameters, call, where mistakes go."""
-
-
-class _Site(NamedTuple):
-    """Where a step is carried out: the names it sees, the block instance it belongs to, and the path to it."""
-
-    frame: Frame
-    scope: str
-    path: Key
 
 
 class Expansion:
@@ -74,21 +55,19 @@ class Expansion:
         self.hooks = hooks
         self.steps = steps
         self.assembly = Assembly(limits)
-        self.applied: list[Applied] = []
+        evaluator = Evaluator(limits, found, lost_names, self.assembly.shape)
+        self.application = Application(self.assembly, evaluator, hooks, submodel, self._insert)
+        self.evaluator = self.application.evaluator
         self.outputs: list[tuple[Tensor, Span]] = []
         self.expectations: list[tuple[tree.Expect, Frame]] = []
-        self.evaluator = Evaluator(limits, found, lost_names, self.assembly.shape, model=self._model)
         self.poisoned = False
-        self._submodel = submodel
-        self._models: dict[tuple[int, str], Use] = {}
-        self._declared: list[tuple[Shared, Span]] = []
         self._calls: list[tree.Call] = []
         self._declared_output = False
 
     def run(self, body: tree.Body, frame: Frame) -> Flow:
         """Carry out the body of a model; its outputs are then in `outputs`."""
         self.assembly.reserve(body, "")
-        flow = self._body(body, _Site(frame, "", ()), None, top=True)
+        flow = self._body(body, Site(frame, "", ()), None, top=True)
         if not self._declared_output and isinstance(flow, Tensor):
             flow = [flow]
         if not self._declared_output and isinstance(flow, list):
@@ -96,25 +75,19 @@ class Expansion:
             if tuple(flow) == last.outputs:
                 self.outputs += [(tensor, last.span) for tensor in flow]
         if not self.hooks and not self.poisoned:
-            self._check_declared()
+            self.application.check_declared()
         return flow
-
-    def _check_declared(self) -> None:
-        for shared, span in self._declared:
-            if not self.assembly.is_applied(shared.owner):
-                hint = "apply it, or remove it"
-                self._report(Diagnostic(Slug.UNUSED, f"no step applies the layer '{shared.name}'", span, help=hint))
 
     def dry_run(self, body: tree.Body, frame: Frame) -> None:
         """Look for mistakes in a body whose entering tensor is unknown."""
-        self._body(body, _Site(frame, "", ()), POISON)
+        self._body(body, Site(frame, "", ()), POISON)
 
     # ------------------------------------------------------------------------------------------ bodies
 
-    def _body(self, body: tree.Body, site: _Site, flow: Flow, *, top: bool = False) -> Flow:
+    def _body(self, body: tree.Body, site: Site, flow: Flow, *, top: bool = False) -> Flow:
         for index, statement in enumerate(body.statements):
             self.steps.take(statement.span)
-            here = _Site(site.frame, site.scope, (*site.path, index))
+            here = Site(site.frame, site.scope, (*site.path, index))
             try:
                 flow = self._statement(statement, here, flow, top)
             except Problem as problem:
@@ -140,7 +113,7 @@ class Expansion:
                 return flow
         return flow if isinstance(statement, tree.Let | tree.Layer) else POISON
 
-    def _statement(self, statement: tree.Statement, site: _Site, flow: Flow, top: bool) -> Flow:
+    def _statement(self, statement: tree.Statement, site: Site, flow: Flow, top: bool) -> Flow:
         frame = site.frame
         match statement:
             case tree.Chain():
@@ -149,7 +122,7 @@ class Expansion:
                 frame.bind(statement.name.text, self.evaluator.value(statement.value, frame), statement.name.span)
                 return flow
             case tree.Layer():
-                self._declare(statement, site)
+                self.application.declare(statement, site)
                 return flow
             case tree.If():
                 return self._if(statement, site, flow)
@@ -173,12 +146,12 @@ class Expansion:
                 self.expectations.append((statement, frame))
         return flow
 
-    def _inner(self, body: tree.Body, site: _Site, flow: Flow, part: object, **names: tuple[Any, Span]) -> Flow:
+    def _inner(self, body: tree.Body, site: Site, flow: Flow, part: object, **names: tuple[Any, Span]) -> Flow:
         """Carry out a body in braces of its own."""
         inner = Frame(site.frame, flow if isinstance(flow, Tensor | Poison) else None, dict(names))
-        return self._body(body, _Site(inner, site.scope, (*site.path, part)), flow)
+        return self._body(body, Site(inner, site.scope, (*site.path, part)), flow)
 
-    def _if(self, statement: tree.If, site: _Site, flow: Flow) -> Flow:
+    def _if(self, statement: tree.If, site: Site, flow: Flow) -> Flow:
         try:
             chosen = self.evaluator.truth(statement.condition, site.frame)
         except (Problem, Skip) as mistake:
@@ -188,15 +161,15 @@ class Expansion:
             if isinstance(statement.otherwise, tree.Body):
                 self._inner(statement.otherwise, site, POISON, "else")
             elif statement.otherwise:
-                self._if(statement.otherwise, _Site(site.frame, site.scope, (*site.path, "else")), POISON)
+                self._if(statement.otherwise, Site(site.frame, site.scope, (*site.path, "else")), POISON)
             return POISON
         if chosen:
             return self._inner(statement.then, site, flow, "then")
         if isinstance(statement.otherwise, tree.If):
-            return self._if(statement.otherwise, _Site(site.frame, site.scope, (*site.path, "else")), flow)
+            return self._if(statement.otherwise, Site(site.frame, site.scope, (*site.path, "else")), flow)
         return self._inner(statement.otherwise, site, flow, "else") if statement.otherwise else flow
 
-    def _repeat(self, statement: tree.Repeat, site: _Site, flow: Flow) -> Flow:
+    def _repeat(self, statement: tree.Repeat, site: Site, flow: Flow) -> Flow:
         try:
             times = self.evaluator.whole(statement.times, site.frame, "the number of repetitions")
             if times < 0:
@@ -215,7 +188,7 @@ class Expansion:
                 break
         return flow
 
-    def _for(self, statement: tree.For, site: _Site, flow: Flow) -> Flow:
+    def _for(self, statement: tree.For, site: Site, flow: Flow) -> Flow:
         refuse_taken(statement.name.text, statement.name.span)
         try:
             values = self.evaluator.value(statement.values, site.frame)
@@ -232,7 +205,7 @@ class Expansion:
                 break
         return flow
 
-    def _input(self, statement: tree.Input, site: _Site, flow: Flow) -> Flow:
+    def _input(self, statement: tree.Input, site: Site, flow: Flow) -> Flow:
         arguments: dict[str, Any] = {"shape": self.evaluator.value(statement.shape, site.frame)}
         spans = {"shape": statement.shape.span}
         if statement.dtype:
@@ -282,10 +255,10 @@ class Expansion:
 
     # ------------------------------------------------------------------------------------------ chains
 
-    def _chain(self, chain: tree.Chain, site: _Site, flow: Flow) -> Flow:
+    def _chain(self, chain: tree.Chain, site: Site, flow: Flow) -> Flow:
         mistaken = False
         for index, link in enumerate(chain.links):
-            here = _Site(site.frame, site.scope, (*site.path, index)) if index else site
+            here = Site(site.frame, site.scope, (*site.path, index)) if index else site
             try:
                 flow = self._link(link, here, flow, first=index == 0)
             except Problem as problem:
@@ -302,7 +275,7 @@ class Expansion:
                     self._report(problem.diagnostic)
         return POISON if mistaken else flow
 
-    def _link(self, link: tree.Gather | tree.Step, site: _Site, flow: Flow, *, first: bool) -> Flow:
+    def _link(self, link: tree.Gather | tree.Step, site: Site, flow: Flow, *, first: bool) -> Flow:
         if isinstance(link, tree.Gather):
             return self._gather(link, site.frame)
         alias = link.names[0] if len(link.names) == 1 else None
@@ -313,7 +286,7 @@ class Expansion:
         call = link.action
         bound = site.frame.lookup(call.name.text)
         if bound is None:
-            return self._layer_step(call, alias, site, flow)
+            return self.application.layer_step(call, alias, site, flow)
         match bound[0]:
             case Tensor() | Poison() as tensor if first and call.arguments is None:
                 if link.names:
@@ -329,9 +302,9 @@ class Expansion:
             case Defined(node=tree.Block() as block, home=home):
                 return self._block(block, home, call, alias, site, flow)
             case Defined(node=tree.Model() | tree.Variant()) as model:
-                return self._model_step(model, call, alias, site, flow)
+                return self.application.model_step(model, call, alias, site, flow)
             case Shared() as shared:
-                return self._shared_step(shared, call, alias, site, flow)
+                return self.application.shared_step(shared, call, alias, site, flow)
             case Defined():
                 raise Problem(Slug.MISPLACED, f"'{call.name.text}' is no layer, block or model", call.span)
             case Layer():
@@ -353,110 +326,24 @@ class Expansion:
             raise Skip
         return tensors
 
-    # ------------------------------------------------------------------------------------------ layers and models
-
-    def _layer_step(self, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
-        kind = layer_named(call.name, site.frame, self.evaluator.lost_names)
-        plain, given = split_options(call, kind.options, kind.names()) if kind.options else (call, {})
-        layer = bind(kind, plain, lambda expression: self.evaluator.value(expression, site.frame), self.found)
-        options = call_options(given, kind.options, site.frame, self.evaluator)
-        return self._apply(Use(layer, alias, call.span, plain, options=options), site, flow)
-
-    def _declare(self, statement: tree.Layer, site: _Site) -> None:
-        """Make a layer that steps will apply."""
-        call, name, settings = statement.call, statement.name, self.hooks.get(site.path, NO_HOOKS).settings
-        check_name(name)
-        bound = site.frame.lookup(call.name.text)
-        match bound and bound[0]:
-            case None:
-                kind = layer_named(call.name, site.frame, self.evaluator.lost_names)
-                layer: Layer = bind(kind, call, lambda value: self.evaluator.value(value, site.frame), self.found)
-                layer = _changed(layer, settings)
-            case Poison():
-                raise Skip
-            case Defined(node=tree.Model() | tree.Variant()) as model:
-                layer = self._model(model, call, site.frame, settings)
-            case _:
-                message = f"'{call.name.text}' is no layer or model"
-                raise Problem(Slug.MISPLACED, message, call.name.span)
-        refuse_taken(name.text, name.span)
-        shared = Shared(name.text, self.assembly.declare(name.text, site.scope, given=True), layer, site.path)
-        site.frame.bind(name.text, shared, name.span)
-        self._declared.append((shared, name.span))
-
-    def _shared_step(self, shared: Shared, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
-        """Apply a layer that is declared before."""
-        rest, given = split_options(call, shared.layer.options)
-        if rest.arguments:
-            wrong = rest.arguments[0]
-            hint = "its arguments stand where it is declared"
-            if shared.layer.options:
-                hint += f"; a use may say {', '.join(shared.layer.options)}"
-            raise Problem(Slug.UNKNOWN_ARGUMENT, f"'{shared.name}' is a layer that is made", wrong.span, help=hint)
-        options = call_options(given, shared.layer.options, site.frame, self.evaluator)
-        use = Use(shared.layer, alias, call.span, None, None, options, shared.owner, shared.name, shared.key)
-        return self._apply(use, site, flow)
-
-    def _model_step(self, model: Defined, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
-        """Apply a model as a layer; with the same arguments it is the same one, weights included."""
-        parameters = self._parameter_names(model)
-        plain, given = split_options(call, Functional.options, parameters)
-        options = call_options(given, Functional.options, site.frame, self.evaluator)
-        layer = self._model(model, plain, site.frame, self.hooks.get(site.path, NO_HOOKS).settings)
-        key = (id(model.node), str(layer))
-        if key not in self._models:
-            owner = self.assembly.declare(model.node.name.text, site.scope, given=False)
-            self._models[key] = Use(layer, None, call.span, None, None, NO_OPTIONS, owner, model.node.name.text)
-        use = self._models[key]._replace(alias=alias, span=call.span, options=options)
-        return self._apply(use, site, flow)
-
-    def _model(
-        self, model: Defined, call: tree.Call, frame: Frame, settings: Mapping[str, Any] = MappingProxyType({})
-    ) -> Functional:
-        """A model as a layer, with values for its parameters."""
-        names = self._parameter_names(model)
-        known = [*names, *(name for name in Functional.names() if name not in names)]
-        given = match_arguments(call.name.text, call.arguments or (), names, known, self.found)
-        values = {name: self.evaluator.value(expression, frame) for name, expression in given.items()}
-        values |= settings
-        own = {} if "trainable" in names else {"trainable": values.pop("trainable", True)}
-        if not isinstance(own.get("trainable", True), bool):
-            message = f"'trainable' is true or false, not {text(own['trainable'])}"
-            raise Problem(Slug.BAD_ARGUMENT, message, call.span)
-        return Functional(self._submodel(model, values, call, self.found), **own)
-
-    def _parameter_names(self, model: Defined) -> list[str]:
-        return [parameter.name.text for parameter in getattr(model.node, "parameters", None) or ()]
-
     # ------------------------------------------------------------------------------------------ structure
 
-    def _shortcut(self, shortcut: tree.Shortcut, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
-        entering = self._single(flow, shortcut.merge.span, "a shortcut")
+    def _shortcut(self, shortcut: tree.Shortcut, alias: tree.Name | None, site: Site, flow: Flow) -> Flow:
+        entering = self.application.single(flow, shortcut.merge.span, "a shortcut")
         left = self._inner(shortcut.body, site, entering, "body")
         around = self._inner(shortcut.via, site, entering, "via") if shortcut.via else entering
         if left == around and isinstance(left, Tensor):
             message = "this shortcut joins a tensor with itself: no step stands in it"
             raise Problem(Slug.MISPLACED, message, shortcut.span)
-        return self._join(shortcut.merge, alias, site, (around, left), skip=0)
+        return self.application.join(shortcut.merge, alias, site, (around, left), skip=0)
 
-    def _branch(self, branch: tree.Branch, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
-        entering = self._single(flow, branch.merge.span, "a branch")
+    def _branch(self, branch: tree.Branch, alias: tree.Name | None, site: Site, flow: Flow) -> Flow:
+        entering = self.application.single(flow, branch.merge.span, "a branch")
         ends = [self._inner(body, site, entering, ("branch", index)) for index, body in enumerate(branch.bodies)]
-        return self._join(branch.merge, alias, site, tuple(ends), skip=None)
-
-    def _join(
-        self, merge: tree.Call, alias: tree.Name | None, site: _Site, ends: tuple[Flow, ...], skip: int | None
-    ) -> Flow:
-        """Merge what several bodies leave."""
-        kind = merge_named(merge.name)
-        layer = bind(kind, merge, lambda expression: self.evaluator.value(expression, site.frame), self.found)
-        tensors = tuple(end for end in ends if isinstance(end, Tensor))
-        if len(tensors) < len(ends):
-            raise Skip
-        return self._apply(Use(layer, alias, merge.span, merge, skip), site, list(tensors))
+        return self.application.join(branch.merge, alias, site, tuple(ends), skip=None)
 
     def _block(
-        self, block: tree.Block, home: Frame, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow
+        self, block: tree.Block, home: Frame, call: tree.Call, alias: tree.Name | None, site: Site, flow: Flow
     ) -> Flow:
         if len(self._calls) >= self.limits.depth:
             hint = f"does '{block.name.text}' use itself?"
@@ -467,12 +354,12 @@ class Expansion:
         arguments = block_arguments(block, home, call, site.frame, self.evaluator, hooks.settings)
         values = {key: value for key, (value, _) in arguments.items()}
         names = (alias.text,) if alias else ()
-        self.applied.append(Applied(site.path, values, block.name.text, names, call.span, site.path))
+        self.application.applied.append(Applied(site.path, values, block.name.text, names, call.span, site.path))
         if flow is None:
             raise nothing_entered(self.assembly.inputs, call.span)
 
         def instance(entering: Current) -> Flow:
-            tensor = self._single(entering, call.span, f"the block '{block.name.text}'")
+            tensor = self.application.single(entering, call.span, f"the block '{block.name.text}'")
             if isinstance(tensor, Poison) or self.found.reported > before:
                 return POISON  # what is wrong inside is found when the block is looked at alone
             name = self.assembly.open_scope(block.name.text, alias, site.scope, values)
@@ -480,64 +367,17 @@ class Expansion:
             self._calls.append(call)
             try:
                 frame = Frame(home, tensor, arguments)
-                return self._body(block.body, _Site(frame, name, (*site.path, block.name.text)), tensor)
+                return self._body(block.body, Site(frame, name, (*site.path, block.name.text)), tensor)
             finally:
                 self._calls.pop()
 
-        return self._hooked(hooks, instance, call.span, site, flow)
+        return self.application.hooked(hooks, instance, call.span, site, flow)
 
-    def _single(self, flow: Flow, span: Span, what: str) -> Tensor | Poison:
-        if isinstance(flow, list):
-            raise Problem(
-                Slug.SHAPE, f"{what} takes one tensor, not {len(flow)}", span, help="merge them first: `[a, b] -> Add`"
-            )
-        if flow is None:
-            raise nothing_entered(self.assembly.inputs, span)
-        return flow
-
-    # ------------------------------------------------------------------------------------------ edits
-
-    def _apply(self, use: Use, site: _Site, flow: Flow) -> Flow:
-        """Apply a layer, with what the edits of a variant do there."""
-        if flow is None:
-            raise nothing_entered(self.assembly.inputs, use.span)
-        hooks = self.hooks.get(site.path)
-        if hooks is None:
-            return self._add(use, site, flow)
-        if hooks.settings and use.owner is None:
-            use = use._replace(layer=_changed(use.layer, hooks.settings))
-        return self._hooked(hooks, lambda current: self._add(use, site, current), use.span, site, flow)
-
-    def _hooked(self, hooks: Hooks, step: Callable[[Current], Flow], span: Span, site: _Site, current: Current) -> Flow:
-        """Carry out a step between what edits insert before and after it, or what they put in its place."""
-        for serial, body, frame in hooks.before:
-            current = self._edit(body, frame, site, self._single(current, body.span, "`before`"), serial)
-        if hooks.replacement:
-            serial, body, frame = hooks.replacement
-            current = self._edit(body, frame, site, current, serial)
-        elif hooks.removed:
-            current = self._single(current, span, "what follows a removed step")
-        else:
-            made = step(current)
-            assert made is not None, "a step leaves something where something entered"
-            current = made
-        for serial, body, frame in reversed(hooks.after):
-            current = self._edit(body, frame, site, current, serial)
-        return current
-
-    def _edit(self, body: tree.Body, frame: Frame, site: _Site, flow: Current, serial: object) -> Current:
-        changed = self._inner(body, _Site(frame, site.scope, site.path), flow, serial)
+    def _insert(self, body: tree.Body, frame: Frame, site: Site, flow: Current, serial: object) -> Current:
+        """Carry out the body of an edit where a step stands."""
+        changed = self._inner(body, Site(frame, site.scope, site.path), flow, serial)
         assert changed is not None, "a body leaves something where something entered"
         return changed
-
-    def _add(self, use: Use, site: _Site, current: Current) -> Current:
-        kind = use.layer.graph.name if isinstance(use.layer, Functional) else type(use.layer).__name__
-        names = tuple(name for name in (use.alias.text if use.alias else None, use.stem) if name and name != kind)
-        self.applied.append(Applied(site.path, use.layer, kind, names, use.span, use.settings or site.path))
-        if isinstance(current, Poison):
-            return POISON
-        made = self.assembly.apply(use, current if isinstance(current, list) else (current,), site.scope)
-        return made[0] if len(made) == 1 else list(made)
 
     # ------------------------------------------------------------------------------------------ mistakes
 
@@ -548,8 +388,3 @@ class Expansion:
     def _call_notes(self) -> tuple[Note, ...]:
         """Where the blocks are used that the current step stands in, innermost first."""
         return tuple(Note(f"in '{call.name.text}', used here", call.span) for call in reversed(self._calls[-3:]))
-
-
-def _changed(layer: Layer, settings: Mapping[str, Any]) -> Layer:
-    """A layer with some of its arguments set anew."""
-    return type(layer)(**{**layer.arguments(), **settings}) if settings else layer

@@ -127,7 +127,7 @@ class ModelBuilder:
         for serial, edit, variant in edits:
             mark, base = (variant.node.name.text, serial), variant.node.base.name.text
             try:
-                apply_edit(edit, mark, variant.frame, base, expansion.applied, hooks, self._evaluator())
+                apply_edit(edit, mark, variant.frame, base, expansion.application.applied, hooks, self._evaluator())
             except Problem as problem:
                 # A selector cannot see what lies behind a mistake: then the mistake is what to speak of.
                 self._found.add(*(seen.diagnostics or (problem.diagnostic,)))
