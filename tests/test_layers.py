@@ -75,7 +75,7 @@ def test_a_layer_takes_its_inputs_or_says_in_one_sentence_why_not(drawn: tuple[L
     assert not any(weight.trainable for weight in weights) or layer.trainable
     work = layer.macs(*shapes)
     assert work.value is None or work.value >= 0
-    if None not in shape and all(None not in entering for entering in shapes):
+    if all(None not in shape for shape in (*leaving, *shapes)):
         assert work.value is not None
 
 

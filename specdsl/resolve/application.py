@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Slug
@@ -40,8 +40,22 @@ Current = Tensor | list[Tensor] | Poison
 Flow = Current | None
 """The same, or nothing yet."""
 
-Submodel = Callable[[Defined, dict[str, Any], tree.Call, Collector], Graph]
-"""Gives the graph of a model that is used as a step: definition, values of its parameters, call, where mistakes go."""
+
+class Models(Protocol):
+    """What knows the models that may be steps of others."""
+
+    def submodel(self, model: Defined, values: dict[str, Any], call: tree.Call, found: Collector) -> Graph:
+        """The graph of a model with values for its parameters; its mistakes go to `found`.
+
+        Raises:
+            Problem: it cannot be a part of the model at hand.
+            Skip: it holds mistakes.
+        """
+        ...
+
+    def parameter_names(self, model: Defined) -> list[str]:
+        """The parameters that a use of a model may give."""
+        ...
 
 
 class Site(NamedTuple):
@@ -67,16 +81,16 @@ class Application:
     """
 
     def __init__(
-        self, assembly: Assembly, evaluator: Evaluator, hooks: Mapping[Key, Hooks], submodel: Submodel, insert: Insert
+        self, assembly: Assembly, evaluator: Evaluator, hooks: Mapping[Key, Hooks], models: Models, insert: Insert
     ) -> None:
         self.assembly = assembly
         self.evaluator = replace(evaluator, model=self._model)
         self.hooks = hooks
         self.applied: list[Applied] = []
         self._found = evaluator.found
-        self._submodel = submodel
+        self._models = models
         self._insert = insert
-        self._models: dict[tuple[int, str], Use] = {}
+        self._uses: dict[tuple[int, str], Use] = {}
         self._declared: list[tuple[Shared, Span]] = []
 
     # ------------------------------------------------------------------------------------------ layers and models
@@ -97,6 +111,10 @@ class Application:
         match bound and bound[0]:
             case None:
                 kind = layer_named(call.name, site.frame, self.evaluator.lost_names)
+                for option, value in split_options(call, kind.options, kind.names())[1].items():
+                    hint = f"say it where the layer is applied: `{name.text}({option}=...)`"
+                    message = f"'{option}' belongs to a use of the layer, not to the layer"
+                    raise Problem(Slug.MISPLACED, message, value.span, help=hint)
                 layer: Layer = bind(kind, call, lambda value: self.evaluator.value(value, site.frame), self._found)
                 layer = _changed(layer, settings)
             case Poison():
@@ -126,22 +144,22 @@ class Application:
 
     def model_step(self, model: Defined, call: tree.Call, alias: tree.Name | None, site: Site, flow: Flow) -> Flow:
         """Apply a model as a layer; with the same arguments it is the same one, weights included."""
-        parameters = self._parameter_names(model)
+        parameters = self._models.parameter_names(model)
         plain, given = split_options(call, Functional.options, parameters)
         options = call_options(given, Functional.options, site.frame, self.evaluator)
         layer = self._model(model, plain, site.frame, self.hooks.get(site.path, NO_HOOKS).settings)
         key = (id(model.node), str(layer))
-        if key not in self._models:
+        if key not in self._uses:
             owner = self.assembly.declare(model.node.name.text, site.scope, given=False)
-            self._models[key] = Use(layer, None, call.span, None, None, NO_OPTIONS, owner, model.node.name.text)
-        use = self._models[key]._replace(alias=alias, span=call.span, options=options)
+            self._uses[key] = Use(layer, None, call.span, None, None, NO_OPTIONS, owner, model.node.name.text)
+        use = self._uses[key]._replace(alias=alias, span=call.span, options=options)
         return self.apply(use, site, flow)
 
     def _model(
         self, model: Defined, call: tree.Call, frame: Frame, settings: Mapping[str, Any] = MappingProxyType({})
     ) -> Functional:
         """A model as a layer, with values for its parameters."""
-        names = self._parameter_names(model)
+        names = self._models.parameter_names(model)
         known = [*names, *(name for name in Functional.names() if name not in names)]
         given = match_arguments(call.name.text, call.arguments or (), names, known, self._found)
         values = {name: self.evaluator.value(expression, frame) for name, expression in given.items()}
@@ -150,10 +168,7 @@ class Application:
         if not isinstance(own.get("trainable", True), bool):
             message = f"'trainable' is true or false, not {text(own['trainable'])}"
             raise Problem(Slug.BAD_ARGUMENT, message, call.span)
-        return Functional(self._submodel(model, values, call, self._found), **own)
-
-    def _parameter_names(self, model: Defined) -> list[str]:
-        return [parameter.name.text for parameter in getattr(model.node, "parameters", None) or ()]
+        return Functional(self._models.submodel(model, values, call, self._found), **own)
 
     def join(
         self, merge: tree.Call, alias: tree.Name | None, site: Site, ends: tuple[Flow, ...], skip: int | None

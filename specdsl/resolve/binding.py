@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from specdsl.declaration import Declaration, Kind, Misuse, text
 from specdsl.diagnostics import Diagnostic, Slug, did_you_mean
+from specdsl.layers import Layer
 from specdsl.resolve.scope import Collector, Problem, Skip
 from specdsl.source import Span
 from specdsl.syntax import tree
@@ -19,9 +20,23 @@ Evaluate = Callable[[tree.Expression], Any]
 
 
 def match_arguments(
-    what: str, arguments: Arguments, positional: Sequence[str], known: Iterable[str], found: Collector
+    what: str,
+    arguments: Arguments,
+    positional: Sequence[str],
+    known: Iterable[str],
+    found: Collector,
+    options: Iterable[str] = (),
 ) -> dict[str, tree.Expression]:
-    """Which parameter each argument is for; arguments that fit none are reported and left out."""
+    """Which parameter each argument is for; arguments that fit none are reported and left out.
+
+    Args:
+        what: what the text calls.
+        arguments: what it gives.
+        positional: the parameters that may be given by position, in order.
+        known: all parameters.
+        found: where mistakes go.
+        options: what the call might say beside its arguments, which a wrong name may have meant.
+    """
     names = list(known)
     given: dict[str, tree.Expression] = {}
     keyword_seen = False
@@ -30,7 +45,7 @@ def match_arguments(
             keyword_seen = True
             name, value, place = argument.name.text, argument.value, argument.name.span
             if name not in names:
-                found.add(_unknown(what, name, names, place))
+                found.add(_unknown(what, name, [*names, *options], place))
                 continue
         elif keyword_seen:
             message = "an argument by position stands before those by name"
@@ -67,7 +82,8 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
     before = found.reported
     fields = kind.names()
     label = call.name.text
-    given = match_arguments(label, call.arguments or (), kind.positional(), fields, found)
+    options = kind.options if issubclass(kind, Layer) else ()
+    given = match_arguments(label, call.arguments or (), kind.positional(), fields, found, options)
     values: dict[str, Any] = {}
     unknown = False
     for name, expression in given.items():

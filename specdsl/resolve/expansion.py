@@ -13,7 +13,7 @@ from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Note, Slug
 from specdsl.graph import Tensor
 from specdsl.layers import InputLayer, Layer
-from specdsl.resolve.application import Application, Current, Flow, Site, Submodel
+from specdsl.resolve.application import Application, Current, Flow, Models, Site
 from specdsl.resolve.assembly import Assembly, Use
 from specdsl.resolve.binding import construct
 from specdsl.resolve.calls import bind_results, block_arguments
@@ -48,7 +48,7 @@ class Expansion:
         hooks: Mapping[Key, Hooks],
         found: Collector,
         steps: Steps,
-        submodel: Submodel,
+        models: Models,
     ) -> None:
         self.limits = limits
         self.found = found
@@ -56,7 +56,7 @@ class Expansion:
         self.steps = steps
         self.assembly = Assembly(limits)
         evaluator = Evaluator(limits, found, lost_names, self.assembly.shape)
-        self.application = Application(self.assembly, evaluator, hooks, submodel, self._insert)
+        self.application = Application(self.assembly, evaluator, hooks, models, self._insert)
         self.evaluator = self.application.evaluator
         self.outputs: list[tuple[Tensor, Span]] = []
         self.expectations: list[tuple[tree.Expect, Frame]] = []

@@ -158,10 +158,23 @@ class ModelBuilder:
         return expansion
 
     def _expansion(self, hooks: dict[Key, Hooks], found: Collector) -> Expansion:
-        return Expansion(self._limits, self._lost_names, hooks, found, self._steps, self._submodel)
+        return Expansion(self._limits, self._lost_names, hooks, found, self._steps, self)
 
-    def _submodel(self, model: Defined, values: dict[str, Any], call: tree.Call, found: Collector) -> Graph:
-        """The graph of a model that is a step of another one.
+    def parameter_names(self, model: Defined) -> list[str]:
+        """The parameters that a use of a model may give: its own, or those of its base where it has no list of its own.
+
+        Raises:
+            Problem: the base is no model.
+            Skip: the base is reported already.
+        """
+        for one in self._lineage(model):
+            assert isinstance(one.node, tree.Model | tree.Variant)
+            if one.node.parameters is not None:
+                return [parameter.name.text for parameter in one.node.parameters]
+        return []
+
+    def submodel(self, model: Defined, values: dict[str, Any], call: tree.Call, found: Collector) -> Graph:
+        """The graph of a model that is a step of another one, with values for its parameters.
 
         Raises:
             Problem: it contains itself, or models stand within models too deep.
