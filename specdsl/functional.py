@@ -23,6 +23,15 @@ def models_in(layer: Layer) -> Iterator[Functional]:
             yield from models_in(value)
 
 
+def pinned_layers(graph: Graph) -> tuple[str, ...]:
+    """The layers whose calls say how to act, as in training or as in inference; of models within, behind their names."""
+    names = [node.owner for node in graph.nodes if "training" in node.options]
+    for node in graph.nodes:
+        for model in models_in(node.layer):
+            names += [f"{node.owner}/{name}" for name in pinned_layers(model.graph)]
+    return tuple(dict.fromkeys(names))
+
+
 class _Flow(NamedTuple):
     """What goes through a model: the shape of every tensor, the multiply-accumulates, the depth."""
 

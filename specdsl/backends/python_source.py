@@ -292,7 +292,10 @@ class _Routine:
             frozen = isinstance(node.layer, Functional) and not node.layer.trainable
             named = frozen or "training" in node.options or node.owner in structure.graph.shared
             if node.owner not in self.layers and named:
-                self.layers[node.owner] = free(node.owner.replace(SEPARATOR, "_"), self.names)
+                name = node.owner.replace(SEPARATOR, "_")
+                if node.owner == node.name and not names_itself(node):  # the name is for the tensor
+                    name += "_layer"
+                self.layers[node.owner] = free(name, self.names)
                 self.names.add(self.layers[node.owner])
         self.variables: dict[Tensor, str] = {}
         self.steps = list(self._flatten(instance.elements))
