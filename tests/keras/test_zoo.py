@@ -6,10 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 import specdsl
 from specdsl.layers.regularization import Dropout
+from specdsl.resolve import Program, train_recipe
+from specdsl.source import Source
+from specdsl.training import check_fit
 
 pytestmark = pytest.mark.keras
 
@@ -98,7 +102,7 @@ def test_convnexts_are_those_of_keras(model: str, name: str) -> None:
 
 
 PUBLISHED = [("mlp_mixer", "mixer_s16", 18_528_264), ("mlp_mixer", "mixer_b16", 59_880_472)]
-"""Parameters of architectures that keras.applications lacks, as their authors count them."""
+"""Parameters of architectures that keras.applications lacks, published in millions: 18.5 and 59.9."""
 
 
 @pytest.mark.parametrize(("file", "model", "params"), PUBLISHED)
@@ -107,3 +111,22 @@ def test_other_architectures_have_the_published_parameters(file: str, model: str
     graph = specdsl.load(ZOO / f"{file}.spec").model(model)
     assert graph.report().to_dict()["totals"]["params"] == params
     assert graph.to_keras().count_params() == params
+
+
+def test_the_network_for_traffic_signs_fits_its_recipe() -> None:
+    """It takes what its own data gives, tells apart as many classes, and stays below a million parameters."""
+    path = ZOO / "gtsrb_champion.spec"
+    graph = specdsl.load(path).model()
+    recipe = train_recipe(
+        Program(Source(path.name, path.read_text(encoding="utf-8"))), None, graph.input_nodes[0].shape
+    )
+    check_fit(graph, recipe.data, recipe.data.source.classes)
+    assert graph.to_keras().count_params() == graph.analyse().totals.params < 1_000_000
+
+
+def test_the_network_for_traffic_signs_sees_dark_images_as_it_sees_bright_ones() -> None:
+    """An image at a third of its contrast, and darker, gives the same probabilities."""
+    model = specdsl.load(ZOO / "gtsrb_champion.spec").model().to_keras()
+    bright = np.random.default_rng(0).random((4, 28, 28, 3), "float32")
+    np.testing.assert_allclose(model(bright / 3 + 0.1), model(bright), atol=1e-3)
+    assert not np.allclose(model(bright[::-1]), model(bright), atol=1e-3)
