@@ -24,7 +24,7 @@ def models_in(layer: Layer) -> Iterator[Functional]:
 
 
 def pinned_layers(graph: Graph) -> tuple[str, ...]:
-    """The layers whose calls say how to act, as in training or as in inference; of models within, behind their names."""
+    """The layers whose calls say whether to act as in training, those of models within behind the names of these."""
     names = [node.owner for node in graph.nodes if "training" in node.options]
     for node in graph.nodes:
         for model in models_in(node.layer):

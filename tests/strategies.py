@@ -29,6 +29,7 @@ from specdsl.layers.arguments import (
     RegularizerArgument,
 )
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
+from specdsl.layers.values import Table
 from specdsl.layers.wrappers import Bidirectional
 from specdsl.syntax.parser import GRAMMAR
 
@@ -120,7 +121,26 @@ def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ..
         if field.is_required() or _chance(draw, 1, 12 if rare else 3):
             annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
             arguments[name] = draw(_values(annotation, shapes, wild))
+    if {"mean", "variance"} <= set(kind.fields()) and _chance(draw, 1, 2):
+        axis = arguments.get("axis", -1)
+        extents = draw(_extents_along(() if axis is None else (axis,) if isinstance(axis, int) else axis, shapes[0]))
+        arguments |= {"mean": draw(_tables(extents)), "variance": draw(_tables(extents))}
     return arguments
+
+
+def _extents_along(axes: tuple[int, ...], shape: Shape) -> st.SearchStrategy[tuple[int, ...]]:
+    """Extents of a table that can, mostly, be spread over some axes of a tensor."""
+    places = sorted(axis % (len(shape) + 1) for axis in axes if axis % (len(shape) + 1))
+    sizes = [st.sampled_from([shape[place - 1] or 2, shape[place - 1] or 2, 1]) for place in places]
+    return st.integers(0, len(sizes)).flatmap(lambda first: st.tuples(*sizes[first:]))
+
+
+def _tables(extents: tuple[int, ...]) -> st.SearchStrategy[Any]:
+    """Lists in lists of numbers, as long as these extents say; a number where there are none."""
+    table: st.SearchStrategy[Any] = st.sampled_from([1.0, 0.5, 2.0, 3])
+    for extent in reversed(extents):
+        table = st.lists(table, min_size=extent, max_size=extent)
+    return table
 
 
 def _values(kind: Any, shapes: tuple[Shape, ...] = (), wild: bool = False) -> st.SearchStrategy[Any]:
@@ -212,8 +232,9 @@ _NAMED: dict[Any, Any] = {
     InitializerArgument: lambda: _named_or_object(INITIALIZERS, Initializer),
     RegularizerArgument: lambda: _named_or_object(REGULARIZERS, Regularizer),
     ConstraintArgument: lambda: _named_or_object(CONSTRAINTS, Constraint),
+    Table: lambda: st.one_of(st.none(), _tables(()), _tables((2,)), _tables((2, 3)), st.just([1, [2]])),
 }
-"""Arguments that name a thing, each with its strategy."""
+"""Arguments that name a thing or hold a table, each with its strategy."""
 
 
 # ---------------------------------------------------------------------------------------------- texts

@@ -24,7 +24,7 @@ from specdsl.layers.convolution import (
 )
 from specdsl.layers.core import Dense, Embedding, Rescaling
 from specdsl.layers.merging import Add, Average, Concatenate, Dot, Subtract
-from specdsl.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization
+from specdsl.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization, Normalization
 from specdsl.layers.objects import Orthogonal
 from specdsl.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, MaxPooling2D
 from specdsl.layers.regularization import (
@@ -443,6 +443,18 @@ REFUSALS: list[tuple[Layer, tuple[Shape, ...], str, str | None]] = [
         "Rescaling has 2 values of scale for the last axis of (8, 8, 3)",
         "scale",
     ),
+    (
+        Normalization(mean=(1, 2), variance=(1, 1)),
+        ((8, 8, 3),),
+        "Normalization cannot spread a mean of shape (2,) over the sizes (3,) of axis -1 of (8, 8, 3)",
+        "mean",
+    ),
+    (
+        Normalization(axis=1),
+        ((None, 3),),
+        "Normalization needs to know the size of axis 1, which is `none` here",
+        None,
+    ),
 ]
 
 
@@ -483,6 +495,15 @@ def test_a_window_that_does_not_fit_is_helped() -> None:
         (Permute, {"dims": (0, 1)}, "Permute takes each axis from 1 to 2 once, not (0, 1)"),
         (RepeatVector, {"n": 0}, "greater than 0"),
         (GroupNormalization, {"groups": 0}, "positive number of groups, or -1"),
+        (Normalization, {"mean": 0.5}, "Normalization takes mean only together with variance"),
+        (Normalization, {"mean": "mean", "variance": 1}, "'mean' takes a number, or lists of numbers, not \"mean\""),
+        (Normalization, {"mean": 0, "variance": [1, [2]]}, "'variance' takes numbers in lists of equal length"),
+        (Normalization, {"mean": [1, 2], "variance": 1}, "a mean of shape (2,) and a variance of shape ()"),
+        (
+            Normalization,
+            {"mean": [[1]], "variance": [[1]]},
+            "a mean of shape (1, 1), which has more axes than -1 names",
+        ),
     ],
 )
 def test_illegal_values_are_refused_at_once(

@@ -78,7 +78,10 @@ def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     return " ".join([word, " and ".join(bounds)]).strip()
 
 
-_WORDS: dict[Any, str] = {int: "whole number", float: "number", bool: "true or false", str: "name", NoneType: "none"}
+_WORDS: dict[Any, str] = {
+    int: "whole number", float: "number", bool: "true or false", str: "name", NoneType: "none",
+    Any: "number or several",
+}  # fmt: skip
 _SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
 

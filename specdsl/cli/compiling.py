@@ -214,7 +214,8 @@ def _keras_model(graph: Graph) -> Any:
 
     if pinned := pinned_layers(graph):
         click.echo(
-            f"warning: Keras has no place in a file for the `training=` of {', '.join(pinned)}; the Python source keeps it",
+            f"warning: Keras has no place in a file for the `training=` of {', '.join(pinned)}; "
+            "the Python source keeps it",
             err=True,
         )
     try:

@@ -33,6 +33,7 @@ STRICTER = {
     r"noise_shape.*greater than 0": "AlphaDropout with noise of size 0 or less",
     r"Softmax (finds no axis|needs one axis or several)": "an axis out of range, twice or missing",
     r"(LayerNormalization|UnitNormalization) names an axis twice": "a mean over one axis twice",
+    r"^Normalization names an axis twice": "weights that fit only where that axis has the size 1",
     r"(GaussianDropout|AlphaDropout) divides by 1 - rate": "a division by zero in training",
     r"strides.*greater than 0": "pooling with strides of 0, a division by zero",
     r"(Attention|AdditiveAttention) takes": "sizes that do not fit, which fail or are repeated when it is called",

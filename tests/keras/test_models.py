@@ -264,6 +264,13 @@ AWKWARD = {
             Rescaling([0.5, 1]) -> Reshape((-1, 2)) -> ReLU(6)
         }
     """,
+    "numbers_in_lists": """
+        model m {
+            input x: (2, 3)
+            Normalization([1, 2], mean=[[1, 2, 3], [4, 5, 6]], variance=[[1, 1, 1], [2, 2, 2]])
+            Normalization(none, 0.5, 4, invert=true) -> Normalization((2, 1))
+        }
+    """,
 }
 """Specs whose names are hard to write in Python, or whose structure is."""
 
