@@ -14,7 +14,7 @@ from specdsl.diagnostics import Slug, did_you_mean
 from specdsl.layers.arguments import WORDS
 from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
-from specdsl.resolve.binding import bind
+from specdsl.resolve.binding import WHOLE, bind
 from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Poison, Problem, Skip, Tensor
 from specdsl.source import Span
 from specdsl.syntax import tree
@@ -93,7 +93,9 @@ class Evaluator:
         """
         value = self.value(expression, frame)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise Problem(Slug.BAD_VALUE, f"{what} must be a whole number, not {text(value)}", expression.span)
+            hint = WHOLE if isinstance(value, float) and value.is_integer() else None
+            message = f"{what} must be a whole number, not {text(value)}"
+            raise Problem(Slug.BAD_VALUE, message, expression.span, help=hint)
         return value
 
     def _call(self, call: tree.Call, frame: Frame) -> Any:
@@ -113,7 +115,7 @@ class Evaluator:
             return bind(self.objects[name], call, lambda argument: self.value(argument, frame), self.found)
         if name in self.lost_names:
             raise Skip
-        raise Problem(Slug.UNKNOWN_NAME, f"nothing is called '{name}'", call.name.span, help=self._hint(name, frame))
+        raise Problem(Slug.UNKNOWN_NAME, f"nothing is called '{name}'", call.name.span, help=self._hint(call, frame))
 
     def _plain(self, name: str, value: Any, span: Span) -> Any:
         if isinstance(value, Poison):
@@ -122,12 +124,15 @@ class Evaluator:
             raise Problem(Slug.BAD_VALUE, f"'{name}' is {_meaning(value)}, not a value", span)
         return value
 
-    def _hint(self, name: str, frame: Frame) -> str | None:
+    def _hint(self, call: tree.Call, frame: Frame) -> str | None:
+        name = call.name.text
         python = {"None": "none", "True": "true", "False": "false"}
         if name in python:
             return f"it is written '{python[name]}' here"
-        if name in WORDS:
-            return f'a word of Keras is written in quotes: "{name}"'
+        if call.arguments and (hint := did_you_mean(name, self.objects)):
+            return hint
+        if word := next((word for word in (name, name.lower()) if word in WORDS), None):
+            return f'a word of Keras is written in quotes: "{word}"'
         values = frame.visible(lambda value: not isinstance(value, Defined))
         return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *self.objects])
 
