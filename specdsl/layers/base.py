@@ -118,6 +118,8 @@ def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str) -> None:
             hint = "a Flatten or a GlobalAveragePooling2D before it makes one axis of many"
         elif len(shape) == rank - 1:
             hint = "a Reshape before it can add the axis that is missing"
+        elif len(shape) == rank + 1:
+            hint = "the shape of an input leaves out the batch axis"
         raise Misuse(f"{type(layer).__name__} takes {meaning}, not a tensor of shape {show(shape)}", help=hint)
 
 
@@ -128,11 +130,15 @@ def axis_index(axis: int, shape: Shape, layer: Layer, argument: str = "axis") ->
         Misuse: the tensor has no such axis.
     """
     count = len(shape) + 1
+    if count == 2:
+        axes = "its only axis is 1, also -1"
+    else:
+        axes = f"its axes are 1 to {count - 1}, the last of them also -1"
     if not -count <= axis < count:
         raise Misuse(
             f"{type(layer).__name__} finds no axis {axis} in a tensor of shape {show(shape)}",
             argument=argument,
-            help=f"its axes are 1 to {count - 1}, the last of them also -1; 0 is the batch axis" if shape else None,
+            help=f"{axes}; 0 is the batch axis" if shape else None,
         )
     return axis % count
 
@@ -144,7 +150,10 @@ def known(size: Size, layer: Layer, what: str) -> int:
         Misuse: the size is unknown.
     """
     if size is None:
-        raise Misuse(f"{type(layer).__name__} needs to know {what}, which is `none` here")
+        hint = (
+            "an input that states the size, or a layer before it that does not depend on it, such as a global pooling"
+        )
+        raise Misuse(f"{type(layer).__name__} needs to know {what}, which is `none` here", help=hint)
     return size
 
 

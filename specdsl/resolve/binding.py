@@ -41,8 +41,16 @@ def match_arguments(
             found.add(Diagnostic(Slug.BAD_ARGUMENT, message, argument.span))
             continue
         elif index >= len(positional):
-            many = "no arguments" if not names else f"at most {len(positional)} by position"
+            many = (
+                f"at most {len(positional)} by position"
+                if positional
+                else "none by position"
+                if names
+                else "no arguments"
+            )
             usage = f"its arguments are {', '.join(names)}" if names else None
+            if not positional and names:
+                usage = f"what enters it stands before it: `x -> {what}`, or `[a, b] -> {what}`"
             found.add(Diagnostic(Slug.UNKNOWN_ARGUMENT, f"{what} takes {many}", argument.span, help=usage))
             break
         else:

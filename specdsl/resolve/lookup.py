@@ -20,6 +20,11 @@ MERGES: dict[str, type[Layer]] = {
 MERGES["concat"] = LAYERS["Concatenate"]
 """The layers that join what several bodies leave, by the words of shortcuts and branches."""
 
+_MERGES_ELSEWHERE = {
+    "cat": "concat", "mean": "average", "mul": "multiply", "plus": "add", "product": "multiply", "sum": "add",
+}  # fmt: skip
+"""Merges by names that they have elsewhere."""
+
 _ELSEWHERE = {
     "AdaptiveAvgPool2d": "GlobalAveragePooling2D",
     "AdaptiveMaxPool2d": "GlobalMaxPooling2D",
@@ -97,7 +102,10 @@ def merge_named(name: tree.Name) -> type[Layer]:
         Problem: there is no such merge.
     """
     if name.text not in MERGES:
-        hint = did_you_mean(name.text, MERGES) or f"the merges are {', '.join(MERGES)}"
+        hint = (
+            did_you_mean(_MERGES_ELSEWHERE.get(name.text.lower(), name.text), MERGES)
+            or f"the merges are {', '.join(MERGES)}"
+        )
         raise Problem(Slug.UNKNOWN_STEP, f"no merge is called '{name.text}'", name.span, help=hint)
     return MERGES[name.text]
 

@@ -94,6 +94,8 @@ class Evaluator:
         value = self.value(expression, frame)
         if not isinstance(value, int) or isinstance(value, bool):
             hint = WHOLE if isinstance(value, float) and value.is_integer() else None
+            if value is None:
+                hint = "`none` is a size that is unknown until run time"
             message = f"{what} must be a whole number, not {text(value)}"
             raise Problem(Slug.BAD_VALUE, message, expression.span, help=hint)
         return value
@@ -121,7 +123,10 @@ class Evaluator:
         if isinstance(value, Poison):
             raise Skip
         if isinstance(value, Tensor | Defined):
-            raise Problem(Slug.BAD_VALUE, f"'{name}' is {_meaning(value)}, not a value", span)
+            hint = (
+                f"a tensor enters by `{name} -> ...`, several by `[a, b] -> ...`" if isinstance(value, Tensor) else None
+            )
+            raise Problem(Slug.BAD_VALUE, f"'{name}' is {_meaning(value)}, not a value", span, help=hint)
         return value
 
     def _hint(self, call: tree.Call, frame: Frame) -> str | None:

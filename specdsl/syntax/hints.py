@@ -131,7 +131,7 @@ def misspelled(place: Place) -> tuple[str, str] | None:
 
 def hint(place: Place) -> str | None:
     """How to mend a mistake; None where that cannot be told."""
-    found = _elsewhere(place) or _definition(place) or _step(place)
+    found = _elsewhere(place) or _gathering(place) or _definition(place) or _step(place)
     if found:
         return found
     known = sorted({terminal.lower() for terminal in place.accepted} & _KEYWORDS)
@@ -164,6 +164,15 @@ def _elsewhere(place: Place) -> str | None:
     if place.opening in ("'", '"') and before[-1:].isalpha():
         return "a string has no letters before its quotes"
     return _WORDS.get(place.word) or _WORDS.get(place.first)
+
+
+def _gathering(place: Place) -> str | None:
+    """How several tensors enter a layer."""
+    if place.line.startswith("["):
+        return "`[a, b]` gathers tensors by the names that `... as name` gives"
+    if place.opening in ("(", "[") and (not place.line or place.line.endswith("->")):
+        return "a chain may begin with tensors by their names: `[a, b] -> Add`"
+    return None
 
 
 def _definition(place: Place) -> str | None:
