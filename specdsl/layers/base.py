@@ -106,8 +106,15 @@ class Layer(Declaration):
         return weights if self.trainable else tuple(replace(weight, trainable=False) for weight in weights)
 
 
-def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str) -> None:
+def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str, one_more: str | None = None) -> None:
     """Check the number of axes, batch axis not counted.
+
+    Args:
+        shape: the tensor's.
+        rank: how many axes it must have.
+        layer: what takes it.
+        meaning: what the layer takes, in words.
+        one_more: how to mend a tensor with one axis too many.
 
     Raises:
         Misuse: the tensor has another number of axes.
@@ -119,7 +126,7 @@ def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str) -> None:
         elif len(shape) == rank - 1:
             hint = "a Reshape before it can add the axis that is missing"
         elif len(shape) == rank + 1:
-            hint = "the shape of an input leaves out the batch axis"
+            hint = one_more
         raise Misuse(f"{type(layer).__name__} takes {meaning}, not a tensor of shape {show(shape)}", help=hint)
 
 
@@ -130,10 +137,7 @@ def axis_index(axis: int, shape: Shape, layer: Layer, argument: str = "axis") ->
         Misuse: the tensor has no such axis.
     """
     count = len(shape) + 1
-    if count == 2:
-        axes = "its only axis is 1, also -1"
-    else:
-        axes = f"its axes are 1 to {count - 1}, the last of them also -1"
+    axes = "its only axis is 1, also -1" if count == 2 else f"its axes are 1 to {count - 1}, the last of them also -1"
     if not -count <= axis < count:
         raise Misuse(
             f"{type(layer).__name__} finds no axis {axis} in a tensor of shape {show(shape)}",
@@ -150,9 +154,7 @@ def known(size: Size, layer: Layer, what: str) -> int:
         Misuse: the size is unknown.
     """
     if size is None:
-        hint = (
-            "an input that states the size, or a layer before it that does not depend on it, such as a global pooling"
-        )
+        hint = "give the input a size in place of `none`"
         raise Misuse(f"{type(layer).__name__} needs to know {what}, which is `none` here", help=hint)
     return size
 

@@ -139,7 +139,8 @@ class Evaluator:
         if word := next((word for word in (name, name.lower()) if word in WORDS), None):
             return f'a word of Keras is written in quotes: "{word}"'
         values = frame.visible(lambda value: not isinstance(value, Defined))
-        return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *self.objects])
+        called = self.objects if call.arguments or name[0].isupper() else ()
+        return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *called])
 
     def _entering(self, call: tree.Call, frame: Frame) -> Any:
         around: Frame | None = frame

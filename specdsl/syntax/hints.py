@@ -182,6 +182,8 @@ def _definition(place: Place) -> str | None:
         return _FORMS[line]
     if named := re.fullmatch(r"let\s+(\w+)", line):
         return f"a value is named with `let {named[1]} = ...`"
+    if place.first == "input" and place.opening in ("'", '"') and "SEP" in accepted:
+        return "a data type stands without quotes: `input words: (none,) int32`"
     if re.match(r"=(?!=)", rest) and re.fullmatch(r"\w+", line):
         return f"a value is named with `let {line} = ...`, the result of a step with `... as {line}`"
     if accepted >= _IN_FILES and (named := re.match(r"(\w+)\s*=(?!=)", rest)):
