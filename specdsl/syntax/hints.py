@@ -29,8 +29,15 @@ _KEYWORDS = STARTING | {
     "remove",
     "set",
 }
-_BODIES = {"model", "block", "repeat", "for", "if", "else", "train", "data", "shortcut", "branch", "via"}
+_BODIES = {"model", "block", "repeat", "for", "if", "else", "train", "data", "shortcut", "branch", "via"} | {
+    "after",
+    "before",
+    "replace",
+}
 """The words before a body."""
+
+_EDITS = {"add": "after", "append": "after", "change": "set", "delete": "remove", "drop": "remove", "insert": "after"}
+"""Edits by other words."""
 
 _FORMS = {
     "model": "a model is written `model name { ... }`",
@@ -48,6 +55,7 @@ _WORDS = {
     "def": _FORMS["block"],
     "elif": "it is written 'else if' here",
     "import": _IMPORT,
+    "include": _IMPORT,
     "in": "`==` compares, and 'or' joins: `x == 1 or x == 2`",
     "is": "`==` compares",
     "return": "the result is what the last step leaves; a model can name others: `output a, b`",
@@ -78,6 +86,9 @@ _SIGNS = {
     "'''": 'a description stands in three double quotes: """',
 }
 """What other languages and word processors write, and what stands for it here."""
+
+
+_NUMBER = re.compile(r"(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?[kMG]?(?![\w.])")
 
 
 class Place(NamedTuple):
@@ -131,14 +142,16 @@ def misspelled(place: Place) -> tuple[str, str] | None:
 
 def hint(place: Place) -> str | None:
     """How to mend a mistake; None where that cannot be told."""
-    found = _elsewhere(place) or _gathering(place) or _definition(place) or _step(place)
+    found = next((found for rule in _RULES if (found := rule(place))), None)
     if found:
         return found
     known = sorted({terminal.lower() for terminal in place.accepted} & _KEYWORDS)
     found = did_you_mean(place.word, known) if place.word else None
-    if found is None and place.rest.strip() and place.accepted >= _IN_FILES:
-        return "a step stands in the braces of a model or a block"
-    return found
+    if found or not place.rest.strip():
+        return found
+    if place.accepted >= {"REMOVE", "SET"}:
+        return "the edits are `after`, `before`, `replace`, `remove` and `set`"
+    return "a step stands in the braces of a model or a block" if place.accepted >= _IN_FILES else None
 
 
 def _elsewhere(place: Place) -> str | None:
@@ -153,13 +166,15 @@ def _elsewhere(place: Place) -> str | None:
             return meant
     if place.line == "from":
         return _IMPORT
+    if place.first == "from" and not place.ends_step:
+        return 'the names are listed, and stay as they are: `from "blocks.spec" import a, b`'
     if place.word == "for" and "COMMA" in accepted:
         return "`for` is a loop around steps; it makes no lists"
     if place.word in ("if", "for") and place.ends_step:
         return f"`{place.word}` stands before a body: `{place.word} ... {{ ... }}`"
     if re.match(r",\d\d\d(?!\d)", rest) and before[-1:].isdigit() and "SEP" in accepted:
         return "thousands are parted by '_': 1_000"
-    if re.match(r"\d|\.\d|\.$", rest) and (not accepted & {"SEP", "COMMA"} or before[-1:].isdigit()):
+    if re.match(r"\.?\d|\.\s", rest) and (before[-1:].isdigit() or not _NUMBER.match(rest)):
         return "numbers are written like 32, 0.5, 1e-3, 1_000, 10k, 1.5M or 2G"
     if place.opening in ("'", '"') and before[-1:].isalpha():
         return "a string has no letters before its quotes"
@@ -197,6 +212,21 @@ def _definition(place: Place) -> str | None:
     return None
 
 
+def _edit(place: Place) -> str | None:
+    """How variants are written."""
+    if place.opening == "{" and "WITH" in place.accepted:
+        return "edits stand behind `with`: `model name = base with { ... }`"
+    if place.accepted >= {"REMOVE", "SET"} and place.word in _EDITS:
+        return f"did you mean '{_EDITS[place.word]}'?"
+    if "ARROW" in place.accepted or "LBRACE" in place.accepted:
+        return None
+    if place.first == "set":
+        return "an argument is set with `set Class.argument = value`"
+    if place.first in ("after", "before", "replace", "remove"):
+        return "one selector stands here: `Class`, `name`, `Class[0]` or `Class(argument=value)`"
+    return None
+
+
 def _step(place: Place) -> str | None:
     """How steps and bodies are written."""
     first, word, opening, accepted = place.first, place.word, place.opening, place.accepted
@@ -218,6 +248,9 @@ def _step(place: Place) -> str | None:
             return f"`{word}` follows the closing brace of what it belongs to"
         if word:
             return f"{_JOINED}, or stand on lines of their own"
-    if "SEP" in accepted and (word or opening in (",", "(")):
+    if "SEP" in accepted and place.line and (word or opening in (",", "(")):
         return "steps are separated by a new line or by ';'"
     return None
+
+
+_RULES = (_elsewhere, _gathering, _definition, _edit, _step)

@@ -32,7 +32,7 @@ _WORDS = {
 }  # fmt: skip
 _WORD = re.compile(r"""\w+|->|[=<>!*/&|]{1,2}|\"{3}|'{3}|.""", re.DOTALL)
 _SWALLOWED = re.compile(
-    r"(?:->|[-+*/%=<>]|\b(?:and|or|not|as|in))[ \t]*(?:#[^\n]*)?(?P<break>\n)\s*"
+    r"(?:->|[-+*/%=<>]|\b(?:and|or|not|as|in|expect|repeat|if))[ \t]*(?:#[^\n]*)?(?P<break>\n)\s*"
     rf"(?:{'|'.join(sorted(hints.STARTING))})\s+\Z"
 )
 """A line that is not finished, and the first word of the line below, read as what it lacks."""
