@@ -180,12 +180,18 @@ def _illegal(
 def _advice(name: str | None, value: Any, details: list[ErrorDetails]) -> str | None:
     """How to mend a value that is not legal, where what was meant can be told."""
     kinds = {detail["type"] for detail in details}
+    if kinds == {"tuple_type"} and isinstance(value, str | int | float):
+        return f"for example [{text(value)}]"
     if isinstance(value, str):
         if re.fullmatch(r"-?[\d.]+|true|false", value, re.IGNORECASE):
             return "numbers, true and false stand without quotes"
         return did_you_mean(value, [word for detail in details for word in _choices(detail)])
     if isinstance(value, float) and value.is_integer() and kinds & {"int_type", "value_error"}:
         return WHOLE
+    if isinstance(value, list | tuple):
+        words = [word for detail in details for word in _choices(detail)]
+        wrong = [item for item in value if isinstance(item, str) and item not in words]
+        return did_you_mean(wrong[0], words) if wrong else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if name == "padding" and "literal_error" in kinds:
@@ -194,7 +200,7 @@ def _advice(name: str | None, value: Any, details: list[ErrorDetails]) -> str | 
         limits = detail.get("ctx", {})
         if limits.get("class") == "Regularizer":
             return f"for example L2({text(value)})"
-        if limits.get("le") == 1 and 2 <= value <= 100:
+        if 1 in (limits.get("le"), limits.get("lt")) and 2 <= value <= 100:
             return f"{value:g} percent are written {value / 100:g}"
     return None
 
@@ -204,7 +210,7 @@ _TYPES = {
     "float_type": "a number",
     "bool_type": "true or false",
     "string_type": "a string",
-    "tuple_type": "a tuple",
+    "tuple_type": "a list or a tuple",
     "list_type": "a list",
     "none_required": "none",
     "finite_number": "a finite number",

@@ -11,6 +11,7 @@ from typing import Any
 
 from specdsl.declaration import Declaration, text
 from specdsl.diagnostics import Slug, did_you_mean
+from specdsl.layers import NAMES
 from specdsl.layers.arguments import WORDS
 from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
@@ -111,6 +112,9 @@ class Evaluator:
             return self._plain(name, bound[0], call.span)
         if name in FUNCTIONS and call.arguments is not None:
             return self._function(call, frame)
+        if name in FUNCTIONS:
+            usage = FUNCTIONS[name].__doc__
+            raise Problem(Slug.BAD_VALUE, f"'{name}' is a function, not a value", call.span, help=usage)
         if call.arguments is None and name in ("channels", "shape"):
             return self._entering(call, frame)
         if name in self.objects:
@@ -131,15 +135,17 @@ class Evaluator:
 
     def _hint(self, call: tree.Call, frame: Frame) -> str | None:
         name = call.name.text
-        python = {"None": "none", "True": "true", "False": "false"}
-        if name in python:
-            return f"it is written '{python[name]}' here"
+        if name in _PYTHON:
+            return _PYTHON[name]
         if call.arguments and (hint := did_you_mean(name, self.objects)):
             return hint
         if word := next((word for word in (name, name.lower()) if word in WORDS), None):
             return f'a word of Keras is written in quotes: "{word}"'
+        if name in NAMES:
+            return f"{name} is a layer, and stands as a step of its own"
         values = frame.visible(lambda value: not isinstance(value, Defined))
-        called = self.objects if call.arguments or name[0].isupper() else ()
+        folded = {known.lower() for known in self.objects}
+        called = self.objects if call.arguments or name[0].isupper() or name in folded else ()
         return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *called])
 
     def _entering(self, call: tree.Call, frame: Frame) -> Any:
@@ -296,6 +302,17 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+
+_PYTHON = {
+    "None": "it is written 'none' here",
+    "True": "it is written 'true' here",
+    "False": "it is written 'false' here",
+    "abs": "`max(x, -x)` is the absolute value",
+    "int": "`round(x)` and `//` give whole numbers",
+    "sqrt": "`x ** 0.5` is the square root",
+}
+"""What stands here for words of Python."""
 
 
 def divisible(x: float, by: int = 8) -> int:

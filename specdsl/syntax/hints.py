@@ -107,7 +107,7 @@ class Place(NamedTuple):
     @property
     def line(self) -> str:
         """What stands of the step before the place."""
-        return re.split(r"[\n;{]", self.before)[-1].strip()
+        return re.split(r"[\n;{}]", self.before)[-1].strip()
 
     @property
     def first(self) -> str:
@@ -205,6 +205,10 @@ def _definition(place: Place) -> str | None:
         return f"a value is named with `let {named[1]} = ...`"
     if place.opening == "=" and "COMPARATOR" in accepted and place.first in {"expect", "if"}:
         return "`==` compares"
+    if place.opening == ":" and accepted == {"EQUAL"}:
+        return "a setting is given as `name = value`"
+    if place.first == "for" and place.opening == "," and accepted == {"IN"}:
+        return "one name stands here; `pair[0]` is the first item of a pair"
     if place.opening == ":" and accepted >= {"EQUAL", "RPAR"}:
         return "an argument is given as `name=value`"
     if re.match(r"[\w\"'(\[]", rest) and "COMMA" in accepted and accepted & {"RPAR", "RSQB"}:
@@ -235,7 +239,7 @@ def _step(place: Place) -> str | None:
     if "LBRACE" in accepted and first in _BODIES:
         if opening in ("", "\r", "\n"):
             return "the opening brace stands on the same line"
-        if opening == ":" or word:
+        if opening in (":", "(") or word:
             return "a body stands in braces: `{ ... }`"
     if place.ends_step:
         if opening in ("[", "{") and place.before[-1:].isalnum():
@@ -244,6 +248,8 @@ def _step(place: Place) -> str | None:
             return "a layer is applied by the place where it stands: `x -> Dense(3)`"
         if opening == ".":
             return "the name of a layer stands alone, without a module before it"
+        if word == "and" and re.search(r"\bshortcut\b[^\n]*\}\s*$", place.before):
+            return "a shortcut has one body; `branch add { ... } and { ... }` has several"
         if word in ("else", "via", "and"):
             return f"`{word}` follows the closing brace of what it belongs to"
         if word:
