@@ -37,8 +37,9 @@ def match_arguments(
                 found.add(_unknown(what, name, names, place))
                 continue
         elif keyword_seen:
-            message = "an argument by position stands before those by name"
-            found.add(Diagnostic(Slug.BAD_ARGUMENT, message, argument.span))
+            if isinstance(arguments[index - 1], tree.Keyword):  # else it is said of the one before
+                message = "an argument by position stands before those by name"
+                found.add(Diagnostic(Slug.BAD_ARGUMENT, message, argument.span))
             continue
         elif index >= len(positional):
             many = (

@@ -195,17 +195,19 @@ def _definition(place: Place) -> str | None:
     line, rest, accepted = place.line, place.rest, place.accepted
     if line in _FORMS and accepted == {"NAME"}:
         return _FORMS[line]
+    if re.match(r"let\s+\w+$", line) and place.opening == "(":
+        return "`let` names values; the result of a step is named with `... as name`"
     if named := re.fullmatch(r"let\s+(\w+)", line):
         return f"a value is named with `let {named[1]} = ...`"
     if place.first == "input" and place.opening in ("'", '"') and "SEP" in accepted:
         return "a data type stands without quotes: `input words: (none,) int32`"
-    if re.match(r"=(?!=)", rest) and re.fullmatch(r"\w+", line):
+    if re.match(r"=(?!=)", rest) and re.fullmatch(r"\w+", line) and "ARROW" in accepted:
         return f"a value is named with `let {line} = ...`, the result of a step with `... as {line}`"
     if accepted >= _IN_FILES and (named := re.match(r"(\w+)\s*=(?!=)", rest)):
         return f"a value is named with `let {named[1]} = ...`"
     if place.opening == "=" and "COMPARATOR" in accepted and place.first in {"expect", "if"}:
         return "`==` compares"
-    if place.opening == ":" and accepted == {"EQUAL"}:
+    if accepted == {"EQUAL"} and place.first not in ("let", "set"):
         return "a setting is given as `name = value`"
     if place.first == "for" and place.opening == "," and accepted == {"IN"}:
         return "one name stands here; `pair[0]` is the first item of a pair"
@@ -213,6 +215,20 @@ def _definition(place: Place) -> str | None:
         return "an argument is given as `name=value`"
     if re.match(r"[\w\"'(\[]", rest) and "COMMA" in accepted and accepted & {"RPAR", "RSQB"}:
         return "values are separated by ','"
+    return None
+
+
+def _naming(place: Place) -> str | None:
+    """How the results of steps are named."""
+    if place.line.endswith(" as") and place.opening in ("'", '"'):
+        return "a name stands without quotes"
+    if place.line.endswith(" as"):
+        return "a name begins with a letter"
+    if re.search(r"\sas\s+\w+$", place.line):
+        if place.opening == "(":
+            return "arguments stand before the name: `Dense(3) as name`"
+        if place.opening == "-":
+            return "a name holds letters, digits and underscores"
     return None
 
 
@@ -248,6 +264,8 @@ def _step(place: Place) -> str | None:
             return "a layer is applied by the place where it stands: `x -> Dense(3)`"
         if opening == ".":
             return "the name of a layer stands alone, without a module before it"
+        if place.line in ("model", "block", "train", "data", "from"):
+            return f"a `{place.line}` stands in a file, outside all braces"
         if word == "and" and re.search(r"\bshortcut\b[^\n]*\}\s*$", place.before):
             return "a shortcut has one body; `branch add { ... } and { ... }` has several"
         if word in ("else", "via", "and"):
@@ -259,4 +277,4 @@ def _step(place: Place) -> str | None:
     return None
 
 
-_RULES = (_elsewhere, _gathering, _definition, _edit, _step)
+_RULES = (_naming, _elsewhere, _gathering, _definition, _edit, _step)
