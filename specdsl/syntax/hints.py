@@ -220,6 +220,8 @@ def _definition(place: Place) -> str | None:
 
 def _naming(place: Place) -> str | None:
     """How the results of steps are named."""
+    if place.line == "as":
+        return "`as name` stands on the line of its step"
     if place.line.endswith(" as") and place.opening in ("'", '"'):
         return "a name stands without quotes"
     if place.line.endswith(" as"):
