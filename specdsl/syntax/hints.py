@@ -88,6 +88,15 @@ _SIGNS = {
 """What other languages and word processors write, and what stands for it here."""
 
 
+WORD = re.compile(r"""\w+|->|[=<>!*/&|]{1,2}|\"{3}|'{3}|.""", re.DOTALL)
+"""What a message quotes of the place."""
+
+SWALLOWED = re.compile(
+    r"(?:->|[-+*/%=<>]|\b(?:and|or|not|as|in|expect|repeat|if))[ \t]*(?:#[^\n]*)?(?P<break>\n)\s*"
+    rf"(?:{'|'.join(sorted(STARTING))})\s+\Z"
+)
+"""A line that is not finished, and the first word of the line below, read as what it lacks."""
+
 _NUMBER = re.compile(r"(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?[kMG]?(?![\w.])")
 
 
@@ -268,7 +277,7 @@ def _step(place: Place) -> str | None:
             return "the name of a layer stands alone, without a module before it"
         if place.line in ("model", "block", "train", "data", "from"):
             return f"a `{place.line}` stands in a file, outside all braces"
-        if word == "and" and re.search(r"\bshortcut\b[^\n]*\}\s*$", place.before):
+        if word == "and" and re.search(r"\bshortcut\b[^\n]*\}\s*$", place.before[-200:]):
             return "a shortcut has one body; `branch add { ... } and { ... }` has several"
         if word in ("else", "via", "and"):
             return f"`{word}` follows the closing brace of what it belongs to"

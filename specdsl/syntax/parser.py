@@ -14,7 +14,7 @@ from lark import Lark, Token, UnexpectedInput, UnexpectedToken
 
 from specdsl.diagnostics import Diagnostic, Slug, SpecError
 from specdsl.source import Source, Span
-from specdsl.syntax import hints, recovery, tree
+from specdsl.syntax import recovery, tree
 from specdsl.syntax.builder import Builder
 from specdsl.syntax.lexer import SpecLexer
 
@@ -30,12 +30,6 @@ _WORDS = {
     "LPAR": "'('", "RPAR": "')'", "LSQB": "'['", "RSQB": "']'", "LBRACE": "'{'", "RBRACE": "'}'", "COMMA": "','",
     "EQUAL": "'='", "COLON": "':'", "DOT": "'.'", "ARROW": "'->'", "$END": "the end of the file",
 }  # fmt: skip
-_WORD = re.compile(r"""\w+|->|[=<>!*/&|]{1,2}|\"{3}|'{3}|.""", re.DOTALL)
-_SWALLOWED = re.compile(
-    r"(?:->|[-+*/%=<>]|\b(?:and|or|not|as|in|expect|repeat|if))[ \t]*(?:#[^\n]*)?(?P<break>\n)\s*"
-    rf"(?:{'|'.join(sorted(hints.STARTING))})\s+\Z"
-)
-"""A line that is not finished, and the first word of the line below, read as what it lacks."""
 _OPERATORS = {"OR", "AND", "NOT", "COMPARATOR", "SIGN", "SCALE", "POWER", "IF"}
 _VALUES = {"NUMBER", "STRING", "TRUE", "FALSE", "NONE", "NAME", "LPAR", "LSQB", "SIGN", "NOT"}
 
@@ -161,7 +155,9 @@ def _offset(error: UnexpectedInput, text: str) -> int:
 
 def _before(error: UnexpectedInput, text: str, offset: int) -> int | None:
     """The end of the line above a mistake, where that line is what is not finished: `let a = 3 +`; None elsewhere."""
-    if swallowed := _SWALLOWED.search(text, 0, offset):
+    from specdsl.syntax import hints  # after a mistake alone
+
+    if swallowed := hints.SWALLOWED.search(text, 0, offset):
         return swallowed.start("break")
     history = getattr(error, "token_history", None)
     last = history[-1] if history else None
@@ -176,6 +172,8 @@ def _before(error: UnexpectedInput, text: str, offset: int) -> int | None:
 
 
 def _diagnostic(source: Source, error: UnexpectedInput, offset: int, broken: recovery.Damage) -> Diagnostic:
+    from specdsl.syntax import hints  # after a mistake alone
+
     if broken.unclosed is not None:
         bracket = source.text[broken.unclosed]
         return Diagnostic(
@@ -193,7 +191,7 @@ def _diagnostic(source: Source, error: UnexpectedInput, offset: int, broken: rec
         found = "end of the line" if rest else "end of the file"
         length = 1
     else:
-        length = len(_WORD.match(rest)[0])  # type: ignore[index]
+        length = len(hints.WORD.match(rest)[0])  # type: ignore[index]
         found = f'"{rest[:length]}"' if "'" in rest[:length] else f"'{rest[:length]}'"
     accepted = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or ())
     place = hints.Place(source.text[:offset], rest, accepted)
