@@ -110,8 +110,10 @@ def merge_named(name: tree.Name) -> type[Layer]:
     return MERGES[name.text]
 
 
-def nothing_entered(inputs: Sequence[str], span: Span) -> Problem:
-    """What to say of a step that no tensor enters."""
+def nothing_entered(inputs: Sequence[str], span: Span) -> Problem | Skip:
+    """What to say of a step that no tensor enters; nothing where a mistake above the only input keeps it out."""
+    if len(inputs) == 1:
+        return Skip()
     if inputs:
         hint = f"begin with the tensor that enters: `{inputs[0]} -> ...`"
         message = "there are several inputs, so a step must say which tensor enters it"

@@ -227,6 +227,11 @@ def _operations(program: Program, stage: tree.Stage, home: Frame, found: Collect
     if stage.call.arguments:
         message = f"'{stage.call.name.text}' takes no arguments; its operations stand in braces"
         found.add(Diagnostic(Slug.UNKNOWN_ARGUMENT, message, stage.call.span))
+    elif stage.stages is None:
+        name = stage.call.name
+        message = f"'{name.text}' has no operations, which stand in braces"
+        hint = f"`{name.text} {{ ... }}`"
+        found.add(Diagnostic(Slug.MISSING_ARGUMENT, message, name.span, help=hint))
     operations: list[Operation] = []
     mistaken = False
     for inner in stage.stages or ():
