@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from specdsl.analyses import analyse, broken_expectations
-from specdsl.backends.report import type_name
+from specdsl.backends.report import option_text, type_name
 from specdsl.counts import number
 from specdsl.diagnostics import Diagnostic, SpecError, render, render_concise, render_json
 from specdsl.graph import Graph, verify
@@ -40,14 +40,19 @@ def mistakes(source: Source) -> tuple[Diagnostic, ...]:
 
 
 def describe(graph: Graph) -> str:
-    """A graph as lines of text."""
+    """A graph as lines of text, those of a model within it further to the right."""
     lines = [f"model {graph.name}"]
     for layer in analyse(graph).layers:
         node = layer.node
-        inputs = f" <- {', '.join(node.inputs)}" if node.inputs else ""
+        given = [*map(str, node.inputs), *(f"{name}={option_text(value)}" for name, value in node.options.items())]
+        inputs = f" <- {', '.join(given)}" if given else ""
         arguments = ", ".join(f"{name}={value}" for name, value in node.layer.arguments().items())
-        lines.append(f"  {node.name}: {type_name(node)}({arguments}) {show(node.shape)} {number(layer.params)}{inputs}")
-    return "\n".join([*lines, f"  output {', '.join(graph.outputs)}"])
+        applied = f" applies {node.owner}" if node.owner != node.name or layer.shared else ""
+        shapes = " ".join(map(show, node.shapes))
+        lines.append(f"  {node.name}: {type_name(node)}({arguments}) {shapes} {number(layer.params)}{applied}{inputs}")
+        if layer.inner:
+            lines += [f"  {line}" for line in describe(layer.inner.graph).split("\n")]
+    return "\n".join([*lines, f"  output {', '.join(map(str, graph.outputs))}"])
 
 
 def describe_recipes(program: Program, graphs: list[Graph]) -> list[str]:

@@ -60,7 +60,7 @@ def test_a_layer_takes_its_inputs_or_says_in_one_sentence_why_not(drawn: tuple[L
     """Nothing but Misuse is raised, no size is negative or zero, and a layer that infers has weights and work."""
     layer, shapes = drawn
     try:
-        shape = layer.infer(*shapes)
+        (shape,) = layer.infer(*shapes)
     except Misuse as error:
         misuse = error
     else:
@@ -123,7 +123,7 @@ CASES: list[tuple[Layer, Shape, Shape]] = [
 
 @pytest.mark.parametrize(("layer", "entering", "leaving"), CASES, ids=lambda value: str(value))
 def test_output_shape(layer: Layer, entering: Shape, leaving: Shape) -> None:
-    assert layer.infer(entering) == leaving
+    assert layer.infer(entering) == (leaving,)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_output_shape(layer: Layer, entering: Shape, leaving: Shape) -> None:
     ids=str,
 )
 def test_output_shape_of_a_merge(layer: Layer, entering: tuple[Shape, ...], leaving: Shape) -> None:
-    assert layer.infer(*entering) == leaving
+    assert layer.infer(*entering) == (leaving,)
 
 
 # ---------------------------------------------------------------------------------------------- weights
@@ -244,7 +244,7 @@ def test_macs_of_a_transposed_convolution_by_counting(kernel: int, stride: int, 
     landed = [place * stride + tap * dilation for place in range(5) for tap in range(kernel)]
     layer = Conv1DTranspose(filters=4, kernel_size=kernel, strides=stride, dilation_rate=dilation, output_padding=0)
     assert layer.macs((5, 3)).value == len(landed) * 3 * 4
-    assert layer.infer((5, 3)) == (max(landed) + 1, 4)
+    assert layer.infer((5, 3)) == ((max(landed) + 1, 4),)
 
 
 def test_macs_of_a_dot_by_counting() -> None:

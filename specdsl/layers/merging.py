@@ -21,7 +21,7 @@ class _Merging(Layer):
 class _ElementWise(_Merging):
     """An element-wise merge; as in NumPy, a size of 1 is repeated to match and axes may be missing in front."""
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return reduce(self._broadcast, shapes)
 
     def _broadcast(self, left: Shape, right: Shape) -> Shape:
@@ -83,7 +83,7 @@ class Concatenate(_Merging):
 
     axis: int = -1
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         first = shapes[0]
         axis = axis_index(self.axis, first, self)
         if axis == 0:
@@ -112,7 +112,7 @@ class Dot(_Merging):
     axes: int | Annotated[tuple[int, int], BeforeValidator(as_tuple)]
     normalize: bool = False
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         left, right, size, other = self._parts(*shapes)
         if size != other:
             raise Misuse(

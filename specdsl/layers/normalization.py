@@ -6,7 +6,7 @@ from pydantic import AfterValidator
 
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import Layer, Modes, Shape, Weight, axis_index, known, show
+from specdsl.layers.base import TRAINING, Layer, Modes, Shape, Weight, axis_index, known, show
 from specdsl.layers.values import Axes
 
 
@@ -23,6 +23,7 @@ class BatchNormalization(_Normalization):
     """
 
     keyword_only = ("synchronized", "trainable")
+    options = TRAINING
 
     axis: int = -1
     momentum: float = 0.99
@@ -71,7 +72,7 @@ class LayerNormalization(_Normalization):
     beta_constraint: ConstraintArgument = None
     gamma_constraint: ConstraintArgument = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         _distinct(shapes[0], self.axis, self)
         return shapes[0]
 
@@ -105,7 +106,7 @@ class GroupNormalization(_Normalization):
     beta_constraint: ConstraintArgument = None
     gamma_constraint: ConstraintArgument = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         (channels,) = _sizes(shapes[0], (self.axis,), self)
         if self.groups > 0 and channels % self.groups:
             raise Misuse(
@@ -124,7 +125,7 @@ class UnitNormalization(_Normalization):
 
     axis: Axes = -1
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         _distinct(shapes[0], self.axis, self)
         return shapes[0]
 

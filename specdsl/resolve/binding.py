@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from specdsl.declaration import Declaration, Kind, Misuse, text
 from specdsl.diagnostics import Diagnostic, Slug, did_you_mean
+from specdsl.layers.arguments import ACTIVATIONS
 from specdsl.resolve.scope import Collector, Problem, Skip
 from specdsl.source import Span
 from specdsl.syntax import tree
@@ -183,6 +184,8 @@ def _advice(name: str | None, value: Any, details: list[ErrorDetails]) -> str | 
     kinds = {detail["type"] for detail in details}
     if kinds == {"tuple_type"} and isinstance(value, str | int | float):
         return f"for example [{text(value)}]"
+    if "string_type" in kinds and isinstance(value, Declaration) and type(value).__name__.lower() in ACTIVATIONS:
+        return f'a word of Keras is written in quotes: "{type(value).__name__.lower()}"'
     if isinstance(value, str):
         if re.fullmatch(r"-?[\d.]+|true|false", value, re.IGNORECASE):
             return "numbers, true and false stand without quotes"
@@ -218,6 +221,9 @@ _TYPES = {
 }
 
 
+_LAYERS = {"Layer": "a layer such as Dense(10)", "_Recurrent": "a recurrent layer such as LSTM(64)"}
+
+
 def _reason(detail: ErrorDetails) -> str:
     """What a value must be, in words that follow 'must be'."""
     limits = detail.get("ctx", {})
@@ -235,6 +241,8 @@ def _reason(detail: ErrorDetails) -> str:
         case "missing" | "too_short" | "too_long":
             return "a tuple of the right length"
         case "is_instance_of":
+            if limits["class"] in _LAYERS:
+                return _LAYERS[limits["class"]]
             return f"{'an' if limits['class'][0] in 'IO' else 'a'} {limits['class'].lower()} written like a call"
         case kind if kind in _TYPES:
             return _TYPES[kind]

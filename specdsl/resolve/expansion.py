@@ -6,15 +6,19 @@ for further mistakes of its own, but makes no node and no complaint.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Note, Slug
-from specdsl.layers import InputLayer
+from specdsl.functional import Functional
+from specdsl.graph import NO_OPTIONS, Graph, Tensor
+from specdsl.layers import InputLayer, Layer
 from specdsl.resolve.assembly import Assembly, Use
 from specdsl.resolve.binding import bind, construct, match_arguments
-from specdsl.resolve.hooks import Applied, Hooks, Key
+from specdsl.resolve.calls import bind_results, block_arguments, call_options, split_options
+from specdsl.resolve.hooks import NO_HOOKS, Applied, Hooks
 from specdsl.resolve.lookup import layer_named, merge_named, nothing_entered, tensor_named
 from specdsl.resolve.naming import check_name
 from specdsl.resolve.scope import (
@@ -22,23 +26,27 @@ from specdsl.resolve.scope import (
     Collector,
     Defined,
     Frame,
+    Key,
     Limits,
     Poison,
     Problem,
+    Shared,
     Skip,
     Steps,
-    Tensor,
     refuse_taken,
 )
 from specdsl.resolve.values import Evaluator
 from specdsl.source import Span
 from specdsl.syntax import tree
 
-Current = Tensor | tuple[Tensor, ...] | Poison
-"""What reaches a step: one tensor, several for a merge, or something unknown."""
+Current = Tensor | list[Tensor] | Poison
+"""What reaches a step: one tensor, several at once, or something unknown."""
 
 Flow = Current | None
 """The same, or nothing yet."""
+
+Submodel = Callable[[Defined, dict[str, Any], tree.Call, Collector], Graph]
+"""Gives the graph of a model that is used as a step: definition, values of its parameters, call, where mistakes go."""
 
 
 class _Site(NamedTuple):
@@ -59,6 +67,7 @@ class Expansion:
         hooks: Mapping[Key, Hooks],
         found: Collector,
         steps: Steps,
+        submodel: Submodel,
     ) -> None:
         self.limits = limits
         self.found = found
@@ -66,10 +75,13 @@ class Expansion:
         self.steps = steps
         self.assembly = Assembly(limits)
         self.applied: list[Applied] = []
-        self.outputs: list[tuple[str, Span]] = []
+        self.outputs: list[tuple[Tensor, Span]] = []
         self.expectations: list[tuple[tree.Expect, Frame]] = []
-        self.evaluator = Evaluator(limits, found, lost_names, self.assembly.shape)
+        self.evaluator = Evaluator(limits, found, lost_names, self.assembly.shape, model=self._model)
         self.poisoned = False
+        self._submodel = submodel
+        self._models: dict[tuple[int, str], Use] = {}
+        self._declared: list[tuple[Shared, Span]] = []
         self._calls: list[tree.Call] = []
         self._declared_output = False
 
@@ -78,8 +90,20 @@ class Expansion:
         self.assembly.reserve(body, "")
         flow = self._body(body, _Site(frame, "", ()), None, top=True)
         if not self._declared_output and isinstance(flow, Tensor):
-            self.outputs.append((flow.node, self.assembly.nodes[flow.node].span))
+            flow = [flow]
+        if not self._declared_output and isinstance(flow, list):
+            last = self.assembly.nodes[flow[0].node]
+            if tuple(flow) == last.outputs:
+                self.outputs += [(tensor, last.span) for tensor in flow]
+        if not self.hooks and not self.poisoned:
+            self._check_declared()
         return flow
+
+    def _check_declared(self) -> None:
+        for shared, span in self._declared:
+            if not self.assembly.is_applied(shared.owner):
+                hint = "apply it, or remove it"
+                self._report(Diagnostic(Slug.UNUSED, f"no step applies the layer '{shared.name}'", span, help=hint))
 
     def dry_run(self, body: tree.Body, frame: Frame) -> None:
         """Look for mistakes in a body whose entering tensor is unknown."""
@@ -106,15 +130,15 @@ class Expansion:
     def _after_mistake(self, statement: tree.Statement, frame: Frame, flow: Flow) -> Flow:
         """What flows on behind a step that failed: the names it would have bound are unknown from here."""
         match statement:
-            case tree.Let() | tree.Input():
+            case tree.Let() | tree.Input() | tree.Layer():
                 frame.names.setdefault(statement.name.text, (POISON, statement.name.span))
             case tree.Chain():
                 for link in statement.links:
-                    if isinstance(link, tree.Step) and link.name:
-                        frame.names.setdefault(link.name.text, (POISON, link.name.span))
+                    for name in link.names if isinstance(link, tree.Step) else ():
+                        frame.names.setdefault(name.text, (POISON, name.span))
             case tree.Expect() | tree.Output():
                 return flow
-        return flow if isinstance(statement, tree.Let) else POISON
+        return flow if isinstance(statement, tree.Let | tree.Layer) else POISON
 
     def _statement(self, statement: tree.Statement, site: _Site, flow: Flow, top: bool) -> Flow:
         frame = site.frame
@@ -123,6 +147,9 @@ class Expansion:
                 return self._chain(statement, site, flow)
             case tree.Let():
                 frame.bind(statement.name.text, self.evaluator.value(statement.value, frame), statement.name.span)
+                return flow
+            case tree.Layer():
+                self._declare(statement, site)
                 return flow
             case tree.If():
                 return self._if(statement, site, flow)
@@ -221,7 +248,7 @@ class Expansion:
         if statement.name.text in site.frame.names:
             site.frame.bind(statement.name.text, None, statement.name.span)  # reports what has the name already
         several = bool(self.assembly.inputs)
-        tensor = self.assembly.apply(Use(layer, statement.name, statement.span), (), "")
+        (tensor,) = self.assembly.apply(Use(layer, statement.name, statement.span), (), "")
         site.frame.bind(statement.name.text, tensor, statement.name.span)
         site.frame.entering = None if several else tensor
         return None if several or flow is POISON else tensor
@@ -247,10 +274,10 @@ class Expansion:
                 )
                 hint = "a layer that is an output cannot be removed"
                 self._report(Diagnostic(Slug.MISPLACED, message, name.span, help=hint))
-            elif tensor.node in dict(self.outputs):
+            elif tensor in dict(self.outputs):
                 self._report(Diagnostic(Slug.DUPLICATE, f"'{name.text}' is an output already", name.span))
             else:
-                self.outputs.append((tensor.node, name.span))
+                self.outputs.append((tensor, name.span))
         return flow
 
     # ------------------------------------------------------------------------------------------ chains
@@ -268,10 +295,9 @@ class Expansion:
                 mistaken, flow = True, POISON
             except Skip:
                 mistaken, flow = True, POISON
-            if isinstance(link, tree.Step) and link.name:
+            if isinstance(link, tree.Step):
                 try:
-                    check_name(link.name)
-                    site.frame.bind(link.name.text, flow, link.name.span)
+                    bind_results(link, flow, site.frame)
                 except Problem as problem:
                     self._report(problem.diagnostic)
         return POISON if mistaken else flow
@@ -279,18 +305,19 @@ class Expansion:
     def _link(self, link: tree.Gather | tree.Step, site: _Site, flow: Flow, *, first: bool) -> Flow:
         if isinstance(link, tree.Gather):
             return self._gather(link, site.frame)
+        alias = link.names[0] if len(link.names) == 1 else None
         if isinstance(link.action, tree.Shortcut):
-            return self._shortcut(link.action, link.name, site, flow)
+            return self._shortcut(link.action, alias, site, flow)
         if isinstance(link.action, tree.Branch):
-            return self._branch(link.action, link.name, site, flow)
+            return self._branch(link.action, alias, site, flow)
         call = link.action
         bound = site.frame.lookup(call.name.text)
         if bound is None:
-            return self._layer_step(call, link.name, site, flow)
+            return self._layer_step(call, alias, site, flow)
         match bound[0]:
             case Tensor() | Poison() as tensor if first and call.arguments is None:
-                if link.name is not None:
-                    raise Problem(Slug.DUPLICATE, f"'{call.name.text}' has a name already", link.name.span)
+                if link.names:
+                    raise Problem(Slug.DUPLICATE, f"'{call.name.text}' has a name already", link.names[0].span)
                 return tensor
             case Tensor():
                 hint = f"begin a new line with `{call.name.text} -> ...`, or gather tensors with `[a, b] -> Add`"
@@ -300,11 +327,16 @@ class Expansion:
             case Poison():
                 raise Skip
             case Defined(node=tree.Block() as block, home=home):
-                return self._block(block, home, call, link.name, site, flow)
-            case Defined(node=tree.Model() | tree.Variant()):
-                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a model; a step is a layer or a block", call.span)
+                return self._block(block, home, call, alias, site, flow)
+            case Defined(node=tree.Model() | tree.Variant()) as model:
+                return self._model_step(model, call, alias, site, flow)
+            case Shared() as shared:
+                return self._shared_step(shared, call, alias, site, flow)
             case Defined():
-                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is no layer or block", call.span)
+                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is no layer, block or model", call.span)
+            case Layer():
+                hint = f"`layer {call.name.text} = ...` makes a layer that steps can apply"
+                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a value, not a step", call.span, help=hint)
             case _:
                 raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a value, not a step", call.span)
 
@@ -319,12 +351,82 @@ class Expansion:
                 continue
         if len(tensors) < len(gather.names):
             raise Skip
-        return tuple(tensors)
+        return tensors
+
+    # ------------------------------------------------------------------------------------------ layers and models
 
     def _layer_step(self, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
         kind = layer_named(call.name, site.frame, self.evaluator.lost_names)
-        layer = bind(kind, call, lambda expression: self.evaluator.value(expression, site.frame), self.found)
-        return self._apply(Use(layer, alias, call.span, call), site, flow)
+        plain, given = split_options(call, kind.options, kind.names()) if kind.options else (call, {})
+        layer = bind(kind, plain, lambda expression: self.evaluator.value(expression, site.frame), self.found)
+        options = call_options(given, kind.options, site.frame, self.evaluator)
+        return self._apply(Use(layer, alias, call.span, plain, options=options), site, flow)
+
+    def _declare(self, statement: tree.Layer, site: _Site) -> None:
+        """Make a layer that steps will apply."""
+        call, name, settings = statement.call, statement.name, self.hooks.get(site.path, NO_HOOKS).settings
+        check_name(name)
+        bound = site.frame.lookup(call.name.text)
+        match bound and bound[0]:
+            case None:
+                kind = layer_named(call.name, site.frame, self.evaluator.lost_names)
+                layer: Layer = bind(kind, call, lambda value: self.evaluator.value(value, site.frame), self.found)
+                layer = _changed(layer, settings)
+            case Poison():
+                raise Skip
+            case Defined(node=tree.Model() | tree.Variant()) as model:
+                layer = self._model(model, call, site.frame, settings)
+            case _:
+                message = f"'{call.name.text}' is no layer or model"
+                raise Problem(Slug.MISPLACED, message, call.name.span)
+        refuse_taken(name.text, name.span)
+        shared = Shared(name.text, self.assembly.declare(name.text, site.scope, given=True), layer, site.path)
+        site.frame.bind(name.text, shared, name.span)
+        self._declared.append((shared, name.span))
+
+    def _shared_step(self, shared: Shared, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
+        """Apply a layer that is declared before."""
+        rest, given = split_options(call, shared.layer.options)
+        if rest.arguments:
+            wrong = rest.arguments[0]
+            hint = "its arguments stand where it is declared"
+            if shared.layer.options:
+                hint += f"; a use may say {', '.join(shared.layer.options)}"
+            raise Problem(Slug.UNKNOWN_ARGUMENT, f"'{shared.name}' is a layer that is made", wrong.span, help=hint)
+        options = call_options(given, shared.layer.options, site.frame, self.evaluator)
+        use = Use(shared.layer, alias, call.span, None, None, options, shared.owner, shared.name, shared.key)
+        return self._apply(use, site, flow)
+
+    def _model_step(self, model: Defined, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
+        """Apply a model as a layer; with the same arguments it is the same one, weights included."""
+        parameters = self._parameter_names(model)
+        plain, given = split_options(call, Functional.options, parameters)
+        options = call_options(given, Functional.options, site.frame, self.evaluator)
+        layer = self._model(model, plain, site.frame, self.hooks.get(site.path, NO_HOOKS).settings)
+        key = (id(model.node), str(layer))
+        if key not in self._models:
+            owner = self.assembly.declare(model.node.name.text, site.scope, given=False)
+            self._models[key] = Use(layer, None, call.span, None, None, NO_OPTIONS, owner, model.node.name.text)
+        use = self._models[key]._replace(alias=alias, span=call.span, options=options)
+        return self._apply(use, site, flow)
+
+    def _model(
+        self, model: Defined, call: tree.Call, frame: Frame, settings: Mapping[str, Any] = MappingProxyType({})
+    ) -> Functional:
+        """A model as a layer, with values for its parameters."""
+        names = self._parameter_names(model)
+        known = [*names, *(name for name in Functional.names() if name not in names)]
+        given = match_arguments(call.name.text, call.arguments or (), names, known, self.found)
+        values = {name: self.evaluator.value(expression, frame) for name, expression in given.items()}
+        values |= settings
+        own = {} if "trainable" in names else {"trainable": values.pop("trainable", True)}
+        if not isinstance(own.get("trainable", True), bool):
+            message = f"'trainable' is true or false, not {text(own['trainable'])}"
+            raise Problem(Slug.BAD_ARGUMENT, message, call.span)
+        return Functional(self._submodel(model, values, call, self.found), **own)
+
+    def _parameter_names(self, model: Defined) -> list[str]:
+        return [parameter.name.text for parameter in getattr(model.node, "parameters", None) or ()]
 
     # ------------------------------------------------------------------------------------------ structure
 
@@ -351,7 +453,7 @@ class Expansion:
         tensors = tuple(end for end in ends if isinstance(end, Tensor))
         if len(tensors) < len(ends):
             raise Skip
-        return self._apply(Use(layer, alias, merge.span, merge, skip), site, tensors)
+        return self._apply(Use(layer, alias, merge.span, merge, skip), site, list(tensors))
 
     def _block(
         self, block: tree.Block, home: Frame, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow
@@ -360,49 +462,32 @@ class Expansion:
             hint = f"does '{block.name.text}' use itself?"
             message = f"blocks stand within blocks more than {self.limits.depth} deep"
             raise Problem(Slug.LIMIT, message, call.span, help=hint)
-        flow = self._single(flow, call.span, f"the block '{block.name.text}'")
+        hooks = self.hooks.get(site.path, NO_HOOKS)
         before = self.found.reported
-        arguments = self._arguments(block, home, call, site.frame)
-        if isinstance(flow, Poison) or self.found.reported > before:
-            return POISON  # what is wrong inside is found when the block is looked at alone
-        frame = Frame(home, flow if isinstance(flow, Tensor | Poison) else None, arguments)
+        arguments = block_arguments(block, home, call, site.frame, self.evaluator, hooks.settings)
         values = {key: value for key, (value, _) in arguments.items()}
-        name = self.assembly.open_scope(block.name.text, alias, site.scope, values)
-        self.assembly.reserve(block.body, name)
-        self._calls.append(call)
-        try:
-            return self._body(block.body, _Site(frame, name, (*site.path, block.name.text)), flow)
-        finally:
-            self._calls.pop()
+        names = (alias.text,) if alias else ()
+        self.applied.append(Applied(site.path, values, block.name.text, names, call.span, site.path))
+        if flow is None:
+            raise nothing_entered(self.assembly.inputs, call.span)
 
-    def _arguments(
-        self, definition: tree.Block, home: Frame, call: tree.Call, frame: Frame
-    ) -> dict[str, tuple[Any, Span]]:
-        """The values of a block's parameters in a call, defaults filled in; mistakes are reported, and poison."""
-        name = definition.name.text
-        parameters = {parameter.name.text: parameter for parameter in definition.parameters or ()}
-        given = match_arguments(name, call.arguments or (), list(parameters), parameters, self.found)
-        bound: dict[str, tuple[Any, Span]] = {}
-        for key, parameter in parameters.items():
-            value: Any = POISON
+        def instance(entering: Current) -> Flow:
+            tensor = self._single(entering, call.span, f"the block '{block.name.text}'")
+            if isinstance(tensor, Poison) or self.found.reported > before:
+                return POISON  # what is wrong inside is found when the block is looked at alone
+            name = self.assembly.open_scope(block.name.text, alias, site.scope, values)
+            self.assembly.reserve(block.body, name)
+            self._calls.append(call)
             try:
-                if key in given:
-                    value = self.evaluator.value(given[key], frame)
-                elif parameter.default is not None:
-                    value = self.evaluator.value(parameter.default, Frame(home, None, dict(bound)))
-                else:
-                    note = Note(f"'{name}' is defined here", definition.name.span)
-                    message = f"'{name}' needs a value for '{key}'"
-                    self._report(Diagnostic(Slug.MISSING_ARGUMENT, message, call.span, (note,)))
-            except Problem as problem:
-                self._report(problem.diagnostic)
-            except Skip:
-                pass
-            bound[key] = (value, parameter.name.span)
-        return bound
+                frame = Frame(home, tensor, arguments)
+                return self._body(block.body, _Site(frame, name, (*site.path, block.name.text)), tensor)
+            finally:
+                self._calls.pop()
+
+        return self._hooked(hooks, instance, call.span, site, flow)
 
     def _single(self, flow: Flow, span: Span, what: str) -> Tensor | Poison:
-        if isinstance(flow, tuple):
+        if isinstance(flow, list):
             raise Problem(
                 Slug.SHAPE, f"{what} takes one tensor, not {len(flow)}", span, help="merge them first: `[a, b] -> Add`"
             )
@@ -410,26 +495,32 @@ class Expansion:
             raise nothing_entered(self.assembly.inputs, span)
         return flow
 
-    # ------------------------------------------------------------------------------------------ layers
+    # ------------------------------------------------------------------------------------------ edits
 
     def _apply(self, use: Use, site: _Site, flow: Flow) -> Flow:
         """Apply a layer, with what the edits of a variant do there."""
         if flow is None:
             raise nothing_entered(self.assembly.inputs, use.span)
         hooks = self.hooks.get(site.path)
-        current: Current = flow
         if hooks is None:
-            return self._add(use, site, current)
+            return self._add(use, site, flow)
+        if hooks.settings and use.owner is None:
+            use = use._replace(layer=_changed(use.layer, hooks.settings))
+        return self._hooked(hooks, lambda current: self._add(use, site, current), use.span, site, flow)
+
+    def _hooked(self, hooks: Hooks, step: Callable[[Current], Flow], span: Span, site: _Site, current: Current) -> Flow:
+        """Carry out a step between what edits insert before and after it, or what they put in its place."""
         for serial, body, frame in hooks.before:
             current = self._edit(body, frame, site, self._single(current, body.span, "`before`"), serial)
         if hooks.replacement:
             serial, body, frame = hooks.replacement
             current = self._edit(body, frame, site, current, serial)
         elif hooks.removed:
-            current = self._single(current, use.span, "what follows a removed layer")
+            current = self._single(current, span, "what follows a removed step")
         else:
-            changed = type(use.layer)(**(use.layer.arguments() | hooks.settings))
-            current = self._add(use._replace(layer=changed), site, current)
+            made = step(current)
+            assert made is not None, "a step leaves something where something entered"
+            current = made
         for serial, body, frame in reversed(hooks.after):
             current = self._edit(body, frame, site, current, serial)
         return current
@@ -440,10 +531,13 @@ class Expansion:
         return changed
 
     def _add(self, use: Use, site: _Site, current: Current) -> Current:
-        self.applied.append(Applied(site.path, use.layer, use.alias.text if use.alias else None, use.span))
+        kind = use.layer.graph.name if isinstance(use.layer, Functional) else type(use.layer).__name__
+        names = tuple(name for name in (use.alias.text if use.alias else None, use.stem) if name and name != kind)
+        self.applied.append(Applied(site.path, use.layer, kind, names, use.span, use.settings or site.path))
         if isinstance(current, Poison):
             return POISON
-        return self.assembly.apply(use, current if isinstance(current, tuple) else (current,), site.scope)
+        made = self.assembly.apply(use, current if isinstance(current, list) else (current,), site.scope)
+        return made[0] if len(made) == 1 else list(made)
 
     # ------------------------------------------------------------------------------------------ mistakes
 
@@ -454,3 +548,8 @@ class Expansion:
     def _call_notes(self) -> tuple[Note, ...]:
         """Where the blocks are used that the current step stands in, innermost first."""
         return tuple(Note(f"in '{call.name.text}', used here", call.span) for call in reversed(self._calls[-3:]))
+
+
+def _changed(layer: Layer, settings: Mapping[str, Any]) -> Layer:
+    """A layer with some of its arguments set anew."""
+    return type(layer)(**{**layer.arguments(), **settings}) if settings else layer

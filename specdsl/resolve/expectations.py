@@ -8,8 +8,8 @@ from typing import Any
 
 from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Note, Slug, did_you_mean
-from specdsl.graph import Expectation
-from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Problem, Skip, Tensor
+from specdsl.graph import Expectation, Tensor
+from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Problem, Skip
 from specdsl.resolve.values import Evaluator
 from specdsl.syntax import tree
 

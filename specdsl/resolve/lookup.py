@@ -7,10 +7,11 @@ from typing import Any
 
 from specdsl.declaration import snake_case
 from specdsl.diagnostics import Slug, did_you_mean
+from specdsl.graph import Tensor
 from specdsl.layers import LAYERS, NAMES, InputLayer, Layer
 from specdsl.layers.arguments import ACTIVATIONS
 from specdsl.layers.objects import OBJECTS
-from specdsl.resolve.scope import Defined, Frame, Poison, Problem, Skip, Tensor
+from specdsl.resolve.scope import Defined, Frame, Poison, Problem, Shared, Skip
 from specdsl.source import Span
 from specdsl.syntax import tree
 
@@ -123,4 +124,6 @@ def nothing_entered(inputs: Sequence[str], span: Span) -> Problem | Skip:
 
 
 def _is_step(value: Any) -> bool:
-    return isinstance(value, Tensor) or (isinstance(value, Defined) and isinstance(value.node, tree.Block))
+    if isinstance(value, Defined):
+        return isinstance(value.node, tree.Block | tree.Model | tree.Variant)
+    return isinstance(value, Tensor | Shared)

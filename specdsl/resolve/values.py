@@ -11,12 +11,13 @@ from typing import Any
 
 from specdsl.declaration import Declaration, text
 from specdsl.diagnostics import Slug, did_you_mean
-from specdsl.layers import NAMES
+from specdsl.graph import Tensor
+from specdsl.layers import NAMES, InputLayer
 from specdsl.layers.arguments import WORDS
 from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.binding import WHOLE, bind
-from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Poison, Problem, Skip, Tensor
+from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Poison, Problem, Shared, Skip
 from specdsl.source import Span
 from specdsl.syntax import tree
 
@@ -31,13 +32,15 @@ class Evaluator:
         lost_names: words in unreadable parts of the text: a name among them is not reported as unknown.
         shape_of: the shape of a tensor, for `channels` and `shape`.
         objects: what a call may make, by name.
+        model: makes a layer of a model that a call names, where that can be.
     """
 
     limits: Limits
     found: Collector
     lost_names: frozenset[str]
     shape_of: Callable[[Tensor], Shape]
-    objects: Mapping[str, type[Declaration]] = field(default_factory=lambda: OBJECTS)
+    objects: Mapping[str, type[Declaration]] = field(default_factory=lambda: VALUES)
+    model: Callable[[Defined, tree.Call, Frame], Any] | None = None
 
     def value(self, expression: tree.Expression, frame: Frame) -> Any:
         """The value of an expression.
@@ -105,6 +108,8 @@ class Evaluator:
         name = call.name.text
         bound = frame.lookup(name)
         if bound is not None:
+            if self.model and isinstance(bound[0], Defined) and isinstance(bound[0].node, tree.Model | tree.Variant):
+                return self.model(bound[0], call, frame)
             if call.arguments is not None:
                 raise Problem(
                     Slug.BAD_VALUE, f"'{name}' takes no arguments here: it is {_meaning(bound[0])}", call.span
@@ -126,7 +131,7 @@ class Evaluator:
     def _plain(self, name: str, value: Any, span: Span) -> Any:
         if isinstance(value, Poison):
             raise Skip
-        if isinstance(value, Tensor | Defined):
+        if isinstance(value, Tensor | Defined | Shared):
             hint = (
                 f"a tensor enters by `{name} -> ...`, several by `[a, b] -> ...`" if isinstance(value, Tensor) else None
             )
@@ -258,6 +263,13 @@ class Evaluator:
         return Problem(Slug.LIMIT, f"the number is too large; the limit is {self.limits.magnitude:,}", span)
 
 
+VALUES: Mapping[str, type[Declaration]] = {
+    **{name: kind for name, kind in NAMES.items() if kind is not InputLayer},
+    **OBJECTS,
+}
+"""What a call in an expression may make: an initialiser or its like, or a layer that a wrapper takes."""
+
+
 def no_shape(tensor: Tensor) -> Shape:
     """The shape of a tensor where there can be none in sight."""
     raise AssertionError(f"no tensor is in sight outside a model, not even {tensor}")
@@ -271,6 +283,8 @@ def _meaning(value: Any) -> str:
     match value:
         case Tensor():
             return "a tensor"
+        case Shared():
+            return "a layer"
         case Defined(node=tree.Block()):
             return "a block"
         case Defined(node=tree.Model() | tree.Variant()):

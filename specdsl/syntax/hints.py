@@ -11,7 +11,7 @@ from specdsl.diagnostics import did_you_mean
 _IN_FILES = {"BLOCK", "MODEL", "TRAIN"}
 """What stands in a file and in no braces."""
 
-_STATEMENTS = ("input", "output", "let", "repeat", "for", "if", "expect", "shortcut", "branch")
+_STATEMENTS = ("input", "output", "let", "layer", "repeat", "for", "if", "expect", "shortcut", "branch")
 STARTING = {*_STATEMENTS, "from", "block", "model", "data", "train"}
 """The words that definitions and statements begin with."""
 
@@ -45,6 +45,7 @@ _FORMS = {
     "data": "data is written `data name = gtsrb(size=32) { ... }`",
     "train": "a training recipe is written `train name { ... }`",
     "let": "a value is named with `let name = ...`",
+    "layer": "a shared layer is written `layer name = Dense(3)`",
     "input": "an input is written `input name: (28, 28, 3)`",
     "output": "the outputs are named: `output a, b`",
     "for": "a loop is written `for name in values { ... }`",

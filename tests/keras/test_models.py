@@ -185,14 +185,14 @@ def two_biases(self: Layer, *shapes: Shape) -> tuple[Weight, ...]:
     return (*weights, weights[-1])
 
 
-TRUE_FLATTEN = Flatten.output_shape
+TRUE_FLATTEN = Flatten.result_shape
 TRUE_WEIGHTS = BatchNormalization.weights
 
 
 @pytest.mark.parametrize(
     ("kind", "rule", "mutant"),
     [
-        (Flatten, "output_shape", broken_flatten),
+        (Flatten, "result_shape", broken_flatten),
         (BatchNormalization, "weights", all_trainable),
         (BatchNormalization, "weights", two_biases),
     ],
