@@ -217,7 +217,9 @@ def _definition(place: Place) -> str | None:
         return f"a value is named with `let {named[1]} = ...`"
     if place.opening == "=" and "COMPARATOR" in accepted and place.first in {"expect", "if"}:
         return "`==` compares"
-    if accepted == {"EQUAL"} and place.first not in ("let", "set"):
+    if accepted == {"EQUAL"} and place.first == "layer":
+        return _FORMS["layer"]
+    if accepted == {"EQUAL"} and line and place.first not in ("let", "set"):
         return "a setting is given as `name = value`"
     if place.first == "for" and place.opening == "," and accepted == {"IN"}:
         return "one name stands here; `pair[0]` is the first item of a pair"
