@@ -124,7 +124,11 @@ class Functional(Layer):
         for node in self.graph.nodes:
             entering = tuple(flow[tensor] for tensor in node.inputs)
             if entering:
-                flow.update(zip(node.outputs, node.layer.infer(*entering), strict=True))
+                try:
+                    leaving = node.layer.infer(*entering)
+                except Misuse as misuse:
+                    raise Misuse(f"in '{self.graph.name}': {misuse.message}", help=misuse.help) from None
+                flow.update(zip(node.outputs, leaving, strict=True))
             macs.append(node.layer.macs(*entering))
             below = max((depths[tensor.node] for tensor in node.sources), default=0)
             depths[node.name] = below + node.layer.depth(*entering)

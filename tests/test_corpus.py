@@ -16,9 +16,11 @@ from specdsl.diagnostics import Diagnostic, SpecError, render, render_concise, r
 from specdsl.graph import Graph, verify
 from specdsl.layers.base import show
 from specdsl.resolve import Program, all_mistakes
+from specdsl.resolve.recipes import train_recipe
 from specdsl.source import Source
 from specdsl.syntax.formatter import format_source
 from specdsl.syntax.parser import parse
+from specdsl.syntax.tree import Train
 
 CORPUS = Path(__file__).parent / "corpus"
 OK = sorted((CORPUS / "ok").glob("*.spec"))
@@ -53,6 +55,13 @@ def describe(graph: Graph) -> str:
     return "\n".join([*lines, f"  output {', '.join(map(str, graph.outputs))}"])
 
 
+def describe_recipes(program: Program, graphs: list[Graph]) -> list[str]:
+    """The training recipes of a file, one on a line, for its last model."""
+    names = [item.name.text for item in program.spec.items if isinstance(item, Train)]
+    shape = graphs[-1].input_nodes[0].shape
+    return [f"train {name}: {train_recipe(program, name, shape)}" for name in names]
+
+
 def compare(path: Path, text: str, request: pytest.FixtureRequest) -> None:
     expected = path.with_suffix(".txt")
     if request.config.getoption("--accept"):
@@ -62,14 +71,14 @@ def compare(path: Path, text: str, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("path", OK, ids=lambda path: path.stem)
 def test_good_specs_resolve(path: Path, request: pytest.FixtureRequest) -> None:
-    """Every good spec gives just the graphs that stand beside it, and each of them is valid."""
+    """Every good spec gives just the graphs and training recipes that stand beside it, and each graph is valid."""
     source = Source(path.name, path.read_text(encoding="utf-8"))
     assert mistakes(source) == ()
     program = Program(source)
     graphs = [program.graph(name) for name in program.models]
     for graph in graphs:
         verify(graph)
-    compare(path, "\n\n".join(map(describe, graphs)) + "\n", request)
+    compare(path, "\n\n".join([*map(describe, graphs), *describe_recipes(program, graphs)]) + "\n", request)
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)

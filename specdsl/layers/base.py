@@ -167,8 +167,15 @@ class Layer(Declaration):
         return weights if self.trainable else tuple(replace(weight, trainable=False) for weight in weights)
 
 
-def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str) -> None:
+def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str, one_more: str | None = None) -> None:
     """Check the number of axes, batch axis not counted.
+
+    Args:
+        shape: the tensor's.
+        rank: how many axes it must have.
+        layer: what takes it.
+        meaning: what the layer takes, in words.
+        one_more: how to mend a tensor with one axis too many.
 
     Raises:
         Misuse: the tensor has another number of axes.
@@ -179,6 +186,8 @@ def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str) -> None:
             hint = "a Flatten or a GlobalAveragePooling2D before it makes one axis of many"
         elif len(shape) == rank - 1:
             hint = "a Reshape before it can add the axis that is missing"
+        elif len(shape) == rank + 1:
+            hint = one_more
         raise Misuse(f"{type(layer).__name__} takes {meaning}, not a tensor of shape {show(shape)}", help=hint)
 
 
@@ -189,11 +198,12 @@ def axis_index(axis: int, shape: Shape, layer: Layer, argument: str = "axis") ->
         Misuse: the tensor has no such axis.
     """
     count = len(shape) + 1
+    axes = "its only axis is 1, also -1" if count == 2 else f"its axes are 1 to {count - 1}, the last of them also -1"
     if not -count <= axis < count:
         raise Misuse(
             f"{type(layer).__name__} finds no axis {axis} in a tensor of shape {show(shape)}",
             argument=argument,
-            help=f"its axes are 1 to {count - 1}, the last of them also -1; 0 is the batch axis" if shape else None,
+            help=f"{axes}; 0 is the batch axis" if shape else None,
         )
     return axis % count
 
@@ -205,7 +215,8 @@ def known(size: Size, layer: Layer, what: str) -> int:
         Misuse: the size is unknown.
     """
     if size is None:
-        raise Misuse(f"{type(layer).__name__} needs to know {what}, which is `none` here")
+        hint = "give the input a size in place of `none`"
+        raise Misuse(f"{type(layer).__name__} needs to know {what}, which is `none` here", help=hint)
     return size
 
 

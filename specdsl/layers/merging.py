@@ -31,11 +31,16 @@ class _ElementWise(_Merging):
         if -1 in sizes:
             raise Misuse(
                 f"{type(self).__name__} cannot join {show(left)} and {show(right)}: sizes must be equal, or 1",
-                help="a Conv2D with kernel_size 1, or a Dense, makes the last axes equal"
-                if left[:-1] == right[:-1]
-                else None,
+                help=_alike(sizes, equally_long=lead == 0),
             )
         return long[:lead] + sizes
+
+
+def _alike(sizes: Shape, *, equally_long: bool) -> str | None:
+    """How tensors become alike whose common sizes are -1 where they differ."""
+    if -1 not in sizes[:-1]:
+        return "a Conv2D with kernel_size 1, or a Dense, makes the last axes equal"
+    return 'padding="same" keeps sizes, and equal strides change them alike' if equally_long else None
 
 
 def _common(left: Size, right: Size) -> Size:

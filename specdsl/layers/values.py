@@ -30,6 +30,9 @@ def spread(rank: int) -> Callable[[Any, ValidationInfo], Any]:
 
     def convert(value: Any, info: ValidationInfo) -> Any:
         value = as_tuple(value)
+        if not isinstance(value, int | tuple):
+            several = f"{rank} whole numbers or a single one" if rank > 1 else "a whole number"
+            raise Misuse(f"'{info.field_name}' takes {several}, not {text(value)}")
         if isinstance(value, tuple) and len(value) != rank:
             several = f"{rank} values or a single one" if rank > 1 else "one value"
             raise Misuse(f"'{info.field_name}' takes {several}, not {text(value)}")

@@ -21,7 +21,7 @@ class TimeDistributed(Layer):
             raise Misuse(f"TimeDistributed takes a layer over one tensor, not {self.layer}", argument="layer")
 
     def result_shape(self, *shapes: Shape) -> Shape:
-        leaving = self.layer.infer(self._step(shapes[0]))
+        leaving = infer_inner(self.layer, "layer", self._step(shapes[0]))
         if len(leaving) > 1:
             raise Misuse("TimeDistributed takes a layer that returns one tensor", argument="layer")
         return (shapes[0][0], *leaving[0])
@@ -67,7 +67,9 @@ class Bidirectional(Layer):
                 raise Misuse(f"both layers of a Bidirectional have the same {name}", argument="backward_layer")
 
     def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
-        (forward, *states), (backward, *others) = (layer.infer(*shapes) for layer in self._both())
+        ahead, back = self._both()
+        forward, *states = infer_inner(ahead, "layer", *shapes)
+        backward, *others = infer_inner(back, "backward_layer" if self.backward_layer else "layer", *shapes)
         if self.merge_mode is None:
             return (forward, backward, *states, *others)
         if forward != backward:
@@ -97,6 +99,18 @@ class Bidirectional(Layer):
     def _both(self) -> tuple[_Recurrent, _Recurrent]:
         back: dict[str, Any] = {**self.layer.arguments(), "go_backwards": True}
         return self.layer, self.backward_layer or type(self.layer)(**back)
+
+
+def infer_inner(layer: Layer, argument: str, *shapes: Shape) -> tuple[Shape, ...]:
+    """The output shapes of a layer within another; what is wrong with it is wrong with that argument of the other.
+
+    Raises:
+        Misuse: the layer cannot take these shapes.
+    """
+    try:
+        return layer.infer(*shapes)
+    except Misuse as misuse:
+        raise Misuse(misuse.message, argument=argument, help=misuse.help) from None
 
 
 def inner_weights(prefix: str, layer: Layer, *shapes: Shape) -> tuple[Weight, ...]:

@@ -16,7 +16,7 @@ from specdsl.layers import NAMES, InputLayer
 from specdsl.layers.arguments import WORDS
 from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
-from specdsl.resolve.binding import bind
+from specdsl.resolve.binding import WHOLE, bind
 from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Poison, Problem, Shared, Skip
 from specdsl.source import Span
 from specdsl.syntax import tree
@@ -97,7 +97,11 @@ class Evaluator:
         """
         value = self.value(expression, frame)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise Problem(Slug.BAD_VALUE, f"{what} must be a whole number, not {text(value)}", expression.span)
+            hint = WHOLE if isinstance(value, float) and value.is_integer() else None
+            if value is None:
+                hint = "`none` is a size that is unknown until run time"
+            message = f"{what} must be a whole number, not {text(value)}"
+            raise Problem(Slug.BAD_VALUE, message, expression.span, help=hint)
         return value
 
     def _call(self, call: tree.Call, frame: Frame) -> Any:
@@ -113,29 +117,41 @@ class Evaluator:
             return self._plain(name, bound[0], call.span)
         if name in FUNCTIONS and call.arguments is not None:
             return self._function(call, frame)
+        if name in FUNCTIONS:
+            usage = FUNCTIONS[name].__doc__
+            raise Problem(Slug.BAD_VALUE, f"'{name}' is a function, not a value", call.span, help=usage)
         if call.arguments is None and name in ("channels", "shape"):
             return self._entering(call, frame)
         if name in self.objects:
             return bind(self.objects[name], call, lambda argument: self.value(argument, frame), self.found)
         if name in self.lost_names:
             raise Skip
-        raise Problem(Slug.UNKNOWN_NAME, f"nothing is called '{name}'", call.name.span, help=self._hint(name, frame))
+        raise Problem(Slug.UNKNOWN_NAME, f"nothing is called '{name}'", call.name.span, help=self._hint(call, frame))
 
     def _plain(self, name: str, value: Any, span: Span) -> Any:
         if isinstance(value, Poison):
             raise Skip
         if isinstance(value, Tensor | Defined | Shared):
-            raise Problem(Slug.BAD_VALUE, f"'{name}' is {_meaning(value)}, not a value", span)
+            hint = (
+                f"a tensor enters by `{name} -> ...`, several by `[a, b] -> ...`" if isinstance(value, Tensor) else None
+            )
+            raise Problem(Slug.BAD_VALUE, f"'{name}' is {_meaning(value)}, not a value", span, help=hint)
         return value
 
-    def _hint(self, name: str, frame: Frame) -> str | None:
-        python = {"None": "none", "True": "true", "False": "false"}
-        if name in python:
-            return f"it is written '{python[name]}' here"
-        if name in WORDS:
-            return f'a word of Keras is written in quotes: "{name}"'
+    def _hint(self, call: tree.Call, frame: Frame) -> str | None:
+        name = call.name.text
+        if name in _PYTHON:
+            return _PYTHON[name]
+        if call.arguments and (hint := did_you_mean(name, self.objects)):
+            return hint
+        if word := next((word for word in (name, name.lower()) if word in WORDS), None):
+            return f'a word of Keras is written in quotes: "{word}"'
+        if name in NAMES:
+            return f"{name} is a layer, and stands as a step of its own"
         values = frame.visible(lambda value: not isinstance(value, Defined))
-        return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *self.objects])
+        folded = {known.lower() for known in self.objects}
+        called = self.objects if call.arguments or name[0].isupper() or name in folded else ()
+        return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *called])
 
     def _entering(self, call: tree.Call, frame: Frame) -> Any:
         around: Frame | None = frame
@@ -300,6 +316,17 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+
+_PYTHON = {
+    "None": "it is written 'none' here",
+    "True": "it is written 'true' here",
+    "False": "it is written 'false' here",
+    "abs": "`max(x, -x)` is the absolute value",
+    "int": "`round(x)` and `//` give whole numbers",
+    "sqrt": "`x ** 0.5` is the square root",
+}
+"""What stands here for words of Python."""
 
 
 def divisible(x: float, by: int = 8) -> int:
