@@ -330,7 +330,7 @@ _DOCSTRINGS = [
     "é × ← 図",
     "a<b> & c",
 ]
-_CONTROL = re.compile(r"(repeat|for|if|let|\[|\w+ ->)")
+_CONTROL = re.compile(r"(repeat|for|if|let|layer|\[|\w+ ->)")
 _SIZE_ARGUMENT = re.compile(r"\b(?:units|filters)=(\d+)|\b(?:Dense|Conv\dD)\((\d+)")
 _LARGEST = 3_000
 """Values in a tensor at most, so that the models stay small."""
@@ -394,9 +394,11 @@ class _Writer:
         entering, lines = shape, []
         kinds = [self.layer] * 5
         if depth:
-            kinds += [self.shortcut, self.repeat, self.loop, self.condition, self.named]
+            kinds += [self.shortcut, self.repeat, self.loop, self.condition, self.named, self.shared]
+        if depth and len(shape) == 2:
+            kinds.append(self.states)
         if depth and self.blocks:
-            kinds += [self.block] * 2
+            kinds += [self.block] * 2 + [self.model]
         for _ in range(self.draw(st.integers(1, most))):
             step = self.pick(kinds)(shape, depth - 1)
             leaving = self.leaving([entering], [*lines, step])
@@ -439,6 +441,38 @@ class _Writer:
         if self.pick([True, False]):
             return f"{self.layer(shape)} as {first}\nIdentity as {second}\n[{first}, {second}] -> {self.pick(_GATHERS)}"
         return f"{self.layer(shape)} as {first}; {first} -> Dropout(0.5) as {second}; {second} -> {self.layer(shape)}"
+
+    def shared(self, shape: Shape, depth: int) -> str:
+        """A layer that is declared, and applied two times or more."""
+        name = self.name("shared")
+        kinds = ["ReLU", "BatchNormalization", "Dropout(0.5)"]
+        kinds += [f"Dense({shape[-1]})", "LayerNormalization"] if shape and shape[-1] else []
+        uses = self.pick([f"{name} -> {name}", f"{name}\n{name}", f"repeat 2 {{ {name} -> Identity }}"])
+        return f"layer {name} = {self.pick(kinds)}\n{uses}"
+
+    def states(self, shape: Shape, depth: int) -> str:
+        """A recurrent layer whose output and states have names, and perhaps another that begins with the states."""
+        kind, number = self.pick([("GRU", 1), ("SimpleRNN", 1), ("LSTM", 2)])
+        names = [self.name(stem) for stem in ("out", "state", "memory")[: number + 1]]
+        start = self.name("steps")
+        lines = [f"Identity as {start}", f"{start} -> {kind}(3, return_state=true) as {', '.join(names)}"]
+        if self.pick([True, False]):
+            lines.append(f"{start} -> {kind}(3, initial_state=[{', '.join(names[1:])}]) as {self.name('again')}")
+            names.append(lines[-1].rpartition(" ")[2])
+        return "\n".join([*lines, f"[{', '.join(names)}] -> {self.pick(['Concatenate', 'Add'])}"])
+
+    def model(self, shape: Shape, depth: int) -> str:
+        """A use, or two, of a model as a step, which is defined for it."""
+        name, entering = self.name("inner"), self.name()
+        body = self.body(shape, max(depth, 0)) or "Identity"
+        self.definitions.append(f"model {name} {{ input {entering}: {_text(shape)}\n{body}\n}}")
+        step = self.pick([name, f"{name} -> {name}", f"{name}(trainable=false)", f"TimeDistributed({name})"])
+        if self.leaving([shape], [step]) is None:
+            step = name
+        if self.leaving([shape], [step]) is None:
+            self.definitions.pop()
+            return "Identity"
+        return step
 
     def shortcut(self, shape: Shape, depth: int) -> str:
         body, leaving = self.steps(shape, depth)

@@ -20,6 +20,7 @@ from specdsl.analyses import Analysis, LayerAnalysis
 from specdsl.backends.report import local_name, names_itself, type_name
 from specdsl.counts import number
 from specdsl.declaration import text
+from specdsl.functional import Functional
 from specdsl.graph import SEPARATOR, Graph, Node, Scope, Tensor, option_tensors
 from specdsl.layers import InputLayer, Shape
 
@@ -218,15 +219,17 @@ def _label(layer: LayerAnalysis) -> str:
     """The text in a node, in Graphviz's HTML-like form: what it is, its arguments, its cost."""
     node = layer.node
     title = local_name(node) if isinstance(node.layer, InputLayer) else type_name(node)
+    if isinstance(node.layer, Functional):
+        title = node.layer.graph.name
     lines = [f"<b>{escape(title)}</b>"]
-    if not names_itself(node):
+    if not names_itself(node) and local_name(node) != title:
         lines[0] += f" <i>{escape(local_name(node))}</i>"
     arguments = _arguments(node)
     if arguments and not isinstance(node.layer, InputLayer):
         lines.append(f'<font point-size="9">{escape(arguments)}</font>')
     cost = f"{number(layer.params)} parameters" if layer.params else ""
     if layer.shared:
-        cost = f"as {escape(node.owner)} before"
+        cost = "the same weights"
     if cost:
         lines.append(f'<font point-size="9">{cost}</font>')
     return f"<{'<br/>'.join(lines)}>"

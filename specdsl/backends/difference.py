@@ -61,7 +61,7 @@ class Difference:
 
     def totals(self) -> list[tuple[str, Size, Size]]:
         """What is counted of a model, before and after."""
-        names = ("layers", "params", "trainable", "non_trainable", "macs", "depth")
+        names = ("layers", "params", "trainable", "non_trainable", "macs", "flops", "depth")
         return [(name, getattr(self.before.totals, name), getattr(self.after.totals, name)) for name in names]
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class Difference:
                 rows.append([[Line(mark, style)], *([Line(cell)] for cell in cells)])
             columns = [
                 Column(""), Column("Layer", least=14), Column("Type", least=10), Column("Output", least=14),
-                Column("Parameters", right=True, least=8), Column("MACs", right=True, least=8), Column("", least=16),
+                Column("Parameters", right=True, least=13), Column("MACs", right=True, least=13), Column("", least=14),
             ]  # fmt: skip
             yield from layout(columns, rows, width)
             yield ""

@@ -192,6 +192,8 @@ class Application:
             return self._add(use, site, flow)
         if hooks.settings and use.owner is None:
             use = use._replace(layer=_changed(use.layer, hooks.settings))
+        if hooks.options:
+            use = use._replace(options={**use.options, **hooks.options})
         return self.hooked(hooks, lambda current: self._add(use, site, current), use.span, site, flow)
 
     def hooked(self, hooks: Hooks, step: Callable[[Current], Flow], span: Span, site: Site, current: Current) -> Flow:

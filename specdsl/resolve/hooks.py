@@ -41,6 +41,7 @@ class Hooks:
     replacement: tuple[object, tree.Body, Frame] | None = None
     removed: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, bool] = field(default_factory=dict)
 
 
 NO_HOOKS = Hooks()

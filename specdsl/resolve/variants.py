@@ -59,13 +59,20 @@ def apply_edit(
                 hooks.setdefault(target.key, Hooks()).removed = True
         case tree.Set():
             for target in select(edit.selector, frame, base, applied, evaluator):
-                value = _setting(edit, target, frame, evaluator)
-                hooks.setdefault(target.origin, Hooks()).settings[edit.argument.text] = value
+                name, value = edit.argument.text, _setting(edit, target, frame, evaluator)
+                if name in argument_names(target):
+                    hooks.setdefault(target.origin, Hooks()).settings[name] = value
+                else:
+                    hooks.setdefault(target.key, Hooks()).options[name] = value
 
 
 def _setting(edit: tree.Set, target: Applied, frame: Frame, evaluator: Evaluator) -> Any:
     name, names = edit.argument.text, argument_names(target)
+    flags = _flags(target)
+    if name in flags and name not in names:
+        return evaluator.truth(edit.value, frame)
     if name not in names:
+        names = [*names, *flags]
         hint = did_you_mean(name, names) or (f"its arguments are {', '.join(names)}" if names else "it has none")
         raise Problem(Slug.UNKNOWN_ARGUMENT, f"{target.kind} has no argument '{name}'", edit.argument.span, help=hint)
     value = evaluator.value(edit.value, frame)
@@ -75,6 +82,12 @@ def _setting(edit: tree.Set, target: Applied, frame: Frame, evaluator: Evaluator
         if construct(type(target.what), arguments, spans, edit.span, evaluator.found) is None:
             raise Skip
     return value
+
+
+def _flags(target: Applied) -> list[str]:
+    """The options of a call that an edit can set: those that are true or false."""
+    options = target.what.options if isinstance(target.what, Layer) else {}
+    return [name for name, kind in options.items() if kind == "flag"]
 
 
 def argument_names(target: Applied) -> list[str]:

@@ -14,6 +14,7 @@ from specdsl.layers.regularization import Dropout
 from specdsl.resolve import Program, train_recipe
 from specdsl.source import Source
 from specdsl.training import check_fit
+from tests.keras.model_oracle import compare_model
 
 pytestmark = pytest.mark.keras
 
@@ -130,3 +131,18 @@ def test_the_network_for_traffic_signs_sees_dark_images_as_it_sees_bright_ones()
     bright = np.random.default_rng(0).random((4, 28, 28, 3), "float32")
     np.testing.assert_allclose(model(bright / 3 + 0.1), model(bright), atol=1e-3)
     assert not np.allclose(model(bright[::-1]), model(bright), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("file", "model", "parameters"),
+    [
+        ("siamese", "siamese", 38_951_745),
+        ("bilstm", "bilstm", 2_757_761),
+        ("transformer", "transformer", 1_380_354),
+        ("transformer", "causal", 1_380_354),
+    ],
+)
+def test_networks_of_shared_layers_sequences_and_attention(file: str, model: str, parameters: int) -> None:
+    """Networks that keras.applications does not have agree layer by layer with what they compile to."""
+    graph = specdsl.load(ZOO / f"{file}.spec").model(model)
+    assert compare_model(graph).count_params() == parameters
