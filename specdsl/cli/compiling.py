@@ -23,6 +23,7 @@ from specdsl.cli.shared import (
     count,
     load_spec,
     parameters,
+    point_to_explanations,
     spec_files,
     write,
 )
@@ -72,6 +73,8 @@ def check(specs: tuple[Path, ...], form: str) -> None:
         render = render_concise if form == "concise" else render_github
         click.echo("".join(f"{render(mistake)}\n" for mistake in mistakes), nl=False)
     if mistakes:
+        if form == "full":
+            point_to_explanations(mistakes)
         sys.exit(WRONG_INPUT)
 
 
@@ -127,6 +130,7 @@ def compile_(
     broken = broken_expectations(analysis)
     if broken:
         complain(broken, warning=bool(settings))
+        point_to_explanations(broken)
         if not settings:
             sys.exit(WRONG_INPUT)
 

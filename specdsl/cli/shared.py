@@ -99,7 +99,12 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def complain(diagnostics: tuple[Diagnostic, ...] | list[Diagnostic], *, warning: bool = False) -> None:
+def colour() -> bool | None:
+    """What click is to do with colours: drop them where `NO_COLOR` is set, else keep them only on a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def complain(diagnostics: Sequence[Diagnostic], *, warning: bool = False) -> None:
     """Show diagnostics on standard error, the kind in colour where that is a terminal."""
     for diagnostic in diagnostics:
         head, *rest = render(diagnostic).split("\n")
@@ -107,9 +112,18 @@ def complain(diagnostics: tuple[Diagnostic, ...] | list[Diagnostic], *, warning:
         shown = click.style(
             mark.replace("error", "warning") if warning else mark, fg="yellow" if warning else "red", bold=True
         )
-        click.echo("\n".join([head.replace(mark, shown, 1), *rest]), err=True)
+        click.echo("\n".join([head.replace(mark, shown, 1), *rest]), err=True, color=colour())
     if len(diagnostics) > 1:
         click.echo(f"{len(diagnostics)} mistakes", err=True)
+
+
+def point_to_explanations(diagnostics: Sequence[Diagnostic]) -> None:
+    """Say at the end of a run where its kinds of mistakes are explained, to someone who sits at a terminal."""
+    kinds = list(dict.fromkeys(str(diagnostic.slug) for diagnostic in diagnostics))
+    if not kinds or not sys.stderr.isatty():
+        return
+    others = f"; so it does for {', '.join(kinds[1:])}" if kinds[1:] else ""
+    click.echo(f"`specdsl explain {kinds[0]}` says more{others}", err=True)
 
 
 def write(path: Path, data: bytes) -> None:

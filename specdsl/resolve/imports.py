@@ -51,13 +51,13 @@ class Importer:
         if len(self._open) >= DEEPEST:
             raise Problem(Slug.LIMIT, f"more than {DEEPEST} files import one another in a row", span)
         try:
-            source = read(path)
+            source = read(path, self._shown(path))
         except SpecError as error:
             near = did_you_mean(Path(name).name, [found.name for found in path.parent.glob("*.spec")])
             raise Problem(Slug.UNREADABLE, error.diagnostics[0].message, span, help=near) from None
         self._open.append((path, span))
         try:
-            yield Source(self._shown(path), source.text)
+            yield source
         finally:
             self._open.pop()
 
