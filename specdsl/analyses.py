@@ -8,7 +8,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from specdsl.counts import Count, Size, total
-from specdsl.diagnostics import Diagnostic
+from specdsl.diagnostics import Diagnostic, Slug
 from specdsl.graph import Graph, Node
 from specdsl.layers import InputLayer, Modes, Shape, Weight
 
@@ -164,4 +164,9 @@ def broken_expectations(analysis: Analysis) -> tuple[Diagnostic, ...]:
     if not analysis.graph.expectations:
         return ()
     known = quantities(analysis)
-    return tuple(wrong for expectation in analysis.graph.expectations for wrong in expectation.check(known))
+    broken: list[Diagnostic] = []
+    for expectation in analysis.graph.expectations:
+        broken += expectation.check(known)
+        if broken and broken[-1].slug is Slug.LIMIT:  # the next one might take as long to fail
+            break
+    return tuple(broken)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 from unicodedata import east_asian_width
 
@@ -58,7 +60,8 @@ class SpecError(Exception):
     """
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics: tuple[Diagnostic, ...] = tuple(sorted(dict.fromkeys(diagnostics), key=_place))
+        known = dict.fromkeys(map(_shortened, diagnostics))
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(sorted(known, key=_place))
         super().__init__("\n".join(render(diagnostic) for diagnostic in self.diagnostics))
 
 
@@ -66,11 +69,40 @@ def _place(diagnostic: Diagnostic) -> tuple[str, int]:
     return (diagnostic.span.source.name, diagnostic.span.start) if diagnostic.span else ("", -1)
 
 
+_LONGEST_MESSAGE = 400
+
+
+def _shortened(diagnostic: Diagnostic) -> Diagnostic:
+    """The diagnostic with a message of bearable length: a value in it may be a list of thousands of items."""
+    message = diagnostic.message
+    if len(message) <= _LONGEST_MESSAGE:
+        return diagnostic
+    half = _LONGEST_MESSAGE // 2
+    return diagnostic._replace(message=f"{message[:half]} ... {message[-half:]}")
+
+
+_NEAR = 0.6
+"""The part of two words that is the same in both, at least."""
+
+_LONGEST_WORD = 60
+_MOST_WORDS = 400
+
+
 def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
-    """A help line that names the known word nearest to a wrong one, None when none is near."""
-    words = list(known)
+    """A help line that names the known word nearest to a wrong one, None when none is near.
+
+    A very long word is no slip of the pen; and of very many known words only the first of fitting length are compared.
+    """
+    if len(wrong) > _LONGEST_WORD:
+        return None
+    alike = (word for word in known if 2 * min(len(word), len(wrong)) >= _NEAR * (len(word) + len(wrong)))
+    return _nearest(wrong, tuple(islice(alike, _MOST_WORDS)))
+
+
+@lru_cache
+def _nearest(wrong: str, words: tuple[str, ...]) -> str | None:
     folded = {word.casefold(): word for word in reversed(words)}
-    match = get_close_matches(wrong.casefold(), folded, n=1, cutoff=0.6)
+    match = get_close_matches(wrong.casefold(), folded, n=1, cutoff=_NEAR)
     return f"did you mean '{folded[match[0]]}'?" if match else None
 
 
@@ -139,7 +171,7 @@ _WIDEST_EXCERPT = 120
 def _excerpt(span: Span) -> list[str]:
     """The source line of a span with carets under it; a very long line is cut to the part around the span."""
     number, column = span.position
-    line = span.source.line(number)
+    line = span.source.line(span.start)
     first = column - 1
     length = max(1, min(span.end - span.start, len(line) - first))
     if len(line) > _WIDEST_EXCERPT:

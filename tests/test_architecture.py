@@ -13,23 +13,24 @@ PACKAGE = Path(__file__).parents[1] / "specdsl"
 SPECS = PACKAGE.parent / "specs"
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 
-FOUNDATION = {"source", "counts", "declaration", "version"}
+FOUNDATION = {"source", "limits", "counts", "declaration", "version"}
 ALLOWED: dict[str, set[str]] = {
     "source": set(),
+    "limits": set(),
     "counts": set(),
     "declaration": set(),
     "version": set(),
     "diagnostics": {"source"},
-    "syntax": {"source", "diagnostics"},
+    "syntax": {"source", "limits", "diagnostics"},
     "layers": {"counts", "declaration", "diagnostics"},
     "recipes": {"declaration"},
     "graph": {"source", "diagnostics", "layers"},
-    "resolve": {"source", "diagnostics", "declaration", "syntax", "layers", "recipes", "graph"},
+    "resolve": {"source", "limits", "diagnostics", "declaration", "syntax", "layers", "recipes", "graph"},
     "analyses": {"counts", "diagnostics", "layers", "graph"},
     "backends": {"counts", "declaration", "layers", "graph", "analyses"},
     "data": {"recipes", "declaration"},
     "training": {"declaration", "version", "graph", "recipes", "data", "backends"},
-    "api": {"source", "diagnostics", "syntax", "graph", "resolve", "analyses", "backends"},
+    "api": {"source", "limits", "diagnostics", "syntax", "graph", "resolve", "analyses", "backends"},
 }
 """What each room may import; `cli`, `__main__` and the package itself may import all."""
 

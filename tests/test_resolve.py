@@ -410,13 +410,16 @@ NESTED = "block b0 { Dense(2) }\n" + "".join(f"block b{n} {{ b{n - 1} }}\n" for 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("model m { input x: (2,); repeat 1000000 { Dense(2) } }", r"1,000,000 repetitions.* limit is 250,000"),
+        ("model m { input x: (2,); repeat 1000000 { Dense(2) } }", r"1,000,000 repetitions.* limit is 200,000"),
         ("model m { input x: (2,); repeat 200000 { Dense(2) } }", r"more than 25,000 layers"),
         (
             "model m { input x: (2,); repeat 500 { repeat 500 { repeat 500 { } } }; Dense(1) }",
-            r"more than 250,000 steps",
+            r"more than 200,000 steps",
         ),
-        ("model m { input x: (2,); for i in range(1000000) { Dense(2) } }", r"1,000,000 items; the limit is 50,000"),
+        (
+            "model m { input x: (2,); for i in range(1000000) { Dense(2) } }",
+            r"1,000,000 items are too many; the limit is 50,000",
+        ),
         ("let a = range(50000) + range(50000)\nmodel m { input x: (2,); Dense(1) }", r"items.* limit is 50,000"),
         (f"{NESTED}model m {{ input x: (2,); b99 }}", r"more than 64 deep"),
         ("block b { b }\nmodel m { input x: (2,); b }", r"more than 64 deep"),

@@ -10,6 +10,7 @@ import click
 
 from specdsl.cli.shared import (
     FAILED,
+    LIMITS,
     PATH,
     STANDARD,
     WRONG_INPUT,
@@ -18,19 +19,21 @@ from specdsl.cli.shared import (
     complain,
     point_to_explanations,
     spec_files,
+    standard_input,
     write,
 )
 from specdsl.diagnostics import Diagnostic, SpecError, did_you_mean
+from specdsl.limits import Limits
 
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, type=PATH, metavar="SPEC...")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 when a file is not in canonical form.")
 @click.option("--diff", "show_diff", is_flag=True, help="Show what would change, and otherwise do as --check does.")
-def fmt(specs: tuple[Path, ...], only_check: bool, show_diff: bool) -> None:
+@LIMITS
+def fmt(specs: tuple[Path, ...], only_check: bool, show_diff: bool, limits: Limits) -> None:
     """Give specs their one canonical form. Comments stay. `-` reads standard input and writes standard output."""
     from specdsl.api import read
-    from specdsl.source import Source
     from specdsl.syntax.formatter import format_source
 
     mistakes: list[Diagnostic] = []
@@ -38,8 +41,8 @@ def fmt(specs: tuple[Path, ...], only_check: bool, show_diff: bool) -> None:
     for path in spec_files(specs):
         from_input = path == STANDARD
         try:
-            source = Source("<stdin>", sys.stdin.read()) if from_input else read(path)
-            formatted = format_source(source)
+            source = standard_input(limits) if from_input else read(path, limits)
+            formatted = format_source(source, limits)
         except SpecError as error:
             complain(error.diagnostics)
             mistakes += error.diagnostics

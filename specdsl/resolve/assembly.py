@@ -55,6 +55,11 @@ class Assembly:
         self._names = Names()
 
     @property
+    def has_input(self) -> bool:
+        """Whether the model has an input so far."""
+        return any(isinstance(node.layer, InputLayer) for node in self.nodes.values())
+
+    @property
     def inputs(self) -> list[str]:
         """The names of the model's inputs so far."""
         return [node.name for node in self.nodes.values() if isinstance(node.layer, InputLayer)]
@@ -63,13 +68,19 @@ class Assembly:
         """The shape of a tensor."""
         return self.nodes[tensor.node].shape
 
-    def reserve(self, body: tree.Body, scope: str) -> None:
-        """Keep the names that a body's text gives to tensors for those tensors."""
-        self._names.reserve(body, scope)
+    def reserve(self, body: tree.Body, scope: str) -> int:
+        """Keep the names that a body's text gives to tensors for those tensors; how many these are."""
+        return self._names.reserve(body, scope)
 
-    def open_scope(self, block: str, alias: tree.Name | None, parent: str, arguments: Mapping[str, Any]) -> str:
-        """Begin an instance of a block; its full name."""
-        name = self._names.unique(parent, alias.text if alias else block, given=alias is not None)
+    def open_scope(
+        self, block: str, alias: tree.Name | None, parent: str, arguments: Mapping[str, Any], span: Span
+    ) -> str:
+        """Begin an instance of a block; its full name.
+
+        Raises:
+            Problem: the name is too long.
+        """
+        name = self._unique(parent, alias.text if alias else block, alias, span)
         self.scopes[name] = Scope(name, block, parent, arguments)
         return name
 
@@ -80,17 +91,29 @@ class Assembly:
             Problem: the layer cannot take them, with the origin of each; or the model has too many layers.
         """
         if len(self.nodes) >= self._limits.layers:
-            raise Problem(Slug.LIMIT, f"the model has more than {self._limits.layers:,} layers", use.span)
+            message = f"the model has more than {self._limits.layers:,} layers"
+            raise Problem(Slug.LIMIT, message, use.span, help=self._limits.raising("layers"))
         try:
             shape = use.layer.infer(*map(self.shape, inputs))
         except Misuse as misuse:
             origins = [self._origin(tensor) for tensor in dict.fromkeys(inputs)]
             raise Problem(Slug.SHAPE, misuse.message, use.place(misuse.argument), *origins, help=misuse.help) from None
+        if len(shape) > self._limits.axes:
+            message = f"a tensor of {len(shape):,} axes has too many; the limit is {self._limits.axes}"
+            raise Problem(Slug.LIMIT, message, use.span, help=self._limits.raising("axes", len(shape)))
         stem = use.alias.text if use.alias else snake_case(type(use.layer).__name__)
-        name = self._names.unique(scope, stem, given=use.alias is not None)
+        name = self._unique(scope, stem, use.alias, use.span)
         names = tuple(tensor.node for tensor in inputs)
         self.nodes[name] = Node(name, use.layer, names, shape, scope, use.skip, use.span)
         return Tensor(name)
+
+    def _unique(self, scope: str, stem: str, alias: tree.Name | None, span: Span) -> str:
+        """The full name of a layer or block instance."""
+        name = self._names.unique(scope, stem, given=alias is not None)
+        if len(name) > self._limits.name:
+            message = f"the full name of this is longer than {self._limits.name:,} characters"
+            raise Problem(Slug.LIMIT, message, span, help=self._limits.raising("name", len(name)))
+        return name
 
     def _origin(self, tensor: Tensor) -> Note:
         """How a tensor came to have its shape."""

@@ -22,7 +22,7 @@ def match_arguments(
     what: str, arguments: Arguments, positional: Sequence[str], known: Iterable[str], found: Collector
 ) -> dict[str, tree.Expression]:
     """Which parameter each argument is for; arguments that fit none are reported and left out."""
-    names = list(known)
+    names = dict.fromkeys(known)
     given: dict[str, tree.Expression] = {}
     keyword_seen = False
     for index, argument in enumerate(arguments):
@@ -30,7 +30,7 @@ def match_arguments(
             keyword_seen = True
             name, value, place = argument.name.text, argument.value, argument.name.span
             if name not in names:
-                found.add(_unknown(what, name, names, place))
+                found.add(_unknown(what, name, list(names), place))
                 continue
         elif keyword_seen:
             message = "an argument by position stands before those by name"

@@ -68,7 +68,7 @@ class Expansion:
         self.applied: list[Applied] = []
         self.outputs: list[tuple[str, Span]] = []
         self.expectations: list[tuple[tree.Expect, Frame]] = []
-        self.evaluator = Evaluator(limits, found, lost_names, self.assembly.shape)
+        self.evaluator = Evaluator(limits, found, lost_names, self.assembly.shape, steps)
         self.poisoned = False
         self._calls: list[tree.Call] = []
         self._declared_output = False
@@ -143,6 +143,7 @@ class Expansion:
             case tree.Output():
                 return self._output(statement, frame, flow)
             case tree.Expect():
+                self.steps.take(statement.span, Steps.EXPECT)
                 self.expectations.append((statement, frame))
         return flow
 
@@ -176,8 +177,9 @@ class Expansion:
                 message = f"the number of repetitions must not be negative, and it is {times}"
                 raise Problem(Slug.BAD_VALUE, message, statement.times.span)
             if times > self.limits.steps:
-                message = f"{times:,} repetitions are too many; the limit is {self.limits.steps:,}"
-                raise Problem(Slug.LIMIT, message, statement.times.span)
+                message = f"{times:,} repetitions are too many; the limit is {self.limits.steps:,} steps"
+                hint = self.limits.raising("steps", 2 * times)
+                raise Problem(Slug.LIMIT, message, statement.times.span, help=hint)
         except (Problem, Skip):
             self._inner(statement.body, site, POISON, 0)
             raise
@@ -220,7 +222,7 @@ class Expansion:
             raise Skip
         if statement.name.text in site.frame.names:
             site.frame.bind(statement.name.text, None, statement.name.span)  # reports what has the name already
-        several = bool(self.assembly.inputs)
+        several = self.assembly.has_input
         tensor = self.assembly.apply(Use(layer, statement.name, statement.span), (), "")
         site.frame.bind(statement.name.text, tensor, statement.name.span)
         site.frame.entering = None if several else tensor
@@ -232,6 +234,7 @@ class Expansion:
                 Slug.DUPLICATE, "the outputs are declared twice; one `output a, b` names them all", statement.span
             )
         self._declared_output = True
+        declared: set[str] = set()
         for name in statement.names:
             try:
                 tensor = tensor_named(name, frame, self.evaluator.lost_names)
@@ -247,10 +250,11 @@ class Expansion:
                 )
                 hint = "a layer that is an output cannot be removed"
                 self._report(Diagnostic(Slug.MISPLACED, message, name.span, help=hint))
-            elif tensor.node in dict(self.outputs):
+            elif tensor.node in declared:
                 self._report(Diagnostic(Slug.DUPLICATE, f"'{name.text}' is an output already", name.span))
             else:
                 self.outputs.append((tensor.node, name.span))
+                declared.add(tensor.node)
         return flow
 
     # ------------------------------------------------------------------------------------------ chains
@@ -310,6 +314,7 @@ class Expansion:
 
     def _gather(self, gather: tree.Gather, frame: Frame) -> Flow:
         tensors: list[Tensor] = []
+        self.steps.take(gather.span, len(gather.names))
         for name in gather.names:
             try:
                 tensors.append(tensor_named(name, frame, self.evaluator.lost_names))
@@ -357,7 +362,7 @@ class Expansion:
         self, block: tree.Block, home: Frame, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow
     ) -> Flow:
         if len(self._calls) >= self.limits.depth:
-            hint = f"does '{block.name.text}' use itself?"
+            hint = f"does '{block.name.text}' use itself? Otherwise, {self.limits.raising('depth')}"
             message = f"blocks stand within blocks more than {self.limits.depth} deep"
             raise Problem(Slug.LIMIT, message, call.span, help=hint)
         flow = self._single(flow, call.span, f"the block '{block.name.text}'")
@@ -367,8 +372,8 @@ class Expansion:
             return POISON  # what is wrong inside is found when the block is looked at alone
         frame = Frame(home, flow if isinstance(flow, Tensor | Poison) else None, arguments)
         values = {key: value for key, (value, _) in arguments.items()}
-        name = self.assembly.open_scope(block.name.text, alias, site.scope, values)
-        self.assembly.reserve(block.body, name)
+        name = self.assembly.open_scope(block.name.text, alias, site.scope, values, call.span)
+        self.steps.take(call.span, Steps.BLOCK + Steps.NAME * self.assembly.reserve(block.body, name))
         self._calls.append(call)
         try:
             return self._body(block.body, _Site(frame, name, (*site.path, block.name.text)), flow)
@@ -383,13 +388,14 @@ class Expansion:
         parameters = {parameter.name.text: parameter for parameter in definition.parameters or ()}
         given = match_arguments(name, call.arguments or (), list(parameters), parameters, self.found)
         bound: dict[str, tuple[Any, Span]] = {}
+        earlier = Frame(home, None, bound)  # a default sees the parameters before its own
         for key, parameter in parameters.items():
             value: Any = POISON
             try:
                 if key in given:
                     value = self.evaluator.value(given[key], frame)
                 elif parameter.default is not None:
-                    value = self.evaluator.value(parameter.default, Frame(home, None, dict(bound)))
+                    value = self.evaluator.value(parameter.default, earlier)
                 else:
                     note = Note(f"'{name}' is defined here", definition.name.span)
                     message = f"'{name}' needs a value for '{key}'"
@@ -440,6 +446,7 @@ class Expansion:
         return changed
 
     def _add(self, use: Use, site: _Site, current: Current) -> Current:
+        self.steps.take(use.span, Steps.LAYER)
         self.applied.append(Applied(site.path, use.layer, use.alias.text if use.alias else None, use.span))
         if isinstance(current, Poison):
             return POISON

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Note, Slug
 from specdsl.graph import Expectation
-from specdsl.resolve.scope import Collector, Frame, Limits, Problem, Skip, Tensor
+from specdsl.resolve.scope import Collector, Frame, Limits, Problem, Skip, Steps, Tensor
 from specdsl.resolve.values import Evaluator, no_shape
 from specdsl.syntax import tree
 
 
-def expectation(item: tree.Expect, frame: Frame, limits: Limits) -> Expectation:
+def expectations(items: Sequence[tuple[tree.Expect, Frame]], limits: Limits) -> tuple[Expectation, ...]:
+    """What a text expects, each with the names that it sees; all of them share the steps of one file."""
+    return tuple(_expectation(item, frame, limits, len(items)) for item, frame in items)
+
+
+def _expectation(item: tree.Expect, frame: Frame, limits: Limits, sharing: int) -> Expectation:
     """An expectation that sees the names of a frame, and before them the model's quantities."""
 
     def check(quantities: Mapping[str, Any]) -> tuple[Diagnostic, ...]:
         found = Collector()
         names = {name: (value, item.span) for name, value in quantities.items()}
-        evaluator = Evaluator(limits, found, frozenset(), no_shape)
+        evaluator = Evaluator(limits, found, frozenset(), no_shape, Steps(limits, sharing))
         inner = Frame(frame, None, dict(names))
         for name in _mentioned(item.condition):
             own = frame.lookup(name) if name in quantities else None
