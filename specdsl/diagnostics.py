@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
-from itertools import islice
 from typing import NamedTuple
 from unicodedata import east_asian_width
 
@@ -85,7 +84,8 @@ _NEAR = 0.6
 """The part of two words that is the same in both, at least."""
 
 _LONGEST_WORD = 60
-_MOST_WORDS = 400
+_MOST_COMPARED = 100_000
+"""Pairs of characters that the search for a near word compares, roughly: a thousand words of ten letters."""
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
@@ -95,8 +95,15 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
     """
     if len(wrong) > _LONGEST_WORD:
         return None
-    alike = (word for word in known if 2 * min(len(word), len(wrong)) >= _NEAR * (len(word) + len(wrong)))
-    return _nearest(wrong, tuple(islice(alike, _MOST_WORDS)))
+    words: list[str] = []
+    left = _MOST_COMPARED
+    for word in known:
+        if 2 * min(len(word), len(wrong)) >= _NEAR * (len(word) + len(wrong)):
+            words.append(word)
+            left -= len(word) * len(wrong)
+            if left < 0:
+                break
+    return _nearest(wrong, tuple(words))
 
 
 @lru_cache
