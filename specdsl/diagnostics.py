@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 from unicodedata import east_asian_width
 
-from specdsl.source import Span
+from specdsl.source import Source, Span
 
 
 class Slug(StrEnum):
@@ -113,19 +114,27 @@ def _nearest(wrong: str, words: tuple[str, ...]) -> str | None:
     return f"did you mean '{folded[match[0]]}'?" if match else None
 
 
-def render(diagnostic: Diagnostic) -> str:
+Paint = Callable[[Source, int, int], str]
+"""How a part of a text is shown, given by the offsets of its begin and end."""
+
+
+def render(diagnostic: Diagnostic, paint: Paint | None = None) -> str:
     """A diagnostic for people: place, reason, source line with caret, notes, help.
 
     The first line has the form `file:line:column: error[kind]: reason`, which editors and terminals make clickable.
+
+    Args:
+        diagnostic: the diagnostic.
+        paint: shows source lines in colours.
     """
     where = f"{diagnostic.span}: " if diagnostic.span else ""
     lines = [f"{where}error[{diagnostic.slug}]: {diagnostic.message}"]
     if diagnostic.span:
-        lines += _excerpt(diagnostic.span)
+        lines += _excerpt(diagnostic.span, paint)
     for note in diagnostic.notes:
         lines.append(f"  note: {f'{note.span}: ' if note.span else ''}{note.message}")
         if note.span:
-            lines += _excerpt(note.span)
+            lines += _excerpt(note.span, paint)
     if diagnostic.help:
         lines.append(f"  help: {diagnostic.help}")
     return "\n".join(lines)
@@ -175,20 +184,28 @@ def _as_data(item: Diagnostic | Note) -> dict[str, object]:
 _WIDEST_EXCERPT = 120
 
 
-def _excerpt(span: Span) -> list[str]:
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+"""Characters that a terminal would obey."""
+
+
+def _excerpt(span: Span, paint: Paint | None) -> list[str]:
     """The source line of a span with carets under it; a very long line is cut to the part around the span."""
     number, column = span.position
     line = span.source.line(span.start)
     first = column - 1
+    begin = span.start - first
     length = max(1, min(span.end - span.start, len(line) - first))
     if len(line) > _WIDEST_EXCERPT:
         cut = max(0, first - _WIDEST_EXCERPT // 2)
         length = min(length, _WIDEST_EXCERPT // 2)
-        line, first = line[cut : cut + _WIDEST_EXCERPT], first - cut
+        line, first, begin = line[cut : cut + _WIDEST_EXCERPT], first - cut, begin + cut
     margin = f"{number:5} | "
     padding = "".join("\t" if character == "\t" else " " * _width(character) for character in line[:first])
     carets = "^" * max(1, sum(map(_width, line[first : first + length])))
-    return [f"{margin}{line}", f"{' ' * (len(margin) - 2)}| {padding}{carets}"]
+    shown = _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", line)
+    if paint and shown == line:
+        shown = paint(span.source, begin, begin + len(line))
+    return [f"{margin}{shown}", f"{' ' * (len(margin) - 2)}| {padding}{carets}"]
 
 
 def _width(character: str) -> int:

@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "syntax": {"source", "limits", "diagnostics"},
     "layers": {"counts", "declaration", "diagnostics"},
     "recipes": {"declaration"},
+    "highlight": {"layers"},
     "graph": {"source", "diagnostics", "layers"},
     "resolve": {"source", "limits", "diagnostics", "declaration", "syntax", "layers", "recipes", "graph"},
     "analyses": {"counts", "diagnostics", "layers", "graph"},
@@ -44,6 +45,7 @@ BANNED_OUTSIDE: dict[str, set[str]] = {
     "matplotlib": {"training/figures.py"},
     "numpy": {"data", "training"},
     "click": {"cli"},
+    "pygments": {"highlight", "cli"},
 }
 
 
@@ -140,7 +142,7 @@ def test_verbs_without_frameworks(arguments: list[str], tmp_path: Path) -> None:
 
 def test_import_is_light() -> None:
     """`import specdsl` brings in no framework and none of the packages that only some verbs need."""
-    heavy = sorted(FRAMEWORKS | {"numpy", "matplotlib", "rich", "graphviz", "click"})
+    heavy = sorted(FRAMEWORKS | {"numpy", "matplotlib", "rich", "pygments", "graphviz", "click"})
     code = f"import sys, specdsl; print(sorted(set(sys.modules) & set({heavy!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -142,7 +142,7 @@ def test_only_a_terminal_is_told_where_more_is_said(run, tmp_path: Path, monkeyp
     for command in commands:
         assert "specdsl explain" not in run(*command)[2]
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    said = "`specdsl explain unknown-step` says more; so it does for missing-argument"
+    said = "`specdsl explain unknown-step` says more; also: missing-argument"
     for command in commands[:2]:
         err = run(*command)[2]
         assert err.count("specdsl explain") == 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import click
 
 from specdsl.cli.shared import WrongInput, colour
 from specdsl.diagnostics import Slug, did_you_mean
+from specdsl.source import Source
 
 PAGES = Path(__file__).parents[1] / "errors"
 """A page of Markdown for each kind of mistake."""
@@ -54,10 +56,19 @@ def _readable(markdown: str, width: int) -> str:
     end = 0
     for fence in _FENCED.finditer(markdown):
         parts += _paragraphs(markdown[end : fence.start()], width)
-        parts.append("\n".join(f"    {line}".rstrip() for line in fence[2].splitlines()))
+        parts.append("\n".join(f"    {line}".rstrip() for line in _painted(fence[1], fence[2]).splitlines()))
         end = fence.end()
     parts += _paragraphs(markdown[end:], width)
     return "\n\n".join(parts) + "\n"
+
+
+def _painted(language: str, text: str) -> str:
+    """What is fenced, in colours where it is a spec and goes to a terminal."""
+    if not language.endswith("spec") or colour() is False or not sys.stdout.isatty():
+        return text
+    from specdsl.cli.painting import paint
+
+    return paint(Source("", text), 0, len(text))
 
 
 def _paragraphs(markdown: str, width: int) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specdsl.diagnostics import Diagnostic, did_you_mean, render
+from specdsl.diagnostics import Diagnostic, Paint, did_you_mean, render
 from specdsl.limits import Limits
 
 if TYPE_CHECKING:
@@ -147,9 +147,12 @@ def colour() -> bool | None:
 
 
 def complain(diagnostics: Sequence[Diagnostic], *, warning: bool = False) -> None:
-    """Show diagnostics on standard error, the kind in colour where that is a terminal."""
+    """Show diagnostics on standard error; in colours where that is a terminal."""
+    paint: Paint | None = None
+    if diagnostics and colour() is None and sys.stderr.isatty():
+        from specdsl.cli.painting import paint
     for diagnostic in diagnostics:
-        head, *rest = render(diagnostic).split("\n")
+        head, *rest = render(diagnostic, paint).split("\n")
         mark = f"error[{diagnostic.slug}]"
         shown = click.style(
             mark.replace("error", "warning") if warning else mark, fg="yellow" if warning else "red", bold=True
@@ -164,7 +167,7 @@ def point_to_explanations(diagnostics: Sequence[Diagnostic]) -> None:
     kinds = list(dict.fromkeys(str(diagnostic.slug) for diagnostic in diagnostics))
     if not kinds or not sys.stderr.isatty():
         return
-    others = f"; so it does for {', '.join(kinds[1:])}" if kinds[1:] else ""
+    others = f"; also: {', '.join(kinds[1:])}" if kinds[1:] else ""
     click.echo(f"`specdsl explain {kinds[0]}` says more{others}", err=True)
 
 
