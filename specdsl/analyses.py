@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from specdsl.counts import Count, Size, total
 from specdsl.diagnostics import Diagnostic, Slug
+from specdsl.functional import Functional
 from specdsl.graph import Graph, Node
-from specdsl.layers import InputLayer, Modes, Shape, Weight
+from specdsl.layers import InputLayer, Layer, Modes, Shape, Weight
 
 BYTES_PER_VALUE = 4
 """Keras keeps weights and activations as float32 unless it is told otherwise."""
@@ -29,6 +30,8 @@ class LayerAnalysis:
         macs: multiply-accumulates of matrix products and convolutions for one example; additions of a bias, pooling,
             normalisation and activations are not counted.
         modes: how training differs from inference, None where it does not.
+        shared: whether the layer stands in the model before, so that its parameters are counted there.
+        inner: for a model that stands here first, what is known of it.
     """
 
     node: Node
@@ -38,6 +41,8 @@ class LayerAnalysis:
     trainable: int
     macs: Count
     modes: Modes | None
+    shared: bool = False
+    inner: Analysis | None = None
 
     @property
     def non_trainable(self) -> int:
@@ -57,7 +62,7 @@ class Totals(NamedTuple):
         largest_activation: the name of the layer with the largest output, None when a size is unknown.
         largest_activation_bytes: memory of that output for one example as float32.
         depth: layers that multiply, on the path from an input to an output that has most of them.
-        layers: layers, inputs not counted.
+        layers: layers, each once however often it is applied, inputs not counted; of a model within the model its own.
     """
 
     params: int
@@ -79,15 +84,21 @@ class Analysis(NamedTuple):
     totals: Totals
 
 
-def analyse(graph: Graph) -> Analysis:
-    """Everything that follows from a graph, in time linear in its size."""
-    layers = tuple(_layer(graph, node) for node in graph.nodes)
+def analyse(graph: Graph, *, frozen: bool = False) -> Analysis:
+    """Everything that follows from a graph, in time linear in its size.
+
+    Args:
+        graph: the model.
+        frozen: whether it is a part of another one that does not train it.
+    """
+    layers = tuple(_layer(graph, node, frozen) for node in graph.nodes)
     return Analysis(graph, layers, _totals(graph, layers))
 
 
-def _layer(graph: Graph, node: Node) -> LayerAnalysis:
-    shapes = graph.input_shapes(node)
-    weights = node.layer.variables(*shapes)
+def _layer(graph: Graph, node: Node, frozen: bool) -> LayerAnalysis:
+    shapes, layer = graph.input_shapes(node), node.layer.frozen() if frozen else node.layer
+    shared = graph.first_uses[node.owner] != node.name
+    weights = () if shared else layer.variables(*shapes)
     count = Count(tuple(weight.shape for weight in weights))
     trainable = Count(tuple(weight.shape for weight in weights if weight.trainable))
     return LayerAnalysis(
@@ -96,9 +107,22 @@ def _layer(graph: Graph, node: Node) -> LayerAnalysis:
         count=count,
         params=_known(count.value),
         trainable=_known(trainable.value),
-        macs=node.layer.macs(*shapes),
-        modes=node.layer.modes(),
+        macs=layer.macs(*shapes),
+        modes=_modes(layer, node),
+        shared=shared,
+        inner=None if shared or not isinstance(layer, Functional) else analyse(layer.graph, frozen=not layer.trainable),
     )
+
+
+def _modes(layer: Layer, node: Node) -> Modes | None:
+    """How training differs from inference, where the call does not say which of them it is to be."""
+    modes = layer.modes()
+    match node.options.get("training"):
+        case True if modes:
+            return Modes(modes.training, "acts as in training (training=true)")
+        case False:
+            return None
+    return modes
 
 
 def _known(value: Size) -> int:
@@ -109,9 +133,7 @@ def _known(value: Size) -> int:
 def _totals(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> Totals:
     params = sum(layer.params for layer in layers)
     trainable = sum(layer.trainable for layer in layers)
-    sizes = {node.name: values(node.shape) for node in graph.nodes}
-    largest = max(sizes, key=lambda name: sizes[name] or 0) if None not in sizes.values() else None
-    largest_size = sizes[largest] if largest else None
+    largest, largest_bytes = _largest(layers)
     return Totals(
         params=params,
         trainable=trainable,
@@ -119,18 +141,43 @@ def _totals(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> Totals:
         macs=total(layer.macs for layer in layers),
         weight_bytes=params * BYTES_PER_VALUE,
         largest_activation=largest,
-        largest_activation_bytes=None if largest_size is None else largest_size * BYTES_PER_VALUE,
-        depth=_depth(graph, layers),
-        layers=sum(not isinstance(node.layer, InputLayer) for node in graph.nodes),
+        largest_activation_bytes=largest_bytes,
+        depth=_depth(graph),
+        layers=sum(_number_of_layers(layer) for layer in layers),
     )
 
 
-def _depth(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> int:
-    depth: dict[str, int] = {}
+def _largest(layers: tuple[LayerAnalysis, ...]) -> tuple[str | None, Size]:
+    """The layer with the largest output, those within a model included, and the memory of that output."""
+    best: tuple[str | None, int] = (None, -1)
     for layer in layers:
-        below = max((depth[name] for name in layer.node.inputs), default=0)
-        depth[layer.node.name] = below + bool(layer.macs.terms)
-    return max(depth[name] for name in graph.outputs)
+        for shape in layer.node.shapes:
+            size = values(shape)
+            if size is None:
+                return None, None
+            if size * BYTES_PER_VALUE > best[1]:
+                best = (layer.node.name, size * BYTES_PER_VALUE)
+        if layer.inner:
+            name, size = layer.inner.totals.largest_activation, layer.inner.totals.largest_activation_bytes
+            if size is None:
+                return None, None
+            if size > best[1]:
+                best = (f"{layer.node.owner}/{name}", size)
+    return best
+
+
+def _number_of_layers(layer: LayerAnalysis) -> int:
+    if layer.inner:
+        return layer.inner.totals.layers
+    return int(not layer.shared and not isinstance(layer.node.layer, InputLayer))
+
+
+def _depth(graph: Graph) -> int:
+    depth: dict[str, int] = {}
+    for node in graph.nodes:
+        below = max((depth[tensor.node] for tensor in node.sources), default=0)
+        depth[node.name] = below + node.layer.depth(*graph.input_shapes(node))
+    return max(depth[tensor.node] for tensor in graph.outputs)
 
 
 def values(shape: Shape) -> Size:
@@ -151,7 +198,7 @@ def quantities(analysis: Analysis) -> Mapping[str, Any]:
         "depth": totals.depth,
         "layers": totals.layers,
         "input": _alone(tuple(node.shape for node in graph.input_nodes)),
-        "output": _alone(tuple(node.shape for node in graph.output_nodes)),
+        "output": _alone(graph.output_shapes),
     }
 
 

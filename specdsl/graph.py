@@ -5,36 +5,84 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from specdsl.diagnostics import Diagnostic
-from specdsl.layers import InputLayer, Layer, Shape
+from specdsl.layers import InputLayer, Layer, Shape, Weight
 from specdsl.source import Span
 
 SEPARATOR = "-"
 """Joins a block's name and the name of a layer in it. Keras refuses `/` in a layer's name and PyTorch refuses `.`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An output of a node: most have one, which is number 0."""
+
+    node: str
+    index: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.node}[{self.index}]" if self.index else self.node
+
+
+Option = bool | Tensor | tuple[Tensor, ...]
+"""What a call says beside its tensors: `training=false`, `mask=m`, `initial_state=[h, c]`."""
+
+NO_OPTIONS: Mapping[str, Option] = MappingProxyType({})
+
+
 class Node(NamedTuple):
-    """One layer applied to tensors.
+    """One application of a layer to tensors.
 
     Attributes:
-        name: the layer's name in the compiled model, unique in the graph.
+        name: what the application is called, unique in the graph: as its layer, where that is applied but once.
         layer: the declaration, with all arguments.
-        inputs: the names of the nodes whose outputs it takes, in order.
-        shape: the shape of its output, without the batch axis.
+        inputs: the tensors that it takes, in order.
+        shapes: the shapes of its outputs, without the batch axis.
         scope: the name of the block instance it stands in, "" in the model's own body.
         skip: the position in `inputs` of the tensor that a shortcut brought, None where none did.
         span: the step in the text that it came from.
+        owner: the name of the layer in the compiled model; applications with the same owner share their weights.
+        options: what the call says beside the tensors, by Keras's names.
     """
 
     name: str
     layer: Layer
-    inputs: tuple[str, ...]
-    shape: Shape
+    inputs: tuple[Tensor, ...]
+    shapes: tuple[Shape, ...]
     scope: str
     skip: int | None
     span: Span
+    owner: str
+    options: Mapping[str, Option] = NO_OPTIONS
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of its only or first output."""
+        return self.shapes[0]
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The tensors that it makes."""
+        return tuple(Tensor(self.name, index) for index in range(len(self.shapes)))
+
+    @property
+    def sources(self) -> tuple[Tensor, ...]:
+        """All tensors that it depends on: those that it takes, and those that its options name."""
+        return self.inputs + option_tensors(self.options)
+
+
+def option_tensors(options: Mapping[str, Option]) -> tuple[Tensor, ...]:
+    """The tensors among the options of a call, in order."""
+    found: list[Tensor] = []
+    for value in options.values():
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif not isinstance(value, bool):
+            found += value
+    return tuple(found)
 
 
 class Scope(NamedTuple):
@@ -71,8 +119,8 @@ class Graph:
 
     Attributes:
         name: the model's name.
-        nodes: the layers in topological order, which is the order of the text after expansion.
-        outputs: the names of the nodes whose tensors leave the model.
+        nodes: the applied layers in topological order, which is the order of the text after expansion.
+        outputs: the tensors that leave the model.
         scopes: the block instances by full name, enclosing ones first.
         docstring: what the text says of the model, "" when nothing.
         parameters: the model's own parameters with their values.
@@ -81,7 +129,7 @@ class Graph:
 
     name: str
     nodes: tuple[Node, ...]
-    outputs: tuple[str, ...]
+    outputs: tuple[Tensor, ...]
     scopes: Mapping[str, Scope] = field(default_factory=dict)
     docstring: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -92,19 +140,23 @@ class Graph:
         """The nodes by name."""
         return {node.name: node for node in self.nodes}
 
-    @property
+    @cached_property
     def input_nodes(self) -> tuple[Node, ...]:
         """The nodes where tensors enter."""
         return tuple(node for node in self.nodes if isinstance(node.layer, InputLayer))
 
     @property
-    def output_nodes(self) -> tuple[Node, ...]:
-        """The nodes whose tensors leave."""
-        return tuple(self.by_name[name] for name in self.outputs)
+    def output_shapes(self) -> tuple[Shape, ...]:
+        """The shapes of the tensors that leave, in order."""
+        return tuple(map(self.shape, self.outputs))
+
+    def shape(self, tensor: Tensor) -> Shape:
+        """The shape of a tensor."""
+        return self.by_name[tensor.node].shapes[tensor.index]
 
     def input_shapes(self, node: Node) -> tuple[Shape, ...]:
         """The shapes that enter a node, in order."""
-        return tuple(self.by_name[name].shape for name in node.inputs)
+        return tuple(map(self.shape, node.inputs))
 
     def enclosing(self, scope: str) -> Iterator[Scope]:
         """The block instance of that name and those that enclose it, innermost first."""
@@ -112,26 +164,54 @@ class Graph:
             yield self.scopes[scope]
             scope = self.scopes[scope].parent
 
+    @cached_property
+    def first_uses(self) -> Mapping[str, str]:
+        """The node that applies each layer first, by the layer's name."""
+        first: dict[str, str] = {}
+        for node in self.nodes:
+            first.setdefault(node.owner, node.name)
+        return first
+
+    @cached_property
+    def weights(self) -> Mapping[str, tuple[Weight, ...]]:
+        """The variables of each layer that has any, by the layer's name."""
+        found: dict[str, tuple[Weight, ...]] = {}
+        for node in self.nodes:
+            if self.first_uses[node.owner] == node.name and (own := node.layer.variables(*self.input_shapes(node))):
+                found[node.owner] = own
+        return found
+
+    @cached_property
+    def shared(self) -> frozenset[str]:
+        """The names of the layers that are applied more than once."""
+        seen: set[str] = set()
+        return frozenset(node.owner for node in self.nodes if node.owner in seen or seen.add(node.owner))  # type: ignore[func-returns-value]
+
 
 def verify(graph: Graph) -> None:
     """Check what every graph promises; a failure is a fault of the compiler, not of a spec.
 
     Raises:
         AssertionError: a name stands twice, an input does not stand earlier, a shape is not what the layer's rule
-            gives, an output is not a node, or a node leads to no output.
+            gives, applications of one layer disagree on it, an output is not there, or a node leads to no output.
     """
     seen: dict[str, Node] = {}
+    tensors: set[Tensor] = set()
+    owners: dict[str, Layer] = {}
     for node in graph.nodes:
         assert node.name not in seen, f"{node.name} stands twice"
-        assert all(name in seen for name in node.inputs), f"{node.name} comes before one of its inputs"
-        shapes = [seen[name].shape for name in node.inputs]
-        assert node.shape == node.layer.infer(*shapes), f"{node.name} has another shape than its rule gives"
+        assert all(tensor in tensors for tensor in node.sources), f"{node.name} comes before one of its inputs"
+        shapes = graph.input_shapes(node)
+        assert node.shapes == node.layer.infer(*shapes), f"{node.name} has another shape than its rule gives"
         assert not node.scope or node.scope in graph.scopes, f"{node.name} stands in an unknown scope"
         assert node.skip is None or node.skip < len(node.inputs), f"{node.name} has no input {node.skip}"
+        assert owners.setdefault(node.owner, node.layer) == node.layer, f"{node.owner} stands for two layers"
+        assert set(node.options) <= set(node.layer.options), f"{node.name} has an option that its layer does not take"
         seen[node.name] = node
+        tensors.update(node.outputs)
     assert graph.outputs, "there is no output"
-    assert all(name in seen for name in graph.outputs), "an output is not a node"
-    alive = set(graph.outputs)
+    assert all(tensor in tensors for tensor in graph.outputs), "an output is not there"
+    alive = {tensor.node for tensor in graph.outputs}
     for node in reversed(graph.nodes):
         assert node.name in alive, f"{node.name} leads to no output"
-        alive.update(node.inputs)
+        alive.update(tensor.node for tensor in node.sources)

@@ -29,7 +29,21 @@ from specdsl.layers.objects import OBJECTS
 
 HEADS = frozenset(
     (
-        *("from", "let", "block", "model", "data", "train", "input", "output", "expect", "repeat", "for", "if"),
+        *(
+            "from",
+            "let",
+            "block",
+            "model",
+            "data",
+            "train",
+            "input",
+            "layer",
+            "output",
+            "expect",
+            "repeat",
+            "for",
+            "if",
+        ),
         *("after", "before", "replace", "remove", "set"),
     )
 )
@@ -63,7 +77,7 @@ _FOLLOWING = re.compile(r"\s*(=(?!=)|\()?")
 _DEFINED = {
     "block": Name.Function,
     "model": Name.Class,
-    **dict.fromkeys(("let", "data", "train", "input", "for", "as"), Name.Variable),
+    **dict.fromkeys(("let", "layer", "data", "train", "input", "for", "as"), Name.Variable),
 }
 """The kinds of names that are given behind these words."""
 

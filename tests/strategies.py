@@ -29,6 +29,8 @@ from specdsl.layers.arguments import (
     RegularizerArgument,
 )
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
+from specdsl.layers.values import Table
+from specdsl.layers.wrappers import Bidirectional
 from specdsl.syntax.parser import GRAMMAR
 
 # ---------------------------------------------------------------------------------------------- layers
@@ -92,6 +94,8 @@ def _shapes(draw: st.DrawFn, kind: type[Layer]) -> tuple[Shape, ...]:
     named = kind.__name__[-2:]
     if suits is None and named in ("1D", "2D", "3D"):
         suits = int(named[0])
+    if kind.family in ("recurrent", "attention") or kind is Bidirectional:
+        suits = 1
     rank = draw(st.integers(0, 4)) if suits is None or _chance(draw, 1, 8) else suits + 1
     size = st.none() if _chance(draw, 1, 5) else _SIZES
     first: Shape = tuple(draw(st.one_of(_SIZES, _SIZES, size)) for _ in range(rank))
@@ -117,7 +121,26 @@ def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ..
         if field.is_required() or _chance(draw, 1, 12 if rare else 3):
             annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
             arguments[name] = draw(_values(annotation, shapes, wild))
+    if {"mean", "variance"} <= set(kind.fields()) and _chance(draw, 1, 2):
+        axis = arguments.get("axis", -1)
+        extents = draw(_extents_along(() if axis is None else (axis,) if isinstance(axis, int) else axis, shapes[0]))
+        arguments |= {"mean": draw(_tables(extents)), "variance": draw(_tables(extents))}
     return arguments
+
+
+def _extents_along(axes: tuple[int, ...], shape: Shape) -> st.SearchStrategy[tuple[int, ...]]:
+    """Extents of a table that can, mostly, be spread over some axes of a tensor."""
+    places = sorted(axis % (len(shape) + 1) for axis in axes if axis % (len(shape) + 1))
+    sizes = [st.sampled_from([shape[place - 1] or 2, shape[place - 1] or 2, 1]) for place in places]
+    return st.integers(0, len(sizes)).flatmap(lambda first: st.tuples(*sizes[first:]))
+
+
+def _tables(extents: tuple[int, ...]) -> st.SearchStrategy[Any]:
+    """Lists in lists of numbers, as long as these extents say; a number where there are none."""
+    table: st.SearchStrategy[Any] = st.sampled_from([1.0, 0.5, 2.0, 3])
+    for extent in reversed(extents):
+        table = st.lists(table, min_size=extent, max_size=extent)
+    return table
 
 
 def _values(kind: Any, shapes: tuple[Shape, ...] = (), wild: bool = False) -> st.SearchStrategy[Any]:
@@ -142,6 +165,8 @@ def _values(kind: Any, shapes: tuple[Shape, ...] = (), wild: bool = False) -> st
     if origin is tuple:
         each = st.tuples(*(_values(option, shapes, wild) for option in inner))
         return st.one_of(each, _values(inner[0], shapes, wild))
+    if isinstance(kind, type) and issubclass(kind, Layer):
+        return _inner_layers(kind, shapes)
     if kind is bool:
         return st.booleans()
     if kind is NoneType:
@@ -160,6 +185,22 @@ def _values(kind: Any, shapes: tuple[Shape, ...] = (), wild: bool = False) -> st
             return st.sampled_from([0.5, 0.0, 1.0, -0.5, 2.0])
         return st.sampled_from([0.5, 1.0, 0.25] if "gt" in limit else [0.5, 0.0, 1.0, 0.25])
     raise TypeError(f"no strategy for {kind}")
+
+
+def _inner_layers(base: type[Layer], shapes: tuple[Shape, ...]) -> st.SearchStrategy[Layer]:
+    """A layer for a wrapper: over one tensor, and no wrapper itself."""
+    kinds = [
+        kind for kind in APPLICABLE if issubclass(kind, base) and kind.arity == (1, 1) and kind.family != "wrapper"
+    ]
+    inner = tuple(shape[1:] for shape in shapes) if base is Layer else shapes
+
+    def drawn(kind: type[Layer]) -> st.SearchStrategy[Layer]:
+        calls = _arguments(kind, inner, wild=False).map(lambda arguments: Call(kind, arguments, inner))
+        return calls.filter(_constructible).map(lambda call: kind(**call.arguments))
+
+    rank = len(inner[0]) if inner else 1
+    suiting = [kind for kind in kinds if f"{rank - 1}D" in kind.__name__ or not re.search(r"[123]D", kind.__name__)]
+    return st.sampled_from(suiting or kinds).flatmap(drawn)
 
 
 def _integers_about(shape: Shape) -> st.SearchStrategy[tuple[int, ...]]:
@@ -191,8 +232,9 @@ _NAMED: dict[Any, Any] = {
     InitializerArgument: lambda: _named_or_object(INITIALIZERS, Initializer),
     RegularizerArgument: lambda: _named_or_object(REGULARIZERS, Regularizer),
     ConstraintArgument: lambda: _named_or_object(CONSTRAINTS, Constraint),
+    Table: lambda: st.one_of(st.none(), _tables(()), _tables((2,)), _tables((2, 3)), st.just([1, [2]])),
 }
-"""Arguments that name a thing, each with its strategy."""
+"""Arguments that name a thing or hold a table, each with its strategy."""
 
 
 # ---------------------------------------------------------------------------------------------- texts
@@ -343,7 +385,7 @@ class _Writer:
             return None
         sizes = [prod(size or 4 for size in node.shape) for node in graph.nodes]
         small = max(sizes) <= _LARGEST and len(graph.nodes) < 40 and graph.analyse().totals.params < 100_000
-        return graph.output_nodes[0].shape if small else None
+        return graph.output_shapes[0] if small else None
 
     # ------------------------------------------------------------------------------------------ steps
 
@@ -523,7 +565,7 @@ class _Writer:
             if graph is not None:
                 lines.append(chain)
                 unused = left
-                shapes[name] = graph.output_nodes[0].shape
+                shapes[name] = graph.output_shapes[0]
         outputs = self.draw(st.permutations(unused))
         extra = [name for name in shapes if name not in unused and _chance(self.draw, 1, 6)]
         head = f"model {self.head()}".replace("PARAMETERS", "")

@@ -82,7 +82,7 @@ def test_what_a_graph_gives() -> None:
     assert "def build_model() -> keras.Model:" in graph.to_python()
     assert graph.diagram().dot.startswith("digraph bn_cnn")
     assert [node.name for node in graph.input_nodes] == ["image"]
-    assert [node.shape for node in graph.output_nodes] == [(43,)]
+    assert graph.output_shapes == ((43,),)
 
 
 def test_graphs_cannot_be_changed() -> None:

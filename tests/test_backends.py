@@ -19,6 +19,7 @@ import specdsl
 from specdsl import Graph
 from specdsl.backends import diagram
 from specdsl.backends.diagram import FILLS, FORMATS, SHORTCUT, DiagramError
+from specdsl.functional import Functional
 from specdsl.layers import LAYERS
 from tests.strategies import spec_texts
 from tests.test_corpus import CORPUS, OK
@@ -71,8 +72,8 @@ def check_dot(graph: Graph) -> None:
     dot = graph.diagram().dot
     outputs = [f"output {number}" for number in range(len(graph.outputs))]
     assert sorted(nodes(dot)) == sorted([*(f"layer {node.name}" for node in graph.nodes), *outputs])
-    wanted = Counter((f"layer {name}", f"layer {node.name}") for node in graph.nodes for name in node.inputs)
-    wanted.update((f"layer {name}", output) for name, output in zip(graph.outputs, outputs, strict=True))
+    wanted = Counter((f"layer {one.node}", f"layer {node.name}") for node in graph.nodes for one in node.sources)
+    wanted.update((f"layer {one.node}", output) for one, output in zip(graph.outputs, outputs, strict=True))
     assert edges(dot) == wanted
     assert dot.count("{") == dot.count("}")
     assert nesting(dot) == {name: scope.parent for name, scope in graph.scopes.items() if used(graph, name)}
@@ -141,7 +142,7 @@ def test_what_a_drawing_says() -> None:
 
 def test_each_family_has_a_colour() -> None:
     """Every family of layers that a drawing shows has a fill of its own, but for rare ones."""
-    families = {layer.family for layer in LAYERS.values()}
+    families = {layer.family for layer in [*LAYERS.values(), Functional]}
     assert set(FILLS) <= families
     assert families - set(FILLS) <= {"preprocessing"}
 
@@ -241,7 +242,9 @@ def check_sums(graph: Graph) -> None:
         assert layer["trainable"] == sum(size for trainable, size in sizes if trainable)
         assert worth(layer["formula"]) == layer["params"]
         assert layer["macs"] is None or worth(layer["macs_formula"]) == layer["macs"]
-        assert all(name in {other["name"] for other in layers} for name in layer["inbound"])
+        assert all(name.split("[")[0] in {other["name"] for other in layers} for name in layer["inbound"])
+        inner = layer["layers"] or []
+        assert not inner or layer["params"] == sum(one["params"] for one in inner)
 
 
 def product(sizes: list[int]) -> int:
@@ -331,7 +334,7 @@ def test_markdown_is_well_formed(graph: Graph) -> None:
     """Every row of every table has as many cells as its heading, and every layer has a row."""
     markdown = graph.report().to_markdown()
     check_markdown(markdown)
-    assert all(f"| `{node.name}` |" in markdown for node in graph.nodes)
+    assert all(re.search(rf"^\| `{node.name}`( applies `{node.owner}`)? \|", markdown, re.M) for node in graph.nodes)
 
 
 def check_width(graph: Graph, width: int) -> None:

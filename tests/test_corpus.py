@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from specdsl.analyses import analyse, broken_expectations
-from specdsl.backends.report import type_name
+from specdsl.backends.report import option_text, type_name
 from specdsl.counts import number
 from specdsl.diagnostics import Diagnostic, SpecError, render, render_concise, render_json
 from specdsl.graph import Graph, verify
 from specdsl.layers.base import show
 from specdsl.resolve import Program, all_mistakes
+from specdsl.resolve.recipes import train_recipe
 from specdsl.source import Source
 from specdsl.syntax.formatter import format_source
 from specdsl.syntax.parser import parse
+from specdsl.syntax.tree import Train
 
 CORPUS = Path(__file__).parent / "corpus"
 OK = sorted((CORPUS / "ok").glob("*.spec"))
@@ -38,14 +40,26 @@ def mistakes(source: Source) -> tuple[Diagnostic, ...]:
 
 
 def describe(graph: Graph) -> str:
-    """A graph as lines of text."""
+    """A graph as lines of text, those of a model within it further to the right."""
     lines = [f"model {graph.name}"]
     for layer in analyse(graph).layers:
         node = layer.node
-        inputs = f" <- {', '.join(node.inputs)}" if node.inputs else ""
+        given = [*map(str, node.inputs), *(f"{name}={option_text(value)}" for name, value in node.options.items())]
+        inputs = f" <- {', '.join(given)}" if given else ""
         arguments = ", ".join(f"{name}={value}" for name, value in node.layer.arguments().items())
-        lines.append(f"  {node.name}: {type_name(node)}({arguments}) {show(node.shape)} {number(layer.params)}{inputs}")
-    return "\n".join([*lines, f"  output {', '.join(graph.outputs)}"])
+        applied = f" applies {node.owner}" if node.owner != node.name or layer.shared else ""
+        shapes = " ".join(map(show, node.shapes))
+        lines.append(f"  {node.name}: {type_name(node)}({arguments}) {shapes} {number(layer.params)}{applied}{inputs}")
+        if layer.inner:
+            lines += [f"  {line}" for line in describe(layer.inner.graph).split("\n")]
+    return "\n".join([*lines, f"  output {', '.join(map(str, graph.outputs))}"])
+
+
+def describe_recipes(program: Program, graphs: list[Graph]) -> list[str]:
+    """The training recipes of a file, one on a line, for its last model."""
+    names = [item.name.text for item in program.spec.items if isinstance(item, Train)]
+    shape = graphs[-1].input_nodes[0].shape
+    return [f"train {name}: {train_recipe(program, name, shape)}" for name in names]
 
 
 def compare(path: Path, text: str, request: pytest.FixtureRequest) -> None:
@@ -57,14 +71,14 @@ def compare(path: Path, text: str, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("path", OK, ids=lambda path: path.stem)
 def test_good_specs_resolve(path: Path, request: pytest.FixtureRequest) -> None:
-    """Every good spec gives just the graphs that stand beside it, and each of them is valid."""
+    """Every good spec gives just the graphs and training recipes that stand beside it, and each graph is valid."""
     source = Source(path.name, path.read_text(encoding="utf-8"))
     assert mistakes(source) == ()
     program = Program(source)
     graphs = [program.graph(name) for name in program.models]
     for graph in graphs:
         verify(graph)
-    compare(path, "\n\n".join(map(describe, graphs)) + "\n", request)
+    compare(path, "\n\n".join([*map(describe, graphs), *describe_recipes(program, graphs)]) + "\n", request)
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)

@@ -65,7 +65,7 @@ def test_paths_are_relative_to_the_importing_file(tmp_path: Path) -> None:
         parts__inner__more="block tail { Softmax }",
         top="let width = 9",
     )
-    assert load(main).model().output_nodes[0].shape == (9,)
+    assert load(main).model().output_shapes == ((9,),)
 
 
 def test_mistakes_in_an_imported_file_are_shown_there(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from specdsl.layers.convolution import (
 )
 from specdsl.layers.core import Dense, Embedding, Rescaling
 from specdsl.layers.merging import Add, Average, Concatenate, Dot, Subtract
-from specdsl.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization
+from specdsl.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization, Normalization
 from specdsl.layers.objects import Orthogonal
 from specdsl.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, MaxPooling2D
 from specdsl.layers.regularization import (
@@ -60,7 +60,7 @@ def test_a_layer_takes_its_inputs_or_says_in_one_sentence_why_not(drawn: tuple[L
     """Nothing but Misuse is raised, no size is negative or zero, and a layer that infers has weights and work."""
     layer, shapes = drawn
     try:
-        shape = layer.infer(*shapes)
+        leaving = layer.infer(*shapes)
     except Misuse as error:
         misuse = error
     else:
@@ -69,13 +69,13 @@ def test_a_layer_takes_its_inputs_or_says_in_one_sentence_why_not(drawn: tuple[L
         assert not misuse.message.endswith(".")
         assert misuse.argument is None or misuse.argument in type(layer).fields()
         return
-    assert all(size is None or size > 0 for size in shape)
+    assert all(size is None or size > 0 for shape in leaving for size in shape)
     weights = layer.variables(*shapes)
     assert all(weight.count.value for weight in weights)
     assert not any(weight.trainable for weight in weights) or layer.trainable
     work = layer.macs(*shapes)
     assert work.value is None or work.value >= 0
-    if None not in shape and all(None not in entering for entering in shapes):
+    if all(None not in shape for shape in (*leaving, *shapes)):
         assert work.value is not None
 
 
@@ -123,7 +123,7 @@ CASES: list[tuple[Layer, Shape, Shape]] = [
 
 @pytest.mark.parametrize(("layer", "entering", "leaving"), CASES, ids=lambda value: str(value))
 def test_output_shape(layer: Layer, entering: Shape, leaving: Shape) -> None:
-    assert layer.infer(entering) == leaving
+    assert layer.infer(entering) == (leaving,)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_output_shape(layer: Layer, entering: Shape, leaving: Shape) -> None:
     ids=str,
 )
 def test_output_shape_of_a_merge(layer: Layer, entering: tuple[Shape, ...], leaving: Shape) -> None:
-    assert layer.infer(*entering) == leaving
+    assert layer.infer(*entering) == (leaving,)
 
 
 # ---------------------------------------------------------------------------------------------- weights
@@ -244,7 +244,7 @@ def test_macs_of_a_transposed_convolution_by_counting(kernel: int, stride: int, 
     landed = [place * stride + tap * dilation for place in range(5) for tap in range(kernel)]
     layer = Conv1DTranspose(filters=4, kernel_size=kernel, strides=stride, dilation_rate=dilation, output_padding=0)
     assert layer.macs((5, 3)).value == len(landed) * 3 * 4
-    assert layer.infer((5, 3)) == (max(landed) + 1, 4)
+    assert layer.infer((5, 3)) == ((max(landed) + 1, 4),)
 
 
 def test_macs_of_a_dot_by_counting() -> None:
@@ -443,6 +443,18 @@ REFUSALS: list[tuple[Layer, tuple[Shape, ...], str, str | None]] = [
         "Rescaling has 2 values of scale for the last axis of (8, 8, 3)",
         "scale",
     ),
+    (
+        Normalization(mean=(1, 2), variance=(1, 1)),
+        ((8, 8, 3),),
+        "Normalization cannot spread a mean of shape (2,) over the sizes (3,) of axis -1 of (8, 8, 3)",
+        "mean",
+    ),
+    (
+        Normalization(axis=1),
+        ((None, 3),),
+        "Normalization needs to know the size of axis 1, which is `none` here",
+        None,
+    ),
 ]
 
 
@@ -483,6 +495,15 @@ def test_a_window_that_does_not_fit_is_helped() -> None:
         (Permute, {"dims": (0, 1)}, "Permute takes each axis from 1 to 2 once, not (0, 1)"),
         (RepeatVector, {"n": 0}, "greater than 0"),
         (GroupNormalization, {"groups": 0}, "positive number of groups, or -1"),
+        (Normalization, {"mean": 0.5}, "Normalization takes mean only together with variance"),
+        (Normalization, {"mean": "mean", "variance": 1}, "'mean' takes a number, or lists of numbers, not \"mean\""),
+        (Normalization, {"mean": 0, "variance": [1, [2]]}, "'variance' takes numbers in lists of equal length"),
+        (Normalization, {"mean": [1, 2], "variance": 1}, "a mean of shape (2,) and a variance of shape ()"),
+        (
+            Normalization,
+            {"mean": [[1]], "variance": [[1]]},
+            "a mean of shape (1, 1), which has more axes than -1 names",
+        ),
     ],
 )
 def test_illegal_values_are_refused_at_once(

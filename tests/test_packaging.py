@@ -80,7 +80,7 @@ def test_the_layer_that_explains_how_to_add_one_is_right() -> None:
         "from specdsl.layers.normalization import _Normalization",
         example,
         "layer = RMSNormalization()",
-        "assert layer.infer((8, 32)) == (8, 32)",
+        "assert layer.infer((8, 32)) == ((8, 32),)",
         "assert layer.weights((8, 32)) == (Weight('scale', (32,)),)",
     ]
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)

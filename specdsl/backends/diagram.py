@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -17,8 +19,8 @@ from graphviz.backend import dot_command
 from specdsl.analyses import Analysis, LayerAnalysis
 from specdsl.backends.report import local_name, names_itself, type_name
 from specdsl.counts import number
-from specdsl.declaration import Declaration, text
-from specdsl.graph import SEPARATOR, Graph, Scope
+from specdsl.declaration import text
+from specdsl.graph import SEPARATOR, Graph, Node, Scope, Tensor, option_tensors
 from specdsl.layers import InputLayer, Shape
 
 FORMATS = (".svg", ".png", ".pdf", ".dot")
@@ -33,6 +35,10 @@ FILLS = {
     "regularization": "#fecdd3",
     "reshaping": "#ddd6fe",
     "merging": "#99f6e4",
+    "recurrent": "#f5d0fe",
+    "attention": "#a5f3fc",
+    "wrapper": "#e9d5ff",
+    "model": "#cbd5e1",
 }
 """A light fill for each family of layers; dark text on it reads on a light and on a dark page alike."""
 
@@ -152,18 +158,20 @@ def dot_source(analysis: Analysis) -> str:
     _draw_contents(drawing, "", inside)
     shortcuts = _shortcut_edges(graph)
     for node in graph.nodes:
-        for name in node.inputs:
-            label = f" {_dimensions(graph.by_name[name].shape)}"
-            if (name, node.name) in shortcuts:
+        for tensor, what in _entering(node):
+            label = f" {_dimensions(graph.shape(tensor))}{f' {what}' if what else ''}"
+            if (tensor, node.name) in shortcuts:
                 style = {"color": SHORTCUT, "fontcolor": SHORTCUT, "penwidth": "2"}
             else:
-                style = {"weight": STRAIGHT}
-            drawing.edge(_id(name), _id(node.name), label=label, **style)
-    for position, name in enumerate(graph.outputs):
-        label = "output" if len(graph.outputs) == 1 else local_name(graph.by_name[name])
+                style = {"style": "dashed"} if what else {"weight": STRAIGHT}
+            drawing.edge(_id(tensor.node), _id(node.name), label=label, **style)
+    for position, tensor in enumerate(graph.outputs):
+        label = "output"
+        if len(graph.outputs) > 1:
+            label = str(replace(tensor, node=local_name(graph.by_name[tensor.node])))
         drawing.node(f"output {position}", graphviz.escape(label), shape="plaintext", style="", fontcolor=GREY)
-        shape = _dimensions(graph.by_name[name].shape)
-        drawing.edge(_id(name), f"output {position}", label=f" {shape}", weight=STRAIGHT)
+        shape = _dimensions(graph.shape(tensor))
+        drawing.edge(_id(tensor.node), f"output {position}", label=f" {shape}", weight=STRAIGHT)
     return str(drawing.source)
 
 
@@ -179,18 +187,25 @@ def _draw_contents(drawing: graphviz.Digraph, scope: str, inside: dict[str, list
             _draw_contents(cluster, part.name, inside)
 
 
-def _shortcut_edges(graph: Graph) -> set[tuple[str, str]]:
+def _entering(node: Node) -> Iterator[tuple[Tensor, str]]:
+    """The tensors that enter a node, and for those that an option of its call names that option."""
+    yield from ((tensor, "") for tensor in node.inputs)
+    for name, value in node.options.items():
+        yield from ((tensor, name) for tensor in option_tensors({name: value}))
+
+
+def _shortcut_edges(graph: Graph) -> set[tuple[Tensor, str]]:
     """The edges that a shortcut takes, from the tensor that enters it to the merge that it ends in."""
-    users = Counter(name for node in graph.nodes for name in node.inputs)
-    edges: set[tuple[str, str]] = set()
+    users = Counter(tensor for node in graph.nodes for tensor in node.sources)
+    edges: set[tuple[Tensor, str]] = set()
     for node in graph.nodes:
         if node.skip is None:
             continue
-        name, user = node.inputs[node.skip], node.name
-        edges.add((name, user))
-        while users[name] == 1 and len(graph.by_name[name].inputs) == 1:
-            name, user = graph.by_name[name].inputs[0], name
-            edges.add((name, user))
+        tensor, user = node.inputs[node.skip], node.name
+        edges.add((tensor, user))
+        while users[tensor] == 1 and len(graph.by_name[tensor.node].sources) == 1:
+            tensor, user = graph.by_name[tensor.node].sources[0], tensor.node
+            edges.add((tensor, user))
     return edges
 
 
@@ -206,11 +221,13 @@ def _label(layer: LayerAnalysis) -> str:
     lines = [f"<b>{escape(title)}</b>"]
     if not names_itself(node):
         lines[0] += f" <i>{escape(local_name(node))}</i>"
-    arguments = _arguments(node.layer)
+    arguments = _arguments(node)
     if arguments and not isinstance(node.layer, InputLayer):
         lines.append(f'<font point-size="9">{escape(arguments)}</font>')
-    if layer.params:
-        cost = f"{number(layer.params)} parameters"
+    cost = f"{number(layer.params)} parameters" if layer.params else ""
+    if layer.shared:
+        cost = f"as {escape(node.owner)} before"
+    if cost:
         lines.append(f'<font point-size="9">{cost}</font>')
     return f"<{'<br/>'.join(lines)}>"
 
@@ -236,10 +253,11 @@ def _heading(scope: Scope) -> str:
     return f'<<table border="0" cellspacing="0" cellpadding="0"><tr>{cells}</tr></table>>'
 
 
-def _arguments(layer: Declaration) -> str:
+def _arguments(node: Node) -> str:
     """The arguments that shape a layer, `32, 5×5, softmax`; how its weights begin and are kept is left out."""
-    told = []
-    for name, value in layer.arguments().items():
+    told, layer = [], node.layer
+    flags = {name: value for name, value in node.options.items() if isinstance(value, bool)}
+    for name, value in (layer.arguments() | flags).items():
         if name.endswith(("_initializer", "_regularizer", "_constraint")):
             continue
         required = name in type(layer).required() or name in ("activation", "padding", "pool_size")

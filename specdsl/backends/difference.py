@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 from specdsl.analyses import Analysis, LayerAnalysis
-from specdsl.backends.report import type_name
+from specdsl.backends.report import shapes_text, type_name
 from specdsl.backends.table import Cell, Column, Line, layout, styled
 from specdsl.counts import Size, number
 from specdsl.declaration import text
-from specdsl.layers.base import show
+from specdsl.graph import Node
 
 SCHEMA = 1
 """The version of the dictionary's form. A version only ever gains keys."""
@@ -184,12 +185,20 @@ def _changes(pairs: list[tuple[LayerAnalysis | None, LayerAnalysis | None]]) -> 
             for name in old.names()
             if getattr(old, name) != getattr(new, name)
         }
-        old_inputs = [same[name] for name in before.node.inputs if name in same]
-        new_inputs = [name for name in after.node.inputs if name in kept]
-        whole = len(old_inputs) == len(before.node.inputs) and len(new_inputs) == len(after.node.inputs)
+        old_inputs = [replace(one, node=same[one.node]) for one in before.node.sources if one.node in same]
+        new_inputs = [one for one in after.node.sources if one.node in kept]
+        whole = len(old_inputs) == len(before.node.sources) and len(new_inputs) == len(after.node.sources)
         rewired = whole and old_inputs != new_inputs
-        shapes = before.node.shape != after.node.shape or before.params != after.params or before.macs != after.macs
+        arguments |= _options(before.node, after.node)
+        shapes = before.node.shapes != after.node.shapes or before.params != after.params or before.macs != after.macs
         yield Change("changed", before, after, arguments, rewired) if arguments or rewired or shapes else None
+
+
+def _options(before: Node, after: Node) -> dict[str, tuple[Any, Any]]:
+    """The flags of the two calls that differ."""
+    names = [name for name, kind in before.layer.options.items() if kind == "flag"]
+    pairs = ((name, before.options.get(name), after.options.get(name)) for name in names)
+    return {name: (old, new) for name, old, new in pairs if old != new}
 
 
 def _row(change: Change) -> list[str]:
@@ -200,14 +209,15 @@ def _row(change: Change) -> list[str]:
     shapes, params, macs = (
         list(dict.fromkeys(values))
         for values in (
-            (show(side.node.shape) for side in sides),
+            (shapes_text(side.node) for side in sides),
             (number(side.params) for side in sides),
             (number(side.macs.value) for side in sides),
         )
     )
     told = [f"{name} {text(old)} → {text(new)}" for name, (old, new) in change.arguments.items()]
     if change.kind != "changed":
-        told = [f"{name} {text(value)}" for name, value in one.node.layer.arguments().items()]
+        flags = {name: value for name, value in one.node.options.items() if isinstance(value, bool)}
+        told = [f"{name} {text(value)}" for name, value in (one.node.layer.arguments() | flags).items()]
     if change.rewired:
         told.append("takes other tensors")
     cells = [
@@ -227,7 +237,7 @@ def _plain(change: Change) -> dict[str, Any]:
             return None
         return {
             "name": layer.node.name,
-            "inbound": list(layer.node.inputs),
+            "inbound": list(map(str, layer.node.sources)),
             "output_shape": [None, *layer.node.shape],
             "params": layer.params,
             "macs": layer.macs.value,
@@ -245,8 +255,8 @@ def _plain(change: Change) -> dict[str, Any]:
     }
 
 
-def _outputs(analysis: Analysis) -> list[tuple[Size, ...]]:
-    return [node.shape for node in analysis.graph.output_nodes]
+def _outputs(analysis: Analysis) -> tuple[tuple[Size, ...], ...]:
+    return analysis.graph.output_shapes
 
 
 def _delta(before: Size, after: Size) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -10,25 +11,66 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 
 from specdsl.declaration import Declaration
-from specdsl.graph import Graph
+from specdsl.functional import Functional
+from specdsl.graph import Graph, Node, Option, Tensor
 from specdsl.layers import InputLayer, Layer
 from specdsl.layers.objects import KerasObject
 
 
-def build(graph: Graph) -> keras.Model:
-    """The Keras functional model of a graph, not compiled; layers and model bear the graph's names."""
-    _keep_names([node.name for node in graph.nodes])
-    tensors: dict[str, Any] = {}
+def build(graph: Graph, name: str | None = None) -> keras.Model:
+    """The Keras functional model of a graph, not compiled; layers and model bear the graph's names.
+
+    Args:
+        graph: the model.
+        name: what to call it, by default as the graph is called.
+    """
+    _keep_names([name for node in graph.nodes for name in (node.name, node.owner)])
+    layers: dict[str, Any] = {}
+    uses: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        uses.setdefault(node.owner, []).append(node)
+    tensors: dict[Tensor, Any] = {}
     for node in graph.nodes:
         if isinstance(node.layer, InputLayer):
-            tensors[node.name] = keras.Input(shape=node.layer.shape, dtype=node.layer.dtype, name=node.name)
+            made = keras.Input(shape=node.layer.shape, dtype=node.layer.dtype, name=node.name)
         else:
-            inputs = [tensors[name] for name in node.inputs]
-            takes_list = node.layer.arity != (1, 1)
-            tensors[node.name] = keras_layer(node.layer, node.name)(inputs if takes_list else inputs[0])
-    inputs = [tensors[node.name] for node in graph.input_nodes]
-    outputs = [tensors[name] for name in graph.outputs]
-    return keras.Model(_alone(inputs), _alone(outputs), name=graph.name)
+            if node.owner not in layers:
+                layers[node.owner] = keras_layer(node.layer, node.owner)
+                _pin(layers[node.owner], uses[node.owner])
+            made = _apply(layers[node.owner], node, tensors)
+        outputs = made if isinstance(made, list | tuple) else [made]
+        tensors.update(zip(node.outputs, outputs, strict=True))
+    inputs = [tensors[node.outputs[0]] for node in graph.input_nodes]
+    outputs = [tensors[tensor] for tensor in graph.outputs]
+    return keras.Model(_alone(inputs), _alone(outputs), name=name or graph.name)
+
+
+def _pin(layer: Any, nodes: list[Node]) -> None:
+    """Make a layer act as in training, or as in inference, where its calls say so.
+
+    A functional model passes the `training` that it is called with on to each layer that has this argument, whatever
+    the call of that layer said: `fit` and `predict` would undo `training=False`. It asks the layer which arguments to
+    pass on. The model acts as the text says, then; but Keras has no place for this in a file.
+    """
+    if all("training" not in node.options for node in nodes):
+        return
+    layer._call_context_args = set(layer._call_context_args) - {"training"}
+
+
+def _apply(layer: Any, node: Node, tensors: Mapping[Tensor, Any]) -> Any:
+    inputs = [tensors[tensor] for tensor in node.inputs]
+    options = {name: _option(value, tensors) for name, value in node.options.items()}
+    return layer(inputs, **options) if node.layer.in_list else layer(*inputs, **options)
+
+
+def _option(value: Option, tensors: Mapping[Tensor, Any]) -> Any:
+    match value:
+        case bool():
+            return value
+        case Tensor():
+            return tensors[value]
+        case _:
+            return [tensors[tensor] for tensor in value]
 
 
 def _keep_names(names: list[str]) -> None:
@@ -49,6 +91,10 @@ def keras_layer(layer: Layer, name: str | None = None) -> keras.Layer:
     Raises:
         ValueError: Keras refuses the arguments.
     """
+    if isinstance(layer, Functional):
+        model = build(layer.graph, name)
+        model.trainable = layer.trainable
+        return model
     named = {"name": name} if name else {}
     return getattr(keras.layers, type(layer).__name__)(**_arguments(layer), **named)
 
@@ -58,6 +104,8 @@ def _arguments(declaration: Declaration) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
+    if isinstance(value, Layer):
+        return keras_layer(value, value.own_name)
     if isinstance(value, KerasObject):
         return getattr(getattr(keras, value.module), type(value).__name__)(**_arguments(value))
     return value

@@ -6,7 +6,7 @@ instances, called as the block calls them where the block has a parameter with t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, count
@@ -14,29 +14,55 @@ from typing import Any, NamedTuple
 
 from specdsl.backends.python_values import WIDTH, alone, compact, docstring_lines, free, joined_with, listed, literal
 from specdsl.backends.report import local_name, names_itself
-from specdsl.graph import Graph, Node
+from specdsl.functional import Functional, models_in
+from specdsl.graph import SEPARATOR, Graph, Node, Tensor, option_tensors
 from specdsl.layers import InputLayer, Layer
 
 
 def python_source(graph: Graph) -> str:
     """Source of a module whose `build_model()` builds the graph's model, layer names included, with Keras alone."""
-    structure = _Structure(graph)
     title = graph.docstring.strip() or f"The model {graph.name}."
     lines = [*docstring_lines(title, ""), "", "import keras"]
-    if len(graph.nodes) > len(graph.input_nodes):
+    if _has_layers(graph):
         lines.append("from keras import layers")
+    lines += _definitions(graph, "build_model", {"x", "build_model"}, {})
+    return "\n".join([*lines, "", "", 'if __name__ == "__main__":', "    build_model().summary()", ""])
+
+
+def _has_layers(graph: Graph) -> bool:
+    inner = (node.layer for node in graph.nodes if not isinstance(node.layer, InputLayer))
+    return any(not isinstance(layer, Functional) or _has_layers(layer.graph) for layer in inner)
+
+
+def _definitions(graph: Graph, builder: str, taken: set[str], builders: dict[Functional, str]) -> list[str]:
+    """The functions that build a model: of the models in it, of its blocks, and last its own.
+
+    Args:
+        graph: the model.
+        builder: what to call its function.
+        taken: the names of the functions so far.
+        builders: those of them that build a model, by the model.
+    """
+    lines: list[str] = []
+    for model in (model for node in graph.nodes for model in models_in(node.layer)):
+        if model not in builders:
+            builders[model] = free(f"build_{model.graph.name}", taken)
+            taken.add(builders[model])
+            lines += _definitions(model.graph, builders[model], taken, builders)
+    structure = _Structure(graph, builders, taken)
     for function in structure.distinct:
         routine = _Routine(structure, function.instances[0], function)
         lines += ["", "", f"def {function.name}({', '.join(['x', *function.parameters, 'name'])}):"]
         lines += [*docstring_lines(function.about(structure.distinct), "    "), *routine.lines()]
     routine = _Routine(structure, structure.root, None)
     body = routine.lines()
-    inputs = alone([routine.variables[node.name] for node in graph.input_nodes])
-    outputs = alone([routine.variables[name] for name in graph.outputs])
+    inputs = alone([routine.variables[node.outputs[0]] for node in graph.input_nodes])
+    outputs = alone([routine.variables[tensor] for tensor in graph.outputs])
     about = f"Build the model {graph.name}{joined_with(graph.parameters)}."
-    lines += ["", "", "def build_model() -> keras.Model:", *docstring_lines(about, "    "), *body]
-    lines += _call("    return ", "keras.Model", [inputs, outputs, f"name={literal(graph.name)}"], "")
-    return "\n".join([*lines, "", "", 'if __name__ == "__main__":', "    build_model().summary()", ""])
+    inner = builder != "build_model"
+    parameters, name = (f"name={literal(graph.name)}", "name") if inner else ("", literal(graph.name))
+    lines += ["", "", f"def {builder}({parameters}) -> keras.Model:", *docstring_lines(about, "    "), *body]
+    return lines + _call("    return ", "keras.Model", [inputs, outputs, f"name={name}"], "")
 
 
 # ---------------------------------------------------------------------------------------------- structure
@@ -64,8 +90,8 @@ class _Instance:
 class _Boundary(NamedTuple):
     """The one tensor that enters an instance, and the one that leaves it."""
 
-    entering: str
-    leaving: str
+    entering: Tensor
+    leaving: Tensor
 
 
 @dataclass(eq=False)
@@ -137,17 +163,20 @@ class _Structure:
         root: the model's own body.
         functions: the function of each instance that has one, by the instance's name; inner functions come first.
         distinct: the functions, each once.
+        builders: the functions that build models, by the model.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, builders: Mapping[Functional, str], taken: set[str]) -> None:
         self.graph = graph
-        self.users: dict[str, list[str]] = {node.name: [] for node in graph.nodes}
+        self.builders = builders
+        self.users: dict[Tensor, list[str]] = {tensor: [] for node in graph.nodes for tensor in node.outputs}
         for node in graph.nodes:
-            for name in node.inputs:
-                self.users[name].append(node.name)
+            for tensor in node.sources:
+                self.users[tensor].append(node.name)
         self.root = _Instance("", "", {}, self._elements())
         self._boundaries: dict[str, _Boundary | None] = {}
-        self.functions: dict[str, _Function] = self._functions()
+        self._named = graph.shared | {node.owner for node in graph.nodes if any(models_in(node.layer))}
+        self.functions: dict[str, _Function] = self._functions(taken)
         self.distinct = list(dict.fromkeys(self.functions.values()))
 
     def _elements(self) -> list[Node | _Instance]:
@@ -165,13 +194,18 @@ class _Structure:
         return root
 
     def boundary(self, instance: _Instance) -> _Boundary | None:
-        """What enters and leaves an instance; None where it is not just one tensor each."""
+        """What enters and leaves an instance; None where it is not just one tensor each, or a layer is shared."""
         if instance.scope not in self._boundaries:
             own = {node.name for node in instance.nodes}
-            entering = {name for node in instance.nodes for name in node.inputs if name not in own}
-            leaving = {name for name in own if any(user not in own for user in self.users[name])}
-            leaving |= own.intersection(self.graph.outputs)
-            one = len(entering) == len(leaving) == 1
+            made = {tensor for node in instance.nodes for tensor in node.outputs}
+            entering = {tensor for node in instance.nodes for tensor in node.sources if tensor not in made}
+            leaving = {tensor for tensor in made if any(user not in own for user in self.users[tensor])}
+            leaving |= made.intersection(self.graph.outputs)
+            plain = all(
+                node.owner == node.name and node.owner not in self._named and "training" not in node.options
+                for node in instance.nodes
+            )
+            one = len(entering) == len(leaving) == 1 and plain
             self._boundaries[instance.scope] = _Boundary(entering.pop(), leaving.pop()) if one else None
         return self._boundaries[instance.scope]
 
@@ -181,7 +215,7 @@ class _Structure:
         boundary = self.boundary(instance)
         if boundary is None:
             return alone
-        places: dict[str, Any] = {boundary.entering: "enter"}
+        places: dict[Tensor, Any] = {boundary.entering: "enter"}
         parts: list[Any] = []
         for index, element in enumerate(instance.elements):
             if isinstance(element, _Instance):
@@ -192,19 +226,21 @@ class _Structure:
                 parts.append((element.block, local, places[inner.entering], signatures[element.scope]))
                 places[inner.leaving] = index
             else:
-                inputs = tuple(places[name] for name in element.inputs)
-                parts.append((type(element.layer), local_name(element), inputs))
-                places[element.name] = index
+                inputs = tuple(places[tensor] for tensor in element.sources)
+                options = tuple(
+                    (name, value if value in (True, False) else "") for name, value in element.options.items()
+                )
+                parts.append((type(element.layer), local_name(element), inputs, options))
+                places |= {tensor: (index, tensor.index) for tensor in element.outputs}
         return (instance.block, tuple(parts), places[boundary.leaving])
 
-    def _functions(self) -> dict[str, _Function]:
+    def _functions(self, taken: set[str]) -> dict[str, _Function]:
         signatures: dict[str, Any] = {}
         groups: dict[Any, list[_Instance]] = {}
         for instance in _inner_first(self.root):
             signatures[instance.scope] = self._signature(instance, signatures)
             groups.setdefault(signatures[instance.scope], []).append(instance)
         functions: dict[str, _Function] = {}
-        taken = {"x"}
         for instances in groups.values():
             if len(instances) > 1:
                 function = _Function(free(instances[0].block, taken), instances)
@@ -227,14 +263,18 @@ def _inner_first(instance: _Instance) -> Iterator[_Instance]:
 
 
 class _Step(NamedTuple):
-    """A statement: what it calls with which arguments, the tensors that go in, and the one that comes out."""
+    """A statement: what it calls with which arguments, the tensors that go in, and those that come out.
+
+    `first` is a statement that goes before it: one that makes a layer which is then called more than once.
+    """
 
     callee: str
     arguments: list[str]
-    inputs: tuple[str, ...]
-    output: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
     node: Node | None
     comment: str | None
+    first: Sequence[str] = ()
 
 
 class _Routine:
@@ -246,17 +286,28 @@ class _Routine:
         self.functions = structure.functions
         self.function = function
         self.names = {function.name for function in structure.distinct} | set(function.parameters if function else ())
-        self.variables: dict[str, str] = {}
+        self.names |= set(structure.builders.values())
+        self.layers: dict[str, str] = {}
+        for node in instance.nodes:
+            frozen = isinstance(node.layer, Functional) and not node.layer.trainable
+            named = frozen or "training" in node.options or node.owner in structure.graph.shared
+            if node.owner not in self.layers and named:
+                name = node.owner.replace(SEPARATOR, "_")
+                if node.owner == node.name and not names_itself(node):  # the name is for the tensor
+                    name += "_layer"
+                self.layers[node.owner] = free(name, self.names)
+                self.names.add(self.layers[node.owner])
+        self.variables: dict[Tensor, str] = {}
         self.steps = list(self._flatten(instance.elements))
-        self.users: dict[str, list[_Step]] = {}
+        self.users: dict[Tensor, list[_Step]] = {}
         for step in self.steps:
-            for name in dict.fromkeys(step.inputs):
-                self.users.setdefault(name, []).append(step)
+            for tensor in dict.fromkeys(step.inputs):
+                self.users.setdefault(tensor, []).append(step)
 
     def lines(self) -> list[str]:
         """The statements, indented once; a function's end with its `return`."""
         graph = self.structure.graph
-        kept = {*graph.outputs, *(node.name for node in graph.input_nodes)}
+        kept = {*graph.outputs, *(node.outputs[0] for node in graph.input_nodes)}
         result = None
         if self.function:
             boundary = self.structure.boundary(self.instance)
@@ -264,27 +315,31 @@ class _Routine:
             self.variables[boundary.entering] = "x"
             result = boundary.leaving
             kept = {result}
-        last_use = {name: number for number, step in enumerate(self.steps) for name in step.inputs}
+        last_use = {tensor: number for number, step in enumerate(self.steps) for tensor in step.inputs}
         last_use |= dict.fromkeys(kept, len(self.steps))
-        live = {variable: name for name, variable in self.variables.items()}
+        live = {variable: tensor for tensor, variable in self.variables.items()}
         lines: list[str] = []
         for number, step in enumerate(self.steps):
-            inputs = [self.variables[name] for name in step.inputs]
-            for name in step.inputs:
-                if last_use[name] == number and live.get(self.variables[name]) == name:
-                    del live[self.variables[name]]
-            variable = self._variable(step, live)
-            self.variables[step.output] = variable
-            live[variable] = step.output
+            inputs = {tensor: self.variables[tensor] for tensor in step.inputs}
+            for tensor in step.inputs:
+                if last_use[tensor] == number and live.get(self.variables[tensor]) == tensor:
+                    del live[self.variables[tensor]]
+            for tensor in step.outputs:
+                self.variables[tensor] = self._variable(step, tensor, live)
+                live[self.variables[tensor]] = tensor
+            targets = ", ".join(self.variables[tensor] for tensor in step.outputs)
             if step.comment:
                 lines += [*([""] if lines else []), f"    # {step.comment}"]
-            ends = number == len(self.steps) - 1 and step.output == result
-            lead = "    return " if ends else f"    {variable} = "
+            ends = number == len(self.steps) - 1 and step.outputs == (result,)
+            lead = "    return " if ends else f"    {targets} = "
+            lines += step.first
             if step.node is None:
-                lines += _call(lead, step.callee, [*inputs, *step.arguments], "")
+                lines += _call(lead, step.callee, [*inputs.values(), *step.arguments], "")
+            elif step.node.owner in self.layers:
+                lines.append(f"{lead}{self.layers[step.node.owner]}{_applied(step.node, inputs)}")
             else:
                 lines += _call(lead, step.callee, step.arguments, _applied(step.node, inputs))
-        if result is not None and self.steps[-1].output != result:
+        if result is not None and self.steps[-1].outputs != (result,):
             lines.append(f"    return {self.variables[result]}")
         return lines
 
@@ -306,10 +361,28 @@ class _Routine:
             arguments = [literal(node.layer.shape)]
             if node.layer.dtype != "float32":
                 arguments.append(f"dtype={literal(node.layer.dtype)}")
-            return _Step("keras.Input", [*arguments, self._name(node.name)], (), node.name, node, None)
-        alike = self.function.alike[node.name] if self.function else (node,)
-        arguments = [*_arguments([one.layer for one in alike], self.function), self._name(node.name)]
-        return _Step(f"layers.{type(node.layer).__name__}", arguments, node.inputs, node.name, node, None)
+            return _Step("keras.Input", [*arguments, self._name(node.name)], (), node.outputs, node, None)
+        callee, arguments = f"layers.{type(node.layer).__name__}", []
+        if isinstance(node.layer, Functional):
+            callee = self.structure.builders[node.layer]
+            arguments = [self._name(node.owner)] if node.owner != node.layer.graph.name else []
+        else:
+            alike = self.function.alike[node.name] if self.function else (node,)
+            arguments = [
+                *_arguments([one.layer for one in alike], self.function, self.structure.builders),
+                self._name(node.owner),
+            ]
+        first: list[str] = []
+        if node.owner in self.layers and self.structure.graph.first_uses[node.owner] == node.name:
+            first = _call(f"    {self.layers[node.owner]} = ", callee, arguments, "")
+            if isinstance(node.layer, Functional) and not node.layer.trainable:
+                first.append(f"    {self.layers[node.owner]}.trainable = False")
+            if "training" in node.options:
+                first += [
+                    "    # A functional model would pass its own `training` on, whatever the call of this layer says.",
+                    f'    {self.layers[node.owner]}._call_context_args -= {{"training"}}',
+                ]
+        return _Step(callee, arguments, node.sources, node.outputs, node, None, first)
 
     def _function_call(self, inner: _Instance) -> _Step:
         called = self.functions[inner.scope]
@@ -324,43 +397,52 @@ class _Routine:
             own = tuple(values[called.numbers[scope]] for scope in alike)
             shown = self.function.value(own) if self.function else literal(own[0])
             arguments.append(f"{parameter}={shown}" if arguments else shown)
-        return _Step(
-            called.name, [*arguments, self._name(inner.scope)], (boundary.entering,), boundary.leaving, None, None
-        )
+        arguments.append(self._name(inner.scope))
+        return _Step(called.name, arguments, (boundary.entering,), (boundary.leaving,), None, None)
 
     def _name(self, name: str) -> str:
         if self.function is None:
             return f"name={literal(name)}"
         return f'name=f"{{name}}{name[len(self.instance.scope) :]}"'
 
-    def _variable(self, step: _Step, live: Mapping[str, str]) -> str:
+    def _variable(self, step: _Step, tensor: Tensor, live: Mapping[str, Tensor]) -> str:
         """A variable for a step's output: the name that the spec gives, or the first of x, y, z that is free."""
         node, taken = step.node, {*live, *self.names}
+        if node is not None and tensor.index:
+            return free(f"{local_name(node)}_{tensor.index}", taken)
         if node is not None and (isinstance(node.layer, InputLayer) or not names_itself(node)):
             return free(local_name(node), taken)
-        if "x" in live and self._is_shortcut(step.output):
+        if "x" in live and self._is_shortcut(tensor):
             return free("shortcut", taken)
         return next(name for name in chain("xyz", (f"x{number}" for number in count(2))) if name not in taken)
 
-    def _is_shortcut(self, name: str) -> bool:
+    def _is_shortcut(self, tensor: Tensor) -> bool:
         """Whether a chain of steps from here leads nowhere but to where a shortcut joins."""
-        while len(users := self.users.get(name, [])) == 1:
+        while len(users := self.users.get(tensor, [])) == 1:
             user = users[0]
             if user.node is not None and user.node.skip is not None:
-                return user.inputs[user.node.skip] == name
-            if len(user.inputs) != 1:
+                return user.inputs[user.node.skip] == tensor
+            if len(user.inputs) != 1 or len(user.outputs) != 1:
                 return False
-            name = user.output
+            tensor = user.outputs[0]
         return False
 
 
-def _applied(node: Node, inputs: list[str]) -> str:
+def _applied(node: Node, variables: Mapping[Tensor, str]) -> str:
+    """The call of a layer: its tensors, and the options of the call."""
     if isinstance(node.layer, InputLayer):
         return ""
-    return f"([{', '.join(inputs)}])" if node.layer.arity != (1, 1) else f"({inputs[0]})"
+    inputs = ", ".join(variables[tensor] for tensor in node.inputs)
+    given = [f"[{inputs}]" if node.layer.in_list else inputs]
+    for name, value in node.options.items():
+        tensors = option_tensors({name: value})
+        listed = f"[{', '.join(variables[tensor] for tensor in tensors)}]"
+        shown = repr(value) if isinstance(value, bool) else variables[value] if isinstance(value, Tensor) else listed
+        given.append(f"{name}={shown}")
+    return f"({', '.join(given)})"
 
 
-def _arguments(layers: list[Layer], function: _Function | None) -> list[str]:
+def _arguments(layers: list[Layer], function: _Function | None, builders: Mapping[Any, str]) -> list[str]:
     """The arguments of a call that makes these layers, alike but for what the function's parameters say."""
     told = {name for layer in layers for name in layer.arguments()}
     arguments: list[str] = []
@@ -371,7 +453,7 @@ def _arguments(layers: list[Layer], function: _Function | None) -> list[str]:
         if name not in told:
             continue
         values = tuple(compact(layer, name) for layer in layers)
-        shown = function.value(values) if function else literal(values[0])
+        shown = function.value(values) if function else literal(values[0], builders)
         arguments.append(shown if by_position else f"{name}={shown}")
     return arguments
 

@@ -8,10 +8,12 @@ import keyword
 from collections.abc import Mapping
 from itertools import chain, count
 from textwrap import wrap
+from types import MappingProxyType
 from typing import Any
 from unicodedata import normalize
 
 from specdsl.declaration import Declaration
+from specdsl.functional import Functional
 from specdsl.layers import Layer
 from specdsl.layers.objects import KerasObject
 
@@ -32,8 +34,13 @@ def compact(layer: Layer, name: str) -> Any:
     return value
 
 
-def literal(value: Any) -> str:
-    """A value as Python writes it."""
+def literal(value: Any, builders: Mapping[Any, str] = MappingProxyType({})) -> str:
+    """A value as Python writes it.
+
+    Args:
+        value: the value.
+        builders: the functions that build models, by the model.
+    """
     match value:
         case str():
             return json.dumps(value, ensure_ascii=False)
@@ -42,12 +49,20 @@ def literal(value: Any) -> str:
         case list():
             return f"[{', '.join(map(literal, value))}]"
         case KerasObject():
-            arguments = ", ".join(f"{name}={literal(item)}" for name, item in value.arguments().items())
-            return f"keras.{value.module}.{type(value).__name__}({arguments})"
+            return f"keras.{value.module}.{type(value).__name__}({_given(value, builders)})"
+        case Functional():
+            return f"{builders[value]}()"
+        case Layer():
+            given = f"{_given(value, builders)}, name={literal(value.own_name)}".removeprefix(", ")
+            return f"layers.{type(value).__name__}({given})"
         case Declaration():
             raise AssertionError(f"{type(value).__name__} has no Python form")
         case _:
             return repr(value)
+
+
+def _given(value: Declaration, builders: Mapping[Any, str]) -> str:
+    return ", ".join(f"{name}={literal(item, builders)}" for name, item in value.arguments().items())
 
 
 def listed(values: Mapping[str, Any]) -> str:

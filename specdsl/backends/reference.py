@@ -67,6 +67,8 @@ def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     if origin is tuple:
         return f"several of ({type_text(inner[0])})"
     word = _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    if isinstance(annotation, type) and issubclass(annotation, Layer):
+        word = "layer" if annotation is Layer else f"{annotation.family} layer"
     bounds = [
         f"{sign} {getattr(item, name):g}"
         for item in _flat(metadata)
@@ -76,7 +78,10 @@ def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     return " ".join([word, " and ".join(bounds)]).strip()
 
 
-_WORDS: dict[Any, str] = {int: "whole number", float: "number", bool: "true or false", str: "name", NoneType: "none"}
+_WORDS: dict[Any, str] = {
+    int: "whole number", float: "number", bool: "true or false", str: "name", NoneType: "none",
+    Any: "number or several",
+}  # fmt: skip
 _SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from specdsl.analyses import Analysis, LayerAnalysis
 from specdsl.backends.table import Cell, Column, Line, layout, styled
 from specdsl.counts import number
-from specdsl.declaration import Declaration, snake_case
-from specdsl.graph import SEPARATOR, Graph, Node
+from specdsl.declaration import Declaration, snake_case, text
+from specdsl.graph import SEPARATOR, Graph, Node, Option, Tensor
 from specdsl.layers import InputLayer, Modes, Shape
 from specdsl.layers.base import show
 
@@ -83,15 +83,30 @@ def names_itself(node: Node) -> bool:
     )
 
 
+def shapes_text(node: Node) -> str:
+    """The shapes of a node's outputs: `(28, 28, 3)`, or several side by side."""
+    return " ".join(map(show, node.shapes))
+
+
 def connections(graph: Graph) -> dict[str, str]:
     """Where each node's input comes from, for the nodes whose input is not just the output of the node above."""
-    above: str | None = None
+    above: Node | None = None
     told: dict[str, str] = {}
     for node in graph.nodes:
-        if node.inputs and node.inputs != (above,):
-            told[node.name] = ", ".join(node.inputs)
-        above = node.name
+        if node.sources and (above is None or node.sources != above.outputs):
+            named = [
+                f"{name}={option_text(value)}" for name, value in node.options.items() if not isinstance(value, bool)
+            ]
+            told[node.name] = ", ".join([*map(str, node.inputs), *named])
+        above = node
     return told
+
+
+def option_text(value: Option) -> str:
+    """An option of a call as the language writes it."""
+    if isinstance(value, bool):
+        return text(value)
+    return str(value) if isinstance(value, Tensor) else f"[{', '.join(map(str, value))}]"
 
 
 def readable_bytes(size: int | None) -> str:
@@ -143,7 +158,7 @@ def _lines(analysis: Analysis, width: int) -> Iterator[str]:
         for what, amount, meaning in _summary(analysis)
     ]
     yield from list(layout([Column(""), Column("", right=True), Column("", least=20)], rows, width))[1:]
-    if any(layer.modes for layer in analysis.layers):
+    if any(_with_modes(analysis)):
         yield ""
         yield from _modes(analysis, width)
     yield ""
@@ -160,13 +175,21 @@ def _layer_table(analysis: Analysis, width: int) -> Iterator[str]:
     columns += [Column("Output"), Column("Parameters", right=True, least=14), Column("MACs", right=True)]
     if roomy and told:
         columns.append(Column("Connected to", least=16))
-    rows: list[list[Cell]] = []
-    scope, level = "", 0
+    rows = list(_layer_rows(analysis, told, roomy, 0))
+    return layout(columns, [row + [[]] * (len(columns) - len(row)) for row in rows], width)
+
+
+def _layer_rows(analysis: Analysis, told: dict[str, str], roomy: bool, depth: int) -> Iterator[list[Cell]]:
+    """The rows of a model's layers, those of a model within it below its own row."""
+    graph = analysis.graph
+    scope, level = "", depth
     for layer in analysis.layers:
         node = layer.node
+        if depth and isinstance(node.layer, InputLayer):
+            continue
         if node.scope != scope:
-            rows += [[heading, *([[]] * (len(columns) - 1))] for heading in _headings(graph, scope, node.scope)]
-            scope, level = node.scope, sum(1 for _ in graph.enclosing(node.scope))
+            yield from ([heading] for heading in _headings(graph, scope, node.scope, depth))
+            scope, level = node.scope, depth + sum(1 for _ in graph.enclosing(node.scope))
         indent = "  " * level
         name = [Line(f"{indent}{local_name(node)}")]
         if not roomy:
@@ -174,23 +197,29 @@ def _layer_table(analysis: Analysis, width: int) -> Iterator[str]:
                 name.append(Line(f"{indent}{type_name(node)}", "cyan"))
             if node.name in told:
                 name.append(Line(f"{indent}← {told[node.name]}", "dim"))
+        if node.owner != node.name:
+            name.append(Line(f"{indent}applies {node.owner}", "dim"))
+        flags = [f"{key}={option_text(value)}" for key, value in node.options.items() if isinstance(value, bool)]
+        if flags:
+            name.append(Line(f"{indent}{', '.join(flags)}", "dim"))
         row: list[Cell] = [name]
         if roomy:
             row.append([Line(type_name(node), "cyan")])
         macs = Line(number(layer.macs.value), "" if layer.macs.terms else "dim")
-        row += [[Line(show(node.shape))], _parameters(layer), [macs]]
+        row += [[Line(show(shape)) for shape in node.shapes], _parameters(layer), [macs]]
         if roomy and told:
             row.append([Line(told.get(node.name, ""))])
-        rows.append(row)
-    return layout(columns, rows, width)
+        yield row
+        if layer.inner:
+            yield from _layer_rows(layer.inner, connections(layer.inner.graph), roomy, level + 1)
 
 
-def _headings(graph: Graph, before: str, scope: str) -> Iterator[Cell]:
+def _headings(graph: Graph, before: str, scope: str, depth: int) -> Iterator[Cell]:
     """A cell for each block instance that begins here, with its arguments."""
     already = {instance.name for instance in graph.enclosing(before)}
     entered = [instance for instance in graph.enclosing(scope) if instance.name not in already]
     for instance in reversed(entered):
-        indent = "  " * sum(1 for _ in graph.enclosing(instance.parent))
+        indent = "  " * (depth + sum(1 for _ in graph.enclosing(instance.parent)))
         local = instance.name[len(instance.parent) + len(SEPARATOR) :] if instance.parent else instance.name
         arguments = ", ".join(f"{name}={value}" for name, value in instance.arguments.items())
         yield [Line(f"{indent}{local}", "bold"), *([Line(f"{indent}({arguments})", "dim")] if arguments else [])]
@@ -199,18 +228,31 @@ def _headings(graph: Graph, before: str, scope: str) -> Iterator[Cell]:
 def _parameters(layer: LayerAnalysis) -> Cell:
     if not layer.weights:
         return [Line("0", "dim")]
-    lines = [Line(layer.count.derivation)]
+    lines = [Line(_derivation(layer))]
     if layer.non_trainable:
         lines.append(Line(f"{layer.trainable:,} trainable" if layer.trainable else "not trainable", "dim"))
     return lines
 
 
+def _with_modes(analysis: Analysis) -> Iterator[tuple[str, Modes]]:
+    """The layers that act differently in training and in inference, those of a model within behind its name."""
+    for layer in analysis.layers:
+        if layer.modes:
+            yield layer.node.name, layer.modes
+        if layer.inner and "training" not in layer.node.options:
+            yield from ((f"{layer.node.owner}/{name}", modes) for name, modes in _with_modes(layer.inner))
+
+
+def _derivation(layer: LayerAnalysis) -> str:
+    """The parameters with their derivation; of a model within the model it stands with its own layers."""
+    return number(layer.params) if layer.inner else layer.count.derivation
+
+
 def _modes(analysis: Analysis, width: int) -> Iterator[str]:
     """What the layers do in training and in inference that act differently in the two, alike ones together."""
     alike: dict[Modes, list[str]] = {}
-    for layer in analysis.layers:
-        if layer.modes:
-            alike.setdefault(layer.modes, []).append(layer.node.name)
+    for name, modes in _with_modes(analysis):
+        alike.setdefault(modes, []).append(name)
     yield styled("Training and inference differ in", "bold")
     for modes, names in alike.items():
         yield from wrap(", ".join(names), width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
@@ -231,21 +273,27 @@ def to_markdown(analysis: Analysis) -> str:
         lines += [analysis.graph.docstring, ""]
     head = ["Layer", "Type", "Output", "Parameters", "Trainable", "MACs"] + (["Connected to"] if told else [])
     lines += [markdown_row(head), "| --- | --- | --- | ---: | ---: | ---: |" + (" --- |" if told else "")]
-    for layer in analysis.layers:
-        node = layer.node
-        cells = [f"`{node.name}`", type_name(node), f"`{show(node.shape)}`", layer.count.derivation]
-        cells += [number(layer.trainable), number(layer.macs.value)]
-        lines.append(markdown_row(cells + ([told.get(node.name, "")] if told else [])))
+    lines += [markdown_row(cells if told else cells[:-1]) for cells in _markdown_cells(analysis, "")]
     lines += ["", "| Total | | |", "| --- | ---: | --- |"]
     lines += [markdown_row([what.strip(), amount, meaning]) for what, amount, meaning in _summary(analysis)]
-    if any(layer.modes for layer in analysis.layers):
+    if differing := list(_with_modes(analysis)):
         lines += ["", "| Layer | In training | In inference |", "| --- | --- | --- |"]
-        lines += [
-            markdown_row([f"`{layer.node.name}`", layer.modes.training, layer.modes.inference])
-            for layer in analysis.layers
-            if layer.modes
-        ]
+        lines += [markdown_row([f"`{name}`", modes.training, modes.inference]) for name, modes in differing]
     return "\n".join([*lines, "", CONVENTIONS, ""])
+
+
+def _markdown_cells(analysis: Analysis, prefix: str) -> Iterator[list[str]]:
+    """The cells of each layer, where it comes from last; those of a model within behind its name."""
+    told = connections(analysis.graph)
+    for layer in analysis.layers:
+        node = layer.node
+        if prefix and isinstance(node.layer, InputLayer):
+            continue
+        name = f"`{prefix}{node.name}`" + (f" applies `{node.owner}`" if node.owner != node.name else "")
+        cells = [name, type_name(node), " ".join(f"`{show(shape)}`" for shape in node.shapes), _derivation(layer)]
+        yield [*cells, number(layer.trainable), number(layer.macs.value), told.get(node.name, "")]
+        if layer.inner:
+            yield from _markdown_cells(layer.inner, f"{prefix}{node.owner}/")
 
 
 def markdown_row(cells: list[str]) -> str:
@@ -269,7 +317,7 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
             for node in graph.input_nodes
             if isinstance(node.layer, InputLayer)
         ],
-        "outputs": [{"name": node.name, "shape": _batched(node.shape)} for node in graph.output_nodes],
+        "outputs": [{"name": str(tensor), "shape": _batched(graph.shape(tensor))} for tensor in graph.outputs],
         "layers": [_layer_dict(layer) for layer in analysis.layers],
         "totals": {
             "params": totals.params,
@@ -292,9 +340,12 @@ def _layer_dict(layer: LayerAnalysis) -> dict[str, Any]:
         "name": node.name,
         "type": type_name(node),
         "block": node.scope or None,
-        "inbound": list(node.inputs),
+        "layer": node.owner,
+        "inbound": list(map(str, node.sources)),
         "output_shape": _batched(node.shape),
+        "output_shapes": [_batched(shape) for shape in node.shapes],
         "arguments": {name: _plain(value) for name, value in node.layer.arguments().items()},
+        "options": {name: _plain_option(value) for name, value in node.options.items()},
         "params": layer.params,
         "trainable": layer.trainable,
         "non_trainable": layer.non_trainable,
@@ -306,11 +357,18 @@ def _layer_dict(layer: LayerAnalysis) -> dict[str, Any]:
         "macs": layer.macs.value,
         "macs_formula": layer.macs.formula,
         "modes": {"training": layer.modes.training, "inference": layer.modes.inference} if layer.modes else None,
+        "layers": [_layer_dict(inner) for inner in layer.inner.layers] if layer.inner else None,
     }
 
 
 def _batched(shape: Shape) -> list[int | None]:
     return [None, *shape]
+
+
+def _plain_option(value: Option) -> Any:
+    if isinstance(value, bool):
+        return value
+    return str(value) if isinstance(value, Tensor) else list(map(str, value))
 
 
 def _plain(value: Any) -> Any:

@@ -221,7 +221,14 @@ def _emit(graph: Graph, emit: str, output: Path | None) -> None:
 
 def _keras_model(graph: Graph) -> Any:
     from specdsl.backends.quiet import without_noise
+    from specdsl.functional import pinned_layers
 
+    if pinned := pinned_layers(graph):
+        click.echo(
+            f"warning: Keras has no place in a file for the `training=` of {', '.join(pinned)}; "
+            "the Python source keeps it",
+            err=True,
+        )
     try:
         with without_noise():
             return graph.to_keras()

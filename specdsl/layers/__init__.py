@@ -3,13 +3,16 @@
 from specdsl.declaration import declared
 from specdsl.layers import (  # noqa: F401 - a family's layers are declared when it is imported
     activations,
+    attention,
     convolution,
     core,
     merging,
     normalization,
     pooling,
+    recurrent,
     regularization,
     reshaping,
+    wrappers,
 )
 from specdsl.layers.base import Layer, Modes, Shape, Weight
 from specdsl.layers.core import InputLayer

@@ -70,7 +70,7 @@ class Softmax(_Activation):
 
     axis: Axes = -1
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         axes = (self.axis,) if isinstance(self.axis, int) else self.axis
         if not axes or len({axis_index(axis, shapes[0], self) for axis in axes}) < len(axes):
             raise Misuse(f"Softmax needs one axis or several different ones, not {show(axes)}", argument="axis")

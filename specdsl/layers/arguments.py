@@ -29,10 +29,18 @@ UNUSABLE_ACTIVATIONS = {
 def _one_of(kind: str, known: dict[str, Any] | tuple[str, ...]) -> AfterValidator:
     def check(value: Any) -> Any:
         if isinstance(value, str) and value not in known:
-            raise Misuse(f"there is no {kind} named '{value}'", help=did_you_mean(value, known))
+            raise Misuse(f"there is no {kind} named '{value}'", help=_near(value, known))
         return value
 
     return AfterValidator(check)
+
+
+def _near(value: str, known: dict[str, Any] | tuple[str, ...]) -> str:
+    """What may be meant by a name that is none."""
+    if value.casefold() == "constant":
+        return "its value is given with it: Constant(0.1)"
+    names = list(dict.fromkeys(kind.__name__ for kind in known.values())) if isinstance(known, dict) else known
+    return did_you_mean(value, known) or f"there are {', '.join(names)}"
 
 
 def _usable(value: Any) -> Any:

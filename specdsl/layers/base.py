@@ -1,10 +1,11 @@
 """What every entry of the layer table declares: arguments, output shape, weights, work, behaviour."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from specdsl.counts import Count, Size
-from specdsl.declaration import Declaration, Misuse
+from specdsl.declaration import Declaration, Misuse, snake_case
 from specdsl.layers.objects import misfit
 
 Shape = tuple[Size, ...]
@@ -25,6 +26,14 @@ class Weight:
     def count(self) -> Count:
         """The number of its values as a product of its sizes."""
         return Count((self.shape,))
+
+
+OptionKind = Literal["flag", "tensor", "tensors"]
+"""What an option of a call is: true or false, a tensor, or a list of tensors."""
+
+
+TRAINING: Mapping[str, OptionKind] = {"training": "flag"}
+"""The option of the layers that act differently in training: a call may say which way to act."""
 
 
 class Modes(NamedTuple):
@@ -50,17 +59,44 @@ class Layer(Declaration):
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """The least and the greatest number of tensors that it takes at once; None for any."""
 
+    apart: ClassVar[bool] = False
+    """Whether Keras calls it with several tensors as arguments of their own, `layer(a, b)`, and not in one list."""
+
+    repeats: ClassVar[bool] = False
+    """Whether a single tensor that enters is taken twice, as by attention of a tensor to itself."""
+
+    options: ClassVar[Mapping[str, OptionKind]] = {}
+    """What a call of the layer may say beside its tensors, by Keras's name, and what that is."""
+
     keyword_only: ClassVar[tuple[str, ...]] = ("trainable",)
 
     trainable: bool = True
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        """The shape that leaves the layer when `shapes` enter.
+    @property
+    def own_name(self) -> str:
+        """What a layer is called that the text gives no name, without a number: as Keras does, after its class."""
+        return snake_case(type(self).__name__)
+
+    @property
+    def in_list(self) -> bool:
+        """Whether Keras takes the tensors in one list: `layer([a, b])`."""
+        return self.arity != (1, 1) and not self.apart
+
+    def result_shape(self, *shapes: Shape) -> Shape:
+        """The shape that leaves the layer when `shapes` enter, the first one of several.
 
         Raises:
             Misuse: the layer cannot take these shapes.
         """
         return shapes[0]
+
+    def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """The shapes of all that leaves the layer; layers that return several tensors override this.
+
+        Raises:
+            Misuse: the layer cannot take these shapes.
+        """
+        return (self.result_shape(*shapes),)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         """The layer's variables when `shapes` enter, in Keras's order of creation, as if it were trainable."""
@@ -70,28 +106,47 @@ class Layer(Declaration):
         """Multiply-accumulates for one example: of matrix products and convolutions, without additions of a bias."""
         return Count()
 
+    def depth(self, *shapes: Shape) -> int:
+        """How many layers that multiply lie on the longest path through it: 1 or 0 for all that is not a model."""
+        return int(bool(self.macs(*shapes).terms))
+
     def modes(self) -> Modes | None:
         """How training differs from inference, None where it does not."""
         return None
 
-    def infer(self, *shapes: Shape) -> Shape:
-        """The output shape, after the number of inputs is checked.
+    def check_option(self, name: str, given: tuple[Shape, ...], *shapes: Shape) -> None:
+        """Check the shapes of the tensors that an option of a call gives, when `shapes` enter.
+
+        Raises:
+            Misuse: the layer cannot take them.
+        """
+
+    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """The shapes of all outputs, after the number of inputs is checked.
 
         Raises:
             Misuse: too few or too many tensors, shapes that the layer cannot take, or weights that it cannot make.
         """
-        least, most = self.arity
-        if len(shapes) < least or (most is not None and len(shapes) > most):
-            wanted = "one tensor" if most == 1 else f"{'exactly' if most == least else 'at least'} {least} tensors"
-            got = "one" if len(shapes) == 1 else str(len(shapes))
-            hint = "give it several with `[a, b] -> " + type(self).__name__ + "`" if len(shapes) < least else None
-            raise Misuse(f"{type(self).__name__} takes {wanted}, not {got}", help=hint)
-        shape = self.output_shape(*shapes)
+        self.check_number(len(shapes))
+        leaving = self.result_shapes(*shapes)
         for weight in self.weights(*shapes):
             for purpose in ("initializer", "regularizer", "constraint"):
                 self._check_object(f"{weight.role or weight.name}_{purpose}", weight.shape, weight.name)
-        self._check_object("activity_regularizer", (None, *shape), "output")
-        return shape
+        self._check_object("activity_regularizer", (None, *leaving[0]), "output")
+        return leaving
+
+    def check_number(self, number: int) -> None:
+        """Check the number of tensors that enter.
+
+        Raises:
+            Misuse: there are too few or too many.
+        """
+        least, most = self.arity
+        if number < least or (most is not None and number > most):
+            wanted = "one tensor" if most == 1 else f"{'exactly' if most == least else 'at least'} {least} tensors"
+            got = "one" if number == 1 else str(number)
+            hint = "give it several with `[a, b] -> " + type(self).__name__ + "`" if number < least else None
+            raise Misuse(f"{type(self).__name__} takes {wanted}, not {got}", help=hint)
 
     def _check_object(self, argument: str, shape: Shape, name: str) -> None:
         chosen = vars(self).get(argument)
@@ -100,14 +155,27 @@ class Layer(Declaration):
             what = f"the {name} of this {type(self).__name__}"
             raise Misuse(f"{reason}, and {what} has shape {show(shape)}", argument=argument)
 
+    def frozen(self) -> Self:
+        """The same layer with `trainable=false`."""
+        copy = object.__new__(type(self))
+        vars(copy).update(vars(self) | {"trainable": False})
+        return copy
+
     def variables(self, *shapes: Shape) -> tuple[Weight, ...]:
         """The layer's variables as they are: none of them trainable in a layer with `trainable=false`."""
         weights = self.weights(*shapes)
         return weights if self.trainable else tuple(replace(weight, trainable=False) for weight in weights)
 
 
-def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str) -> None:
+def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str, one_more: str | None = None) -> None:
     """Check the number of axes, batch axis not counted.
+
+    Args:
+        shape: the tensor's.
+        rank: how many axes it must have.
+        layer: what takes it.
+        meaning: what the layer takes, in words.
+        one_more: how to mend a tensor with one axis too many.
 
     Raises:
         Misuse: the tensor has another number of axes.
@@ -118,6 +186,8 @@ def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str) -> None:
             hint = "a Flatten or a GlobalAveragePooling2D before it makes one axis of many"
         elif len(shape) == rank - 1:
             hint = "a Reshape before it can add the axis that is missing"
+        elif len(shape) == rank + 1:
+            hint = one_more
         raise Misuse(f"{type(layer).__name__} takes {meaning}, not a tensor of shape {show(shape)}", help=hint)
 
 
@@ -128,11 +198,12 @@ def axis_index(axis: int, shape: Shape, layer: Layer, argument: str = "axis") ->
         Misuse: the tensor has no such axis.
     """
     count = len(shape) + 1
+    axes = "its only axis is 1, also -1" if count == 2 else f"its axes are 1 to {count - 1}, the last of them also -1"
     if not -count <= axis < count:
         raise Misuse(
             f"{type(layer).__name__} finds no axis {axis} in a tensor of shape {show(shape)}",
             argument=argument,
-            help=f"its axes are 1 to {count - 1}, the last of them also -1; 0 is the batch axis" if shape else None,
+            help=f"{axes}; 0 is the batch axis" if shape else None,
         )
     return axis % count
 
@@ -144,7 +215,8 @@ def known(size: Size, layer: Layer, what: str) -> int:
         Misuse: the size is unknown.
     """
     if size is None:
-        raise Misuse(f"{type(layer).__name__} needs to know {what}, which is `none` here")
+        hint = "give the input a size in place of `none`"
+        raise Misuse(f"{type(layer).__name__} needs to know {what}, which is `none` here", help=hint)
     return size
 
 

@@ -54,7 +54,7 @@ class _Convolution(Layer):
     kernel_constraint: ConstraintArgument = None
     bias_constraint: ConstraintArgument = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         _either_stride_or_dilate(self)
         channels = _channels(self, shapes[0])
         for number, what in ((self.filters, "filters"), (channels, "input channels")):
@@ -138,7 +138,7 @@ class _TransposedConvolution(Layer):
     kernel_constraint: ConstraintArgument = None
     bias_constraint: ConstraintArgument = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         _either_stride_or_dilate(self)
         extra = self.output_padding
         if extra and any(pad >= stride for pad, stride in zip(extra, self.strides, strict=True)):
@@ -149,10 +149,12 @@ class _TransposedConvolution(Layer):
             )
         spatial, _ = split(shapes[0], self.rank, self, self.data_format)
         grown = tuple(map(self._grow, spatial, range(self.rank)))
-        if 0 in grown:
+        if extra and any(self._patch(axis) + pad == 0 for axis, pad in enumerate(extra)):
             raise Misuse(
-                f"{type(self).__name__} leaves nothing of {show(spatial)}: its output would be {show(grown)}",
+                f"{type(self).__name__} would make {show(grown)} of {show(spatial)}, one place less than its strides "
+                "reach: TensorFlow cannot do this",
                 argument="output_padding",
+                help="an odd kernel, or some output_padding",
             )
         return join(grown, self.filters, self.data_format)
 
@@ -172,8 +174,12 @@ class _TransposedConvolution(Layer):
         kernel = self.dilation_rate[axis] * (self.kernel_size[axis] - 1) + 1
         if self.output_padding is None:
             return size * stride if self.padding == "same" else (size - 1) * stride + max(kernel, stride)
-        patch = kernel % 2 if self.padding == "same" else kernel
-        return (size - 1) * stride + patch + self.output_padding[axis]
+        return (size - 1) * stride + self._patch(axis) + self.output_padding[axis]
+
+    def _patch(self, axis: int) -> int:
+        """How far the patch of the last place reaches along an axis, where `output_padding` is given."""
+        kernel = self.dilation_rate[axis] * (self.kernel_size[axis] - 1) + 1
+        return kernel % 2 if self.padding == "same" else kernel
 
 
 class Conv1DTranspose(_TransposedConvolution):
@@ -244,7 +250,7 @@ class _DepthwiseConvolution(Layer):
     depthwise_constraint: ConstraintArgument = None
     bias_constraint: ConstraintArgument = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         channels = _channels(self, shapes[0]) * self.depth_multiplier
         return join(_places(self, shapes[0]), channels, self.data_format)
 
@@ -304,7 +310,7 @@ class _SeparableConvolution(Layer):
     pointwise_constraint: ConstraintArgument = None
     bias_constraint: ConstraintArgument = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return join(_places(self, shapes[0]), self.filters, self.data_format)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:

@@ -25,7 +25,7 @@ class InputLayer(Layer):
     shape: Annotated[tuple[Positive | None, ...], BeforeValidator(as_tuple)]
     dtype: Dtype = "float32"
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return self.shape
 
 
@@ -43,7 +43,7 @@ class Dense(Layer):
     kernel_constraint: ConstraintArgument = None
     bias_constraint: ConstraintArgument = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         (shape,) = shapes
         if not shape:
             raise Misuse(f"Dense takes a tensor with at least one axis, not a tensor of shape {show(shape)}")
@@ -72,7 +72,7 @@ class Embedding(Layer):
     embeddings_constraint: ConstraintArgument = None
     mask_zero: bool = False
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return (*shapes[0], self.output_dim)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
@@ -96,7 +96,7 @@ class Rescaling(Layer):
     scale: Factors
     offset: Factors = 0.0
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         (shape,) = shapes
         for name, value in (("scale", self.scale), ("offset", self.offset)):
             if isinstance(value, tuple) and (not shape or len(value) not in (1, shape[-1] or len(value))):

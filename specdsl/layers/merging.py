@@ -21,7 +21,7 @@ class _Merging(Layer):
 class _ElementWise(_Merging):
     """An element-wise merge; as in NumPy, a size of 1 is repeated to match and axes may be missing in front."""
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return reduce(self._broadcast, shapes)
 
     def _broadcast(self, left: Shape, right: Shape) -> Shape:
@@ -31,11 +31,16 @@ class _ElementWise(_Merging):
         if -1 in sizes:
             raise Misuse(
                 f"{type(self).__name__} cannot join {show(left)} and {show(right)}: sizes must be equal, or 1",
-                help="a Conv2D with kernel_size 1, or a Dense, makes the last axes equal"
-                if left[:-1] == right[:-1]
-                else None,
+                help=_alike(sizes, equally_long=lead == 0),
             )
         return long[:lead] + sizes
+
+
+def _alike(sizes: Shape, *, equally_long: bool) -> str | None:
+    """How tensors become alike whose common sizes are -1 where they differ."""
+    if -1 not in sizes[:-1]:
+        return "a Conv2D with kernel_size 1, or a Dense, makes the last axes equal"
+    return 'padding="same" keeps sizes, and equal strides change them alike' if equally_long else None
 
 
 def _common(left: Size, right: Size) -> Size:
@@ -78,7 +83,7 @@ class Concatenate(_Merging):
 
     axis: int = -1
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         first = shapes[0]
         axis = axis_index(self.axis, first, self)
         if axis == 0:
@@ -107,7 +112,7 @@ class Dot(_Merging):
     axes: int | Annotated[tuple[int, int], BeforeValidator(as_tuple)]
     normalize: bool = False
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         left, right, size, other = self._parts(*shapes)
         if size != other:
             raise Misuse(

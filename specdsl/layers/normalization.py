@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from specdsl.declaration import Misuse
+from specdsl.declaration import Misuse, text
 from specdsl.layers.arguments import ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import Layer, Modes, Shape, Weight, axis_index, known, show
-from specdsl.layers.values import Axes
+from specdsl.layers.base import TRAINING, Layer, Modes, Shape, Weight, axis_index, known, show
+from specdsl.layers.values import Axes, Table, extents
 
 
 class _Normalization(Layer):
@@ -23,6 +23,7 @@ class BatchNormalization(_Normalization):
     """
 
     keyword_only = ("synchronized", "trainable")
+    options = TRAINING
 
     axis: int = -1
     momentum: float = 0.99
@@ -71,7 +72,7 @@ class LayerNormalization(_Normalization):
     beta_constraint: ConstraintArgument = None
     gamma_constraint: ConstraintArgument = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         _distinct(shapes[0], self.axis, self)
         return shapes[0]
 
@@ -105,7 +106,7 @@ class GroupNormalization(_Normalization):
     beta_constraint: ConstraintArgument = None
     gamma_constraint: ConstraintArgument = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         (channels,) = _sizes(shapes[0], (self.axis,), self)
         if self.groups > 0 and channels % self.groups:
             raise Misuse(
@@ -124,9 +125,77 @@ class UnitNormalization(_Normalization):
 
     axis: Axes = -1
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         _distinct(shapes[0], self.axis, self)
         return shapes[0]
+
+
+class Normalization(Layer):
+    """Each value less a mean, over a deviation: those given, or for each place along `axis` those of the weights.
+
+    Keras sets the weights when the layer is adapted to data; until then the mean is 0 and the variance 1.
+    """
+
+    family = "preprocessing"
+
+    axis: Axes | None = -1
+    mean: Table = None
+    variance: Table = None
+    invert: bool = False
+
+    def check(self) -> None:
+        """Refuse one of mean and variance without the other, and values that do not go with each other or the axes."""
+        if (self.mean is None) != (self.variance is None):
+            given, missing = ("mean", "variance") if self.variance is None else ("variance", "mean")
+            raise Misuse(f"Normalization takes {given} only together with {missing}", argument=given)
+        if extents(self.mean) != extents(self.variance):
+            raise Misuse(
+                f"Normalization has a mean of shape {show(extents(self.mean))} "
+                f"and a variance of shape {show(extents(self.variance))}, which must be equal",
+                argument="variance",
+            )
+        if len(extents(self.mean)) > len(self._axes()):
+            raise Misuse(
+                f"Normalization has a mean of shape {show(extents(self.mean))}, which has more axes "
+                f"than {text(self.axis)} names",
+                argument="mean",
+            )
+
+    def _axes(self) -> tuple[int, ...]:
+        match self.axis:
+            case None:
+                return ()
+            case int(axis):
+                return (axis,)
+            case axes:
+                return axes
+
+    def result_shape(self, *shapes: Shape) -> Shape:
+        (shape,) = shapes
+        _distinct(shape, self._axes(), self)
+        kept = self._kept(shape)
+        given = extents(self.mean)
+        if any(count not in (1, size) for count, size in zip(reversed(given), reversed(kept), strict=False)):
+            raise Misuse(
+                f"Normalization cannot spread a mean of shape {show(given)} over the sizes {show(kept)} "
+                f"of axis {text(self.axis)} of {show(shape)}",
+                argument="mean",
+            )
+        return shape
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        if self.mean is not None:
+            return ()
+        sizes = self._kept(shapes[0])
+        return (
+            Weight("mean", sizes, trainable=False),
+            Weight("variance", sizes, trainable=False),
+            Weight("count", (), trainable=False),
+        )
+
+    def _kept(self, shape: Shape) -> tuple[int, ...]:
+        """The sizes along the axes that keep values of their own, in the order of the tensor's axes."""
+        return _sizes(shape, tuple(sorted(self._axes(), key=lambda axis: axis_index(axis, shape, self))), self)
 
 
 def _sizes(shape: Shape, axes: tuple[int, ...], layer: Layer) -> tuple[int, ...]:

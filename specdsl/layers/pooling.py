@@ -19,7 +19,7 @@ class _Pooling(Layer):
     padding: Padding = "valid"
     data_format: DataFormat = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         spatial, channels = split(shapes[0], self.rank, self, self.data_format)
         window = (self.pool_size, self.strides or self.pool_size, self.padding)
         return join(slide(spatial, *window, layer=self, argument="pool_size"), channels, self.data_format)
@@ -97,7 +97,7 @@ class _GlobalPooling(Layer):
     data_format: DataFormat = None
     keepdims: bool = False
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         _, channels = split(shapes[0], self.rank, self, self.data_format)
         return join((1,) * self.rank if self.keepdims else (), channels, self.data_format)
 

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator
 
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.base import Layer, Modes, Shape, show
+from specdsl.layers.base import TRAINING, Layer, Modes, Shape, show
 from specdsl.layers.spatial import split
 from specdsl.layers.values import Fraction, NonNegativeFloat, Positive, Seed, as_tuple
 
@@ -18,6 +18,7 @@ class _Regularization(Layer):
     """A layer that keeps the shape; what it does in training, it does not do in inference."""
 
     family = "regularization"
+    options = TRAINING
 
     def modes(self) -> Modes | None:
         deed = self._in_training()
@@ -46,7 +47,7 @@ class Dropout(_Regularization):
     noise_shape: NoiseShape = None
     seed: Seed = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         _fits(self.noise_shape, shapes[0], self)
         return shapes[0]
 
@@ -73,7 +74,7 @@ class SpatialDropout1D(_SpatialDropout):
 
     seed: Seed = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         split(shapes[0], self.rank, self)
         return shapes[0]
 
@@ -82,7 +83,7 @@ class _FormattedSpatialDropout(_SpatialDropout):
     data_format: DataFormat = None
     seed: Seed = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         split(shapes[0], self.rank, self, self.data_format)
         return shapes[0]
 
@@ -105,7 +106,7 @@ class GaussianDropout(_Regularization):
     rate: Fraction
     seed: Seed = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         _below_one(self.rate, self)
         return shapes[0]
 
@@ -136,7 +137,7 @@ class AlphaDropout(_Regularization):
     noise_shape: NoiseShape = None
     seed: Seed = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         _below_one(self.rate, self)
         _fits(self.noise_shape, shapes[0], self)
         return shapes[0]

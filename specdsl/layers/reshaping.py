@@ -27,7 +27,7 @@ class Flatten(_Reshaping):
 
     data_format: DataFormat = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return (_size(shapes[0]),)
 
 
@@ -44,7 +44,7 @@ class Reshape(_Reshaping):
 
     target_shape: Annotated[Ints, AfterValidator(_target)]
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         (shape,) = shapes
         given = prod(size for size in shape if size is not None)
         wanted = prod(size for size in self.target_shape if size != -1)
@@ -78,7 +78,7 @@ class Permute(_Reshaping):
 
     dims: Annotated[Ints, AfterValidator(_permutation)]
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         require_rank(shapes[0], len(self.dims), self, f"a tensor with {_axes(len(self.dims))}, as many as dims names")
         return tuple(shapes[0][axis - 1] for axis in self.dims)
 
@@ -88,7 +88,7 @@ class RepeatVector(_Reshaping):
 
     n: Positive
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         require_rank(shapes[0], 1, self, "a tensor of shape (features,)")
         return (self.n, *shapes[0])
 
@@ -99,7 +99,7 @@ class ZeroPadding1D(_Reshaping):
     padding: Margins1 = (1, 1)
     data_format: DataFormat = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return _padded(self, shapes[0], (self.padding,), self.data_format)
 
 
@@ -109,7 +109,7 @@ class ZeroPadding2D(_Reshaping):
     padding: Margins2 = ((1, 1), (1, 1))
     data_format: DataFormat = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return _padded(self, shapes[0], self.padding, self.data_format)
 
 
@@ -119,7 +119,7 @@ class ZeroPadding3D(_Reshaping):
     padding: Margins3 = ((1, 1), (1, 1), (1, 1))
     data_format: DataFormat = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return _padded(self, shapes[0], self.padding, self.data_format)
 
 
@@ -128,7 +128,7 @@ class Cropping1D(_Reshaping):
 
     cropping: Margins1 = (1, 1)
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return _cropped(self, shapes[0], (self.cropping,), None)
 
 
@@ -138,7 +138,7 @@ class Cropping2D(_Reshaping):
     cropping: Margins2 = ((0, 0), (0, 0))
     data_format: DataFormat = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return _cropped(self, shapes[0], self.cropping, self.data_format)
 
 
@@ -148,7 +148,7 @@ class Cropping3D(_Reshaping):
     cropping: Margins3 = ((1, 1), (1, 1), (1, 1))
     data_format: DataFormat = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return _cropped(self, shapes[0], self.cropping, self.data_format)
 
 
@@ -157,7 +157,7 @@ class UpSampling1D(_Reshaping):
 
     size: Positive = 2
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], (self.size,), None)
 
 
@@ -168,7 +168,7 @@ class UpSampling2D(_Reshaping):
     data_format: DataFormat = None
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"] = "nearest"
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], self.size, self.data_format)
 
 
@@ -178,7 +178,7 @@ class UpSampling3D(_Reshaping):
     size: Sizes3 = (2, 2, 2)
     data_format: DataFormat = None
 
-    def output_shape(self, *shapes: Shape) -> Shape:
+    def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], self.size, self.data_format)
 
 

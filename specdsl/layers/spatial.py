@@ -21,7 +21,8 @@ def split(shape: Shape, rank: int, layer: Layer, data_format: str | None = None)
         Misuse: the tensor has another number of axes.
     """
     axes = join(_AXES[rank], "channels", data_format)
-    require_rank(shape, rank + 1, layer, f"a tensor of shape ({', '.join(axes)})")
+    batch = "the shape of an input leaves out the batch axis"
+    require_rank(shape, rank + 1, layer, f"a tensor of shape ({', '.join(axes)})", batch)
     return (shape[1:], shape[0]) if data_format == "channels_first" else (shape[:-1], shape[-1])
 
 

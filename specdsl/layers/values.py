@@ -30,6 +30,9 @@ def spread(rank: int) -> Callable[[Any, ValidationInfo], Any]:
 
     def convert(value: Any, info: ValidationInfo) -> Any:
         value = as_tuple(value)
+        if not isinstance(value, int | tuple):
+            several = f"{rank} whole numbers or a single one" if rank > 1 else "a whole number"
+            raise Misuse(f"'{info.field_name}' takes {several}, not {text(value)}")
         if isinstance(value, tuple) and len(value) != rank:
             several = f"{rank} values or a single one" if rank > 1 else "one value"
             raise Misuse(f"'{info.field_name}' takes {several}, not {text(value)}")
@@ -55,3 +58,28 @@ Margins3 = Annotated[tuple[Margins1, Margins1, Margins1], _three]
 Ints = Annotated[tuple[int, ...], BeforeValidator(as_tuple)]
 Axes = int | Ints
 AxisList = Annotated[tuple[int, ...], BeforeValidator(one_or_more)]
+
+
+def _table(value: Any, info: ValidationInfo) -> Any:
+    """Lists in lists of numbers as tuples in tuples, checked to be of equal length at each level; None as it is."""
+    if value is None:
+        return None
+    if isinstance(value, list | tuple):
+        rows = tuple(_table(row, info) for row in value)
+        if len({extents(row) for row in rows}) > 1:
+            raise Misuse(f"'{info.field_name}' takes numbers in lists of equal length, not {text(value)}")
+        return rows
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Misuse(f"'{info.field_name}' takes a number, or lists of numbers, not {text(value)}")
+    return float(value)
+
+
+def extents(table: Any) -> tuple[int, ...]:
+    """How many values a table has along each of its axes, as `numpy.shape` counts them: none for a single number."""
+    if not isinstance(table, tuple):
+        return ()
+    return (len(table), *(extents(table[0]) if table else ()))
+
+
+Table = Annotated[float | tuple[Any, ...] | None, BeforeValidator(_table)]
+"""A number, numbers along an axis, along two axes and so on; or none."""

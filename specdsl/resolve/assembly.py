@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from specdsl.declaration import Misuse, snake_case
 from specdsl.diagnostics import Note, Slug
-from specdsl.graph import Node, Scope
+from specdsl.graph import NO_OPTIONS, Node, Option, Scope, Tensor, option_tensors
 from specdsl.layers import InputLayer, Layer, Shape
 from specdsl.layers.base import show
 from specdsl.resolve.binding import argument_spans
 from specdsl.resolve.naming import Names
-from specdsl.resolve.scope import Limits, Problem, Tensor
+from specdsl.resolve.scope import Key, Limits, Problem
 from specdsl.source import Span
 from specdsl.syntax import tree
 
@@ -26,6 +26,10 @@ class Use(NamedTuple):
         span: the step.
         call: what the text calls, None for an input.
         skip: the position of the tensor that a shortcut brings, None where none does.
+        options: what the call says beside its tensors.
+        owner: the name of the layer in the compiled model, where that is made before.
+        stem: what the result is called after where it has no name; by default the class of the layer.
+        settings: where the layer's arguments stand, where that is not the step.
     """
 
     layer: Layer
@@ -33,6 +37,10 @@ class Use(NamedTuple):
     span: Span
     call: tree.Call | None = None
     skip: int | None = None
+    options: Mapping[str, Option] = NO_OPTIONS
+    owner: str | None = None
+    stem: str | None = None
+    settings: Key | None = None
 
     def place(self, argument: str | None) -> Span:
         """The place of an argument; that of the step where the text does not give it."""
@@ -53,6 +61,7 @@ class Assembly:
         self.scopes: dict[str, Scope] = {}
         self._limits = limits
         self._names = Names()
+        self._first: dict[str, Node] = {}
 
     @property
     def has_input(self) -> bool:
@@ -66,7 +75,7 @@ class Assembly:
 
     def shape(self, tensor: Tensor) -> Shape:
         """The shape of a tensor."""
-        return self.nodes[tensor.node].shape
+        return self.nodes[tensor.node].shapes[tensor.index]
 
     def reserve(self, body: tree.Body, scope: str) -> int:
         """Keep the names that a body's text gives to tensors for those tensors; how many these are."""
@@ -80,12 +89,24 @@ class Assembly:
         Raises:
             Problem: the name is too long.
         """
-        name = self._unique(parent, alias.text if alias else block, alias, span)
+        name = self._unique(parent, alias.text if alias else block, span, given=alias is not None)
         self.scopes[name] = Scope(name, block, parent, arguments)
         return name
 
-    def apply(self, use: Use, inputs: tuple[Tensor, ...], scope: str) -> Tensor:
-        """Apply a layer to tensors.
+    def declare(self, stem: str, scope: str, span: Span, *, given: bool) -> str:
+        """The name in the compiled model of a layer that steps will apply.
+
+        Raises:
+            Problem: the name is too long.
+        """
+        return self._unique(scope, stem, span, given=given)
+
+    def is_applied(self, owner: str) -> bool:
+        """Whether a step applies the layer of that name."""
+        return owner in self._first
+
+    def apply(self, use: Use, inputs: Sequence[Tensor], scope: str) -> tuple[Tensor, ...]:
+        """Apply a layer to tensors; those that it returns.
 
         Raises:
             Problem: the layer cannot take them, with the origin of each; or the model has too many layers.
@@ -93,23 +114,64 @@ class Assembly:
         if len(self.nodes) >= self._limits.layers:
             message = f"the model has more than {self._limits.layers:,} layers"
             raise Problem(Slug.LIMIT, message, use.span, help=self._limits.raising("layers"))
+        if use.layer.repeats and len(inputs) == 1:
+            inputs = (*inputs, *inputs)
+        entering = tuple(map(self.shape, inputs))
         try:
-            shape = use.layer.infer(*map(self.shape, inputs))
+            shapes = use.layer.infer(*entering)
+            for name, value in use.options.items():
+                if isinstance(value, bool):
+                    continue
+                use.layer.check_option(name, tuple(map(self.shape, option_tensors({name: value}))), *entering)
         except Misuse as misuse:
-            origins = [self._origin(tensor) for tensor in dict.fromkeys(inputs)]
+            tensors = (*inputs, *option_tensors(use.options))
+            origins = [self._origin(tensor) for tensor in dict.fromkeys(tensors)]
             raise Problem(Slug.SHAPE, misuse.message, use.place(misuse.argument), *origins, help=misuse.help) from None
-        if len(shape) > self._limits.axes:
-            message = f"a tensor of {len(shape):,} axes has too many; the limit is {self._limits.axes}"
-            raise Problem(Slug.LIMIT, message, use.span, help=self._limits.raising("axes", len(shape)))
-        stem = use.alias.text if use.alias else snake_case(type(use.layer).__name__)
-        name = self._unique(scope, stem, use.alias, use.span)
-        names = tuple(tensor.node for tensor in inputs)
-        self.nodes[name] = Node(name, use.layer, names, shape, scope, use.skip, use.span)
-        return Tensor(name)
+        for shape in shapes:
+            if len(shape) > self._limits.axes:
+                message = f"a tensor of {len(shape):,} axes has too many; the limit is {self._limits.axes}"
+                raise Problem(Slug.LIMIT, message, use.span, help=self._limits.raising("axes", len(shape)))
+        name = self._name(use, scope)
+        owner = use.owner or name
+        node = Node(name, use.layer, tuple(inputs), shapes, scope, use.skip, use.span, owner, use.options)
+        self._check_again(node, entering)
+        self.nodes[name] = node
+        return node.outputs
 
-    def _unique(self, scope: str, stem: str, alias: tree.Name | None, span: Span) -> str:
+    def _name(self, use: Use, scope: str) -> str:
+        """What to call an application: as the text does, or else after its layer."""
+        if use.alias:
+            return self._unique(scope, use.alias.text, use.span, given=True)
+        if use.owner and use.owner not in self.nodes:
+            return use.owner
+        return self._unique(scope, use.stem or snake_case(type(use.layer).__name__), use.span, given=False)
+
+    def _check_again(self, node: Node, entering: tuple[Shape, ...]) -> None:
+        """Check that a layer applied again finds the weights that it needs, and acts as before.
+
+        Raises:
+            Problem: its first use made others, or was told otherwise to act as in training or as in inference.
+        """
+        first = self._first.setdefault(node.owner, node)
+        if first is node:
+            return
+        if first.options.get("training") != node.options.get("training"):
+            message = f"all uses of '{node.owner}' say the same of `training`: Keras cannot have it both ways"
+            raise Problem(Slug.MISPLACED, message, node.span, Note("it is used first here", first.span))
+        made = first.layer.weights(*map(self.shape, first.inputs))
+        wanted = node.layer.weights(*entering)
+        if made != wanted:
+            (one, other) = next((a, b) for a, b in zip(made, wanted, strict=True) if a != b)
+            message = (
+                f"'{node.owner}' would need a {other.name} of shape {show(other.shape)} here, "
+                f"and has one of {show(one.shape)} since its first use"
+            )
+            notes = (Note("it is used first here", first.span), *map(self._origin, node.inputs))
+            raise Problem(Slug.SHAPE, message, node.span, *notes)
+
+    def _unique(self, scope: str, stem: str, span: Span, *, given: bool) -> str:
         """The full name of a layer or block instance."""
-        name = self._names.unique(scope, stem, given=alias is not None)
+        name = self._names.unique(scope, stem, given=given)
         if len(name) > self._limits.name:
             message = f"the full name of this is longer than {self._limits.name:,} characters"
             raise Problem(Slug.LIMIT, message, span, help=self._limits.raising("name", len(name)))
@@ -118,6 +180,6 @@ class Assembly:
     def _origin(self, tensor: Tensor) -> Note:
         """How a tensor came to have its shape."""
         node = self.nodes[tensor.node]
-        shapes = " and ".join(show(self.nodes[name].shape) for name in node.inputs)
+        shapes = " and ".join(show(self.shape(source)) for source in node.inputs)
         entered = f" out of {shapes}" if shapes else ""
-        return Note(f"'{node.name}' makes the shape {show(node.shape)}{entered} here", node.span)
+        return Note(f"'{node.name}' makes the shape {show(self.shape(tensor))}{entered} here", node.span)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,18 +11,37 @@ from pydantic_core import ErrorDetails
 
 from specdsl.declaration import Declaration, Kind, Misuse, text
 from specdsl.diagnostics import Diagnostic, Slug, did_you_mean
+from specdsl.layers import Layer
+from specdsl.layers.arguments import ACTIVATIONS
 from specdsl.resolve.scope import Collector, Problem, Skip
 from specdsl.source import Span
 from specdsl.syntax import tree
 
 Arguments = Sequence[tree.Expression | tree.Keyword]
+WHOLE = "`//` divides to a whole number, `round(x)` makes one"
+"""How to mend a number with a fraction where none can stand."""
+
 Evaluate = Callable[[tree.Expression], Any]
 
 
 def match_arguments(
-    what: str, arguments: Arguments, positional: Sequence[str], known: Iterable[str], found: Collector
+    what: str,
+    arguments: Arguments,
+    positional: Sequence[str],
+    known: Iterable[str],
+    found: Collector,
+    options: Iterable[str] = (),
 ) -> dict[str, tree.Expression]:
-    """Which parameter each argument is for; arguments that fit none are reported and left out."""
+    """Which parameter each argument is for; arguments that fit none are reported and left out.
+
+    Args:
+        what: what the text calls.
+        arguments: what it gives.
+        positional: the parameters that may be given by position, in order.
+        known: all parameters.
+        found: where mistakes go.
+        options: what the call might say beside its arguments, which a wrong name may have meant.
+    """
     names = dict.fromkeys(known)
     given: dict[str, tree.Expression] = {}
     keyword_seen = False
@@ -30,15 +50,24 @@ def match_arguments(
             keyword_seen = True
             name, value, place = argument.name.text, argument.value, argument.name.span
             if name not in names:
-                found.add(_unknown(what, name, list(names), place))
+                found.add(_unknown(what, name, [*names, *options], place))
                 continue
         elif keyword_seen:
-            message = "an argument by position stands before those by name"
-            found.add(Diagnostic(Slug.BAD_ARGUMENT, message, argument.span))
+            if isinstance(arguments[index - 1], tree.Keyword):  # else it is said of the one before
+                message = "an argument by position stands before those by name"
+                found.add(Diagnostic(Slug.BAD_ARGUMENT, message, argument.span))
             continue
         elif index >= len(positional):
-            many = "no arguments" if not names else f"at most {len(positional)} by position"
+            many = (
+                f"at most {len(positional)} by position"
+                if positional
+                else "none by position"
+                if names
+                else "no arguments"
+            )
             usage = f"its arguments are {', '.join(names)}" if names else None
+            if not positional and names:
+                usage = f"what enters it stands before it: `x -> {what}`, or `[a, b] -> {what}`"
             found.add(Diagnostic(Slug.UNKNOWN_ARGUMENT, f"{what} takes {many}", argument.span, help=usage))
             break
         else:
@@ -50,9 +79,25 @@ def match_arguments(
     return given
 
 
+_SYNONYMS = {
+    "alpha": "negative_slope", "bias": "use_bias", "border_mode": "padding", "dilation": "dilation_rate", "dim": "axis",
+    "eps": "epsilon", "init": "kernel_initializer", "lr": "learning_rate", "nb_filter": "filters",
+    "out_channels": "filters", "out_features": "units", "output_dim": "units", "p": "rate", "subsample": "strides",
+    "weight_decay": "kernel_regularizer",
+}  # fmt: skip
+"""Arguments by the names that they have in PyTorch or had in older versions of Keras."""
+
+_ENTERING = {"in_channels", "in_features", "input_dim", "input_shape", "batch_input_shape", "num_features"}
+"""What states elsewhere the shape that enters a layer."""
+
+
 def _unknown(what: str, name: str, names: list[str], span: Span) -> Diagnostic:
     if name == "name":
         hint: str | None = f"a result is named with `{what}(...) as name`"
+    elif _SYNONYMS.get(name) in names:
+        hint = f"did you mean '{_SYNONYMS[name]}'?"
+    elif name in _ENTERING:
+        hint = "the shape that enters a layer is known; only an input states one: `input name: (28, 28, 3)`"
     else:
         hint = did_you_mean(name, names) or (f"its arguments are {', '.join(names)}" if names else f"{what} takes none")
     return Diagnostic(Slug.UNKNOWN_ARGUMENT, f"{what} has no argument '{name}'", span, help=hint)
@@ -67,7 +112,8 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
     before = found.reported
     fields = kind.names()
     label = call.name.text
-    given = match_arguments(label, call.arguments or (), kind.positional(), fields, found)
+    options = kind.options if issubclass(kind, Layer) else ()
+    given = match_arguments(label, call.arguments or (), kind.positional(), fields, found, options)
     values: dict[str, Any] = {}
     unknown = False
     for name, expression in given.items():
@@ -140,16 +186,43 @@ def _illegal(
         cause = detail.get("ctx", {}).get("error")
         if isinstance(cause, Misuse):
             place = spans.get(cause.argument or name or "", span)
-            return Diagnostic(Slug.BAD_ARGUMENT, cause.message, place, help=cause.help)
+            hint = cause.help or _advice(name, values.get(name or ""), details)
+            return Diagnostic(Slug.BAD_ARGUMENT, cause.message, place, help=hint)
     reasons = list(dict.fromkeys(_reason(detail) for detail in details))
     subject = f"'{name}' of {label}" if name else label
     got = f", not {text(values[name])}" if name in values else ""
-    words = [word for detail in details for word in _choices(detail)]
-    value = values.get(name or "")
-    hint = did_you_mean(value, words) if isinstance(value, str) else None
-    if isinstance(value, float) and value.is_integer() and any(detail["type"] == "int_type" for detail in details):
-        hint = "`//` divides to a whole number, `round(x)` makes one"
+    hint = _advice(name, values.get(name or ""), details)
     return Diagnostic(Slug.BAD_ARGUMENT, f"{subject} must be {' or '.join(reasons)}{got}", place, help=hint)
+
+
+def _advice(name: str | None, value: Any, details: list[ErrorDetails]) -> str | None:
+    """How to mend a value that is not legal, where what was meant can be told."""
+    kinds = {detail["type"] for detail in details}
+    if kinds == {"tuple_type"} and isinstance(value, str | int | float):
+        return f"for example [{text(value)}]"
+    if "string_type" in kinds and isinstance(value, Declaration) and type(value).__name__.lower() in ACTIVATIONS:
+        return f'a word of Keras is written in quotes: "{type(value).__name__.lower()}"'
+    if isinstance(value, str):
+        if re.fullmatch(r"-?[\d.]+|true|false", value, re.IGNORECASE):
+            return "numbers, true and false stand without quotes"
+        return did_you_mean(value, [word for detail in details for word in _choices(detail)])
+    if isinstance(value, float) and value.is_integer() and kinds & {"int_type", "value_error"}:
+        return WHOLE
+    if isinstance(value, list | tuple):
+        words = [word for detail in details for word in _choices(detail)]
+        wrong = [item for item in value if isinstance(item, str) and item not in words]
+        return did_you_mean(wrong[0], words) if wrong else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if name == "padding" and "literal_error" in kinds:
+        return '"same" keeps the size; a ZeroPadding layer before it pads by a number'
+    for detail in details:
+        limits = detail.get("ctx", {})
+        if limits.get("class") == "Regularizer":
+            return f"for example L2({text(value)})"
+        if 1 in (limits.get("le"), limits.get("lt")) and 2 <= value <= 100:
+            return f"{value:g} percent are written {value / 100:g}"
+    return None
 
 
 _TYPES = {
@@ -157,11 +230,14 @@ _TYPES = {
     "float_type": "a number",
     "bool_type": "true or false",
     "string_type": "a string",
-    "tuple_type": "a tuple",
+    "tuple_type": "a list or a tuple",
     "list_type": "a list",
     "none_required": "none",
     "finite_number": "a finite number",
 }
+
+
+_LAYERS = {"Layer": "a layer such as Dense(10)", "_Recurrent": "a recurrent layer such as LSTM(64)"}
 
 
 def _reason(detail: ErrorDetails) -> str:
@@ -169,19 +245,21 @@ def _reason(detail: ErrorDetails) -> str:
     limits = detail.get("ctx", {})
     match detail["type"]:
         case "greater_than":
-            return f"greater than {limits['gt']}"
+            return f"greater than {limits['gt']:g}"
         case "greater_than_equal":
-            return f"at least {limits['ge']}"
+            return f"at least {limits['ge']:g}"
         case "less_than":
-            return f"less than {limits['lt']}"
+            return f"less than {limits['lt']:g}"
         case "less_than_equal":
-            return f"at most {limits['le']}"
+            return f"at most {limits['le']:g}"
         case "literal_error":
             return f"one of {limits['expected']}" if "," in str(limits["expected"]) else str(limits["expected"])
         case "missing" | "too_short" | "too_long":
             return "a tuple of the right length"
         case "is_instance_of":
-            return f"an object of kind {limits['class']}, written like a call"
+            if limits["class"] in _LAYERS:
+                return _LAYERS[limits["class"]]
+            return f"{'an' if limits['class'][0] in 'IO' else 'a'} {limits['class'].lower()} written like a call"
         case kind if kind in _TYPES:
             return _TYPES[kind]
     words = detail["msg"]

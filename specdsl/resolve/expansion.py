@@ -7,46 +7,35 @@ for further mistakes of its own, but makes no node and no complaint.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Note, Slug
-from specdsl.layers import InputLayer
+from specdsl.graph import Tensor
+from specdsl.layers import InputLayer, Layer
+from specdsl.resolve.application import Application, Current, Flow, Models, Site
 from specdsl.resolve.assembly import Assembly, Use
-from specdsl.resolve.binding import bind, construct, match_arguments
-from specdsl.resolve.hooks import Applied, Hooks, Key
-from specdsl.resolve.lookup import layer_named, merge_named, nothing_entered, tensor_named
-from specdsl.resolve.naming import check_name
+from specdsl.resolve.binding import construct
+from specdsl.resolve.calls import bind_results, block_arguments
+from specdsl.resolve.hooks import NO_HOOKS, Applied, Hooks
+from specdsl.resolve.lookup import nothing_entered, tensor_named
 from specdsl.resolve.scope import (
     POISON,
     Collector,
     Defined,
     Frame,
+    Key,
     Limits,
     Poison,
     Problem,
+    Shared,
     Skip,
     Steps,
-    Tensor,
     refuse_taken,
 )
 from specdsl.resolve.values import Evaluator
 from specdsl.source import Span
 from specdsl.syntax import tree
-
-Current = Tensor | tuple[Tensor, ...] | Poison
-"""What reaches a step: one tensor, several for a merge, or something unknown."""
-
-Flow = Current | None
-"""The same, or nothing yet."""
-
-
-class _Site(NamedTuple):
-    """Where a step is carried out: the names it sees, the block instance it belongs to, and the path to it."""
-
-    frame: Frame
-    scope: str
-    path: Key
 
 
 class Expansion:
@@ -59,16 +48,18 @@ class Expansion:
         hooks: Mapping[Key, Hooks],
         found: Collector,
         steps: Steps,
+        models: Models,
     ) -> None:
         self.limits = limits
         self.found = found
         self.hooks = hooks
         self.steps = steps
         self.assembly = Assembly(limits)
-        self.applied: list[Applied] = []
-        self.outputs: list[tuple[str, Span]] = []
+        evaluator = Evaluator(limits, found, lost_names, self.assembly.shape, steps)
+        self.application = Application(self.assembly, evaluator, hooks, models, self._insert)
+        self.evaluator = self.application.evaluator
+        self.outputs: list[tuple[Tensor, Span]] = []
         self.expectations: list[tuple[tree.Expect, Frame]] = []
-        self.evaluator = Evaluator(limits, found, lost_names, self.assembly.shape, steps)
         self.poisoned = False
         self._calls: list[tree.Call] = []
         self._declared_output = False
@@ -76,21 +67,27 @@ class Expansion:
     def run(self, body: tree.Body, frame: Frame) -> Flow:
         """Carry out the body of a model; its outputs are then in `outputs`."""
         self.assembly.reserve(body, "")
-        flow = self._body(body, _Site(frame, "", ()), None, top=True)
+        flow = self._body(body, Site(frame, "", ()), None, top=True)
         if not self._declared_output and isinstance(flow, Tensor):
-            self.outputs.append((flow.node, self.assembly.nodes[flow.node].span))
+            flow = [flow]
+        if not self._declared_output and isinstance(flow, list):
+            last = self.assembly.nodes[flow[0].node]
+            if tuple(flow) == last.outputs:
+                self.outputs += [(tensor, last.span) for tensor in flow]
+        if not self.hooks and not self.poisoned:
+            self.application.check_declared()
         return flow
 
     def dry_run(self, body: tree.Body, frame: Frame) -> None:
         """Look for mistakes in a body whose entering tensor is unknown."""
-        self._body(body, _Site(frame, "", ()), POISON)
+        self._body(body, Site(frame, "", ()), POISON)
 
     # ------------------------------------------------------------------------------------------ bodies
 
-    def _body(self, body: tree.Body, site: _Site, flow: Flow, *, top: bool = False) -> Flow:
+    def _body(self, body: tree.Body, site: Site, flow: Flow, *, top: bool = False) -> Flow:
         for index, statement in enumerate(body.statements):
             self.steps.take(statement.span)
-            here = _Site(site.frame, site.scope, (*site.path, index))
+            here = Site(site.frame, site.scope, (*site.path, index))
             try:
                 flow = self._statement(statement, here, flow, top)
             except Problem as problem:
@@ -106,23 +103,26 @@ class Expansion:
     def _after_mistake(self, statement: tree.Statement, frame: Frame, flow: Flow) -> Flow:
         """What flows on behind a step that failed: the names it would have bound are unknown from here."""
         match statement:
-            case tree.Let() | tree.Input():
+            case tree.Let() | tree.Input() | tree.Layer():
                 frame.names.setdefault(statement.name.text, (POISON, statement.name.span))
             case tree.Chain():
                 for link in statement.links:
-                    if isinstance(link, tree.Step) and link.name:
-                        frame.names.setdefault(link.name.text, (POISON, link.name.span))
+                    for name in link.names if isinstance(link, tree.Step) else ():
+                        frame.names.setdefault(name.text, (POISON, name.span))
             case tree.Expect() | tree.Output():
                 return flow
-        return flow if isinstance(statement, tree.Let) else POISON
+        return flow if isinstance(statement, tree.Let | tree.Layer) else POISON
 
-    def _statement(self, statement: tree.Statement, site: _Site, flow: Flow, top: bool) -> Flow:
+    def _statement(self, statement: tree.Statement, site: Site, flow: Flow, top: bool) -> Flow:
         frame = site.frame
         match statement:
             case tree.Chain():
                 return self._chain(statement, site, flow)
             case tree.Let():
                 frame.bind(statement.name.text, self.evaluator.value(statement.value, frame), statement.name.span)
+                return flow
+            case tree.Layer():
+                self.application.declare(statement, site)
                 return flow
             case tree.If():
                 return self._if(statement, site, flow)
@@ -147,12 +147,12 @@ class Expansion:
                 self.expectations.append((statement, frame))
         return flow
 
-    def _inner(self, body: tree.Body, site: _Site, flow: Flow, part: object, **names: tuple[Any, Span]) -> Flow:
+    def _inner(self, body: tree.Body, site: Site, flow: Flow, part: object, **names: tuple[Any, Span]) -> Flow:
         """Carry out a body in braces of its own."""
         inner = Frame(site.frame, flow if isinstance(flow, Tensor | Poison) else None, dict(names))
-        return self._body(body, _Site(inner, site.scope, (*site.path, part)), flow)
+        return self._body(body, Site(inner, site.scope, (*site.path, part)), flow)
 
-    def _if(self, statement: tree.If, site: _Site, flow: Flow) -> Flow:
+    def _if(self, statement: tree.If, site: Site, flow: Flow) -> Flow:
         try:
             chosen = self.evaluator.truth(statement.condition, site.frame)
         except (Problem, Skip) as mistake:
@@ -162,15 +162,15 @@ class Expansion:
             if isinstance(statement.otherwise, tree.Body):
                 self._inner(statement.otherwise, site, POISON, "else")
             elif statement.otherwise:
-                self._if(statement.otherwise, _Site(site.frame, site.scope, (*site.path, "else")), POISON)
+                self._if(statement.otherwise, Site(site.frame, site.scope, (*site.path, "else")), POISON)
             return POISON
         if chosen:
             return self._inner(statement.then, site, flow, "then")
         if isinstance(statement.otherwise, tree.If):
-            return self._if(statement.otherwise, _Site(site.frame, site.scope, (*site.path, "else")), flow)
+            return self._if(statement.otherwise, Site(site.frame, site.scope, (*site.path, "else")), flow)
         return self._inner(statement.otherwise, site, flow, "else") if statement.otherwise else flow
 
-    def _repeat(self, statement: tree.Repeat, site: _Site, flow: Flow) -> Flow:
+    def _repeat(self, statement: tree.Repeat, site: Site, flow: Flow) -> Flow:
         try:
             times = self.evaluator.whole(statement.times, site.frame, "the number of repetitions")
             if times < 0:
@@ -190,7 +190,7 @@ class Expansion:
                 break
         return flow
 
-    def _for(self, statement: tree.For, site: _Site, flow: Flow) -> Flow:
+    def _for(self, statement: tree.For, site: Site, flow: Flow) -> Flow:
         refuse_taken(statement.name.text, statement.name.span)
         try:
             values = self.evaluator.value(statement.values, site.frame)
@@ -207,7 +207,7 @@ class Expansion:
                 break
         return flow
 
-    def _input(self, statement: tree.Input, site: _Site, flow: Flow) -> Flow:
+    def _input(self, statement: tree.Input, site: Site, flow: Flow) -> Flow:
         arguments: dict[str, Any] = {"shape": self.evaluator.value(statement.shape, site.frame)}
         spans = {"shape": statement.shape.span}
         if statement.dtype:
@@ -223,7 +223,7 @@ class Expansion:
         if statement.name.text in site.frame.names:
             site.frame.bind(statement.name.text, None, statement.name.span)  # reports what has the name already
         several = self.assembly.has_input
-        tensor = self.assembly.apply(Use(layer, statement.name, statement.span), (), "")
+        (tensor,) = self.assembly.apply(Use(layer, statement.name, statement.span), (), "")
         site.frame.bind(statement.name.text, tensor, statement.name.span)
         site.frame.entering = None if several else tensor
         return None if several or flow is POISON else tensor
@@ -234,7 +234,7 @@ class Expansion:
                 Slug.DUPLICATE, "the outputs are declared twice; one `output a, b` names them all", statement.span
             )
         self._declared_output = True
-        declared: set[str] = set()
+        declared: set[Tensor] = set()
         for name in statement.names:
             try:
                 tensor = tensor_named(name, frame, self.evaluator.lost_names)
@@ -250,19 +250,19 @@ class Expansion:
                 )
                 hint = "a layer that is an output cannot be removed"
                 self._report(Diagnostic(Slug.MISPLACED, message, name.span, help=hint))
-            elif tensor.node in declared:
+            elif tensor in declared:
                 self._report(Diagnostic(Slug.DUPLICATE, f"'{name.text}' is an output already", name.span))
             else:
-                self.outputs.append((tensor.node, name.span))
-                declared.add(tensor.node)
+                self.outputs.append((tensor, name.span))
+                declared.add(tensor)
         return flow
 
     # ------------------------------------------------------------------------------------------ chains
 
-    def _chain(self, chain: tree.Chain, site: _Site, flow: Flow) -> Flow:
+    def _chain(self, chain: tree.Chain, site: Site, flow: Flow) -> Flow:
         mistaken = False
         for index, link in enumerate(chain.links):
-            here = _Site(site.frame, site.scope, (*site.path, index)) if index else site
+            here = Site(site.frame, site.scope, (*site.path, index)) if index else site
             try:
                 flow = self._link(link, here, flow, first=index == 0)
             except Problem as problem:
@@ -272,29 +272,29 @@ class Expansion:
                 mistaken, flow = True, POISON
             except Skip:
                 mistaken, flow = True, POISON
-            if isinstance(link, tree.Step) and link.name:
+            if isinstance(link, tree.Step):
                 try:
-                    check_name(link.name)
-                    site.frame.bind(link.name.text, flow, link.name.span)
+                    bind_results(link, flow, site.frame)
                 except Problem as problem:
                     self._report(problem.diagnostic)
         return POISON if mistaken else flow
 
-    def _link(self, link: tree.Gather | tree.Step, site: _Site, flow: Flow, *, first: bool) -> Flow:
+    def _link(self, link: tree.Gather | tree.Step, site: Site, flow: Flow, *, first: bool) -> Flow:
         if isinstance(link, tree.Gather):
             return self._gather(link, site.frame)
+        alias = link.names[0] if len(link.names) == 1 else None
         if isinstance(link.action, tree.Shortcut):
-            return self._shortcut(link.action, link.name, site, flow)
+            return self._shortcut(link.action, alias, site, flow)
         if isinstance(link.action, tree.Branch):
-            return self._branch(link.action, link.name, site, flow)
+            return self._branch(link.action, alias, site, flow)
         call = link.action
         bound = site.frame.lookup(call.name.text)
         if bound is None:
-            return self._layer_step(call, link.name, site, flow)
+            return self.application.layer_step(call, alias, site, flow)
         match bound[0]:
             case Tensor() | Poison() as tensor if first and call.arguments is None:
-                if link.name is not None:
-                    raise Problem(Slug.DUPLICATE, f"'{call.name.text}' has a name already", link.name.span)
+                if link.names:
+                    raise Problem(Slug.DUPLICATE, f"'{call.name.text}' has a name already", link.names[0].span)
                 return tensor
             case Tensor():
                 hint = f"begin a new line with `{call.name.text} -> ...`, or gather tensors with `[a, b] -> Add`"
@@ -304,11 +304,16 @@ class Expansion:
             case Poison():
                 raise Skip
             case Defined(node=tree.Block() as block, home=home):
-                return self._block(block, home, call, link.name, site, flow)
-            case Defined(node=tree.Model() | tree.Variant()):
-                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a model; a step is a layer or a block", call.span)
+                return self._block(block, home, call, alias, site, flow)
+            case Defined(node=tree.Model() | tree.Variant()) as model:
+                return self.application.model_step(model, call, alias, site, flow)
+            case Shared() as shared:
+                return self.application.shared_step(shared, call, alias, site, flow)
             case Defined():
-                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is no layer or block", call.span)
+                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is no layer, block or model", call.span)
+            case Layer():
+                hint = f"`layer {call.name.text} = ...` makes a layer that steps can apply"
+                raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a value, not a step", call.span, help=hint)
             case _:
                 raise Problem(Slug.MISPLACED, f"'{call.name.text}' is a value, not a step", call.span)
 
@@ -324,133 +329,60 @@ class Expansion:
                 continue
         if len(tensors) < len(gather.names):
             raise Skip
-        return tuple(tensors)
-
-    def _layer_step(self, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
-        kind = layer_named(call.name, site.frame, self.evaluator.lost_names)
-        layer = bind(kind, call, lambda expression: self.evaluator.value(expression, site.frame), self.found)
-        return self._apply(Use(layer, alias, call.span, call), site, flow)
+        return tensors
 
     # ------------------------------------------------------------------------------------------ structure
 
-    def _shortcut(self, shortcut: tree.Shortcut, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
-        entering = self._single(flow, shortcut.merge.span, "a shortcut")
+    def _shortcut(self, shortcut: tree.Shortcut, alias: tree.Name | None, site: Site, flow: Flow) -> Flow:
+        entering = self.application.single(flow, shortcut.merge.span, "a shortcut")
         left = self._inner(shortcut.body, site, entering, "body")
         around = self._inner(shortcut.via, site, entering, "via") if shortcut.via else entering
         if left == around and isinstance(left, Tensor):
             message = "this shortcut joins a tensor with itself: no step stands in it"
             raise Problem(Slug.MISPLACED, message, shortcut.span)
-        return self._join(shortcut.merge, alias, site, (around, left), skip=0)
+        return self.application.join(shortcut.merge, alias, site, (around, left), skip=0)
 
-    def _branch(self, branch: tree.Branch, alias: tree.Name | None, site: _Site, flow: Flow) -> Flow:
-        entering = self._single(flow, branch.merge.span, "a branch")
+    def _branch(self, branch: tree.Branch, alias: tree.Name | None, site: Site, flow: Flow) -> Flow:
+        entering = self.application.single(flow, branch.merge.span, "a branch")
         ends = [self._inner(body, site, entering, ("branch", index)) for index, body in enumerate(branch.bodies)]
-        return self._join(branch.merge, alias, site, tuple(ends), skip=None)
-
-    def _join(
-        self, merge: tree.Call, alias: tree.Name | None, site: _Site, ends: tuple[Flow, ...], skip: int | None
-    ) -> Flow:
-        """Merge what several bodies leave."""
-        kind = merge_named(merge.name)
-        layer = bind(kind, merge, lambda expression: self.evaluator.value(expression, site.frame), self.found)
-        tensors = tuple(end for end in ends if isinstance(end, Tensor))
-        if len(tensors) < len(ends):
-            raise Skip
-        return self._apply(Use(layer, alias, merge.span, merge, skip), site, tensors)
+        return self.application.join(branch.merge, alias, site, tuple(ends), skip=None)
 
     def _block(
-        self, block: tree.Block, home: Frame, call: tree.Call, alias: tree.Name | None, site: _Site, flow: Flow
+        self, block: tree.Block, home: Frame, call: tree.Call, alias: tree.Name | None, site: Site, flow: Flow
     ) -> Flow:
         if len(self._calls) >= self.limits.depth:
             hint = f"does '{block.name.text}' use itself? Otherwise, {self.limits.raising('depth')}"
             message = f"blocks stand within blocks more than {self.limits.depth} deep"
             raise Problem(Slug.LIMIT, message, call.span, help=hint)
-        flow = self._single(flow, call.span, f"the block '{block.name.text}'")
+        hooks = self.hooks.get(site.path, NO_HOOKS)
         before = self.found.reported
-        arguments = self._arguments(block, home, call, site.frame)
-        if isinstance(flow, Poison) or self.found.reported > before:
-            return POISON  # what is wrong inside is found when the block is looked at alone
-        frame = Frame(home, flow if isinstance(flow, Tensor | Poison) else None, arguments)
+        arguments = block_arguments(block, home, call, site.frame, self.evaluator, hooks.settings)
         values = {key: value for key, (value, _) in arguments.items()}
-        name = self.assembly.open_scope(block.name.text, alias, site.scope, values, call.span)
-        self.steps.take(call.span, Steps.BLOCK + Steps.NAME * self.assembly.reserve(block.body, name))
-        self._calls.append(call)
-        try:
-            return self._body(block.body, _Site(frame, name, (*site.path, block.name.text)), flow)
-        finally:
-            self._calls.pop()
+        names = (alias.text,) if alias else ()
+        self.application.applied.append(Applied(site.path, values, block.name.text, names, call.span, site.path))
+        if flow is None:
+            raise nothing_entered(self.assembly.inputs, call.span)
 
-    def _arguments(
-        self, definition: tree.Block, home: Frame, call: tree.Call, frame: Frame
-    ) -> dict[str, tuple[Any, Span]]:
-        """The values of a block's parameters in a call, defaults filled in; mistakes are reported, and poison."""
-        name = definition.name.text
-        parameters = {parameter.name.text: parameter for parameter in definition.parameters or ()}
-        given = match_arguments(name, call.arguments or (), list(parameters), parameters, self.found)
-        bound: dict[str, tuple[Any, Span]] = {}
-        earlier = Frame(home, None, bound)  # a default sees the parameters before its own
-        for key, parameter in parameters.items():
-            value: Any = POISON
+        def instance(entering: Current) -> Flow:
+            tensor = self.application.single(entering, call.span, f"the block '{block.name.text}'")
+            if isinstance(tensor, Poison) or self.found.reported > before:
+                return POISON  # what is wrong inside is found when the block is looked at alone
+            name = self.assembly.open_scope(block.name.text, alias, site.scope, values, call.span)
+            self.steps.take(call.span, Steps.BLOCK + Steps.NAME * self.assembly.reserve(block.body, name))
+            self._calls.append(call)
             try:
-                if key in given:
-                    value = self.evaluator.value(given[key], frame)
-                elif parameter.default is not None:
-                    value = self.evaluator.value(parameter.default, earlier)
-                else:
-                    note = Note(f"'{name}' is defined here", definition.name.span)
-                    message = f"'{name}' needs a value for '{key}'"
-                    self._report(Diagnostic(Slug.MISSING_ARGUMENT, message, call.span, (note,)))
-            except Problem as problem:
-                self._report(problem.diagnostic)
-            except Skip:
-                pass
-            bound[key] = (value, parameter.name.span)
-        return bound
+                frame = Frame(home, tensor, arguments)
+                return self._body(block.body, Site(frame, name, (*site.path, block.name.text)), tensor)
+            finally:
+                self._calls.pop()
 
-    def _single(self, flow: Flow, span: Span, what: str) -> Tensor | Poison:
-        if isinstance(flow, tuple):
-            raise Problem(
-                Slug.SHAPE, f"{what} takes one tensor, not {len(flow)}", span, help="merge them first: `[a, b] -> Add`"
-            )
-        if flow is None:
-            raise nothing_entered(self.assembly.inputs, span)
-        return flow
+        return self.application.hooked(hooks, instance, call.span, site, flow)
 
-    # ------------------------------------------------------------------------------------------ layers
-
-    def _apply(self, use: Use, site: _Site, flow: Flow) -> Flow:
-        """Apply a layer, with what the edits of a variant do there."""
-        if flow is None:
-            raise nothing_entered(self.assembly.inputs, use.span)
-        hooks = self.hooks.get(site.path)
-        current: Current = flow
-        if hooks is None:
-            return self._add(use, site, current)
-        for serial, body, frame in hooks.before:
-            current = self._edit(body, frame, site, self._single(current, body.span, "`before`"), serial)
-        if hooks.replacement:
-            serial, body, frame = hooks.replacement
-            current = self._edit(body, frame, site, current, serial)
-        elif hooks.removed:
-            current = self._single(current, use.span, "what follows a removed layer")
-        else:
-            changed = type(use.layer)(**(use.layer.arguments() | hooks.settings))
-            current = self._add(use._replace(layer=changed), site, current)
-        for serial, body, frame in reversed(hooks.after):
-            current = self._edit(body, frame, site, current, serial)
-        return current
-
-    def _edit(self, body: tree.Body, frame: Frame, site: _Site, flow: Current, serial: object) -> Current:
-        changed = self._inner(body, _Site(frame, site.scope, site.path), flow, serial)
+    def _insert(self, body: tree.Body, frame: Frame, site: Site, flow: Current, serial: object) -> Current:
+        """Carry out the body of an edit where a step stands."""
+        changed = self._inner(body, Site(frame, site.scope, site.path), flow, serial)
         assert changed is not None, "a body leaves something where something entered"
         return changed
-
-    def _add(self, use: Use, site: _Site, current: Current) -> Current:
-        self.steps.take(use.span, Steps.LAYER)
-        self.applied.append(Applied(site.path, use.layer, use.alias.text if use.alias else None, use.span))
-        if isinstance(current, Poison):
-            return POISON
-        return self.assembly.apply(use, current if isinstance(current, tuple) else (current,), site.scope)
 
     # ------------------------------------------------------------------------------------------ mistakes
 

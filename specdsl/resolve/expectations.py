@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from specdsl.declaration import text
-from specdsl.diagnostics import Diagnostic, Note, Slug
-from specdsl.graph import Expectation
-from specdsl.resolve.scope import Collector, Frame, Limits, Problem, Skip, Steps, Tensor
-from specdsl.resolve.values import Evaluator, no_shape
+from specdsl.diagnostics import Diagnostic, Note, Slug, did_you_mean
+from specdsl.graph import Expectation, Tensor
+from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Problem, Skip, Steps
+from specdsl.resolve.values import Evaluator
 from specdsl.syntax import tree
 
 
@@ -24,7 +25,7 @@ def _expectation(item: tree.Expect, frame: Frame, limits: Limits, sharing: int) 
     def check(quantities: Mapping[str, Any]) -> tuple[Diagnostic, ...]:
         found = Collector()
         names = {name: (value, item.span) for name, value in quantities.items()}
-        evaluator = Evaluator(limits, found, frozenset(), no_shape, Steps(limits, sharing))
+        evaluator = Evaluator(limits, found, frozenset(), lambda entering: quantities["input"], Steps(limits, sharing))
         inner = Frame(frame, None, dict(names))
         for name in _mentioned(item.condition):
             own = frame.lookup(name) if name in quantities else None
@@ -38,15 +39,37 @@ def _expectation(item: tree.Expect, frame: Frame, limits: Limits, sharing: int) 
             if evaluator.truth(item.condition, inner):
                 return ()
         except Problem as problem:
-            return (problem.diagnostic,)
+            return (_explained(problem.diagnostic, quantities, frame),)
         except Skip:
             return found.diagnostics
-        mentioned = [name for name in dict.fromkeys(_mentioned(item.condition)) if name in quantities]
-        facts = ", ".join(f"{name} is {text(quantities[name])}" for name in mentioned)
+        known = dict(quantities) | _entering(quantities, frame)
+        mentioned = [name for name in dict.fromkeys(_mentioned(item.condition)) if name in known]
+        facts = ", ".join(f"{name} is {text(known[name])}" for name in mentioned)
         message = f"this does not hold{f': {facts}' if facts else ''}"
         return (Diagnostic(Slug.EXPECTATION, message, item.condition.span),)
 
     return Expectation(item.span, check)
+
+
+def _explained(wrong: Diagnostic, quantities: Mapping[str, Any], frame: Frame) -> Diagnostic:
+    """A mistake in an expectation, with the help that only its quantities can give."""
+    word = wrong.span.text if wrong.span else ""
+    if wrong.slug is Slug.UNKNOWN_NAME:
+        own = frame.visible(lambda value: not isinstance(value, Defined))
+        known = ", ".join(quantities)
+        return wrong._replace(help=did_you_mean(word, [*quantities, *own]) or f"what is counted is {known}")
+    unknown = [name for name, value in quantities.items() if value is None and re.search(rf"\b{name}\b", word)]
+    if unknown:
+        return wrong._replace(help=f"{unknown[0]} depends on a size that is unknown until run time")
+    return wrong
+
+
+def _entering(quantities: Mapping[str, Any], frame: Frame) -> dict[str, Any]:
+    """What `channels` and `shape` stand for in a model with one input."""
+    shape = quantities["input"]
+    if not isinstance(frame.entering, Tensor) or not shape:
+        return {}
+    return {name: value for name, value in (("channels", shape[-1]), ("shape", shape)) if not frame.lookup(name)}
 
 
 def _mentioned(expression: tree.Expression | tree.Keyword) -> list[str]:

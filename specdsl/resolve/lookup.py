@@ -7,9 +7,11 @@ from typing import Any
 
 from specdsl.declaration import snake_case
 from specdsl.diagnostics import Slug, did_you_mean
+from specdsl.graph import Tensor
 from specdsl.layers import LAYERS, NAMES, InputLayer, Layer
+from specdsl.layers.arguments import ACTIVATIONS
 from specdsl.layers.objects import OBJECTS
-from specdsl.resolve.scope import Defined, Frame, Poison, Problem, Skip, Tensor
+from specdsl.resolve.scope import Defined, Frame, Poison, Problem, Shared, Skip
 from specdsl.source import Span
 from specdsl.syntax import tree
 
@@ -18,6 +20,23 @@ MERGES: dict[str, type[Layer]] = {
 }
 MERGES["concat"] = LAYERS["Concatenate"]
 """The layers that join what several bodies leave, by the words of shortcuts and branches."""
+
+_MERGES_ELSEWHERE = {
+    "cat": "concat", "mean": "average", "mul": "multiply", "plus": "add", "product": "multiply", "sum": "add",
+}  # fmt: skip
+"""Merges by names that they have elsewhere."""
+
+_ELSEWHERE = {
+    "AdaptiveAvgPool2d": "GlobalAveragePooling2D",
+    "AdaptiveMaxPool2d": "GlobalMaxPooling2D",
+    "BN": "BatchNormalization",
+    "FC": "Dense",
+    "FullyConnected": "Dense",
+    "Linear": "Dense",
+}
+"""Layers by names that they have elsewhere and that are far from Keras's."""
+
+_FOLDED = {name.lower() for name in NAMES}
 
 _INPUT_HINT = "an input is written `input name: (28, 28, 3)`"
 
@@ -57,12 +76,24 @@ def layer_named(name: tree.Name, frame: Frame, lost_names: Collection[str]) -> t
         return kind
     if name.text in lost_names:
         raise Skip
-    hint = did_you_mean(name.text, [*NAMES, *frame.visible(_is_step)])
-    if name.text == "Input":
-        hint = _INPUT_HINT
-    elif name.text in OBJECTS:
-        hint = f"{name.text} is an argument of a layer, not a layer"
+    hint = _near(name.text) or did_you_mean(name.text, [*NAMES, *frame.visible(_is_step)])
     raise Problem(Slug.UNKNOWN_STEP, f"no layer, block or tensor is called '{name.text}'", name.span, help=hint)
+
+
+def _near(name: str) -> str | None:
+    """What is meant by a name of something else: an object, an activation, a layer of another library."""
+    if name == "Input":
+        return _INPUT_HINT
+    if name in OBJECTS:
+        return f"{name} is an argument of a layer, not a layer"
+    if name in _ELSEWHERE:
+        return f"did you mean '{_ELSEWHERE[name]}'?"
+    ranks = [kind for kind in (f"{name}{rank}D" for rank in (1, 2, 3)) if kind in NAMES]
+    if ranks:
+        return f"there are {', '.join(ranks)}"
+    if name.lower() in ACTIVATIONS and name.lower() not in _FOLDED:
+        return f'an activation is a step as `Activation("{name.lower()}")`'
+    return None
 
 
 def merge_named(name: tree.Name) -> type[Layer]:
@@ -72,13 +103,18 @@ def merge_named(name: tree.Name) -> type[Layer]:
         Problem: there is no such merge.
     """
     if name.text not in MERGES:
-        hint = did_you_mean(name.text, MERGES) or f"the merges are {', '.join(MERGES)}"
+        hint = (
+            did_you_mean(_MERGES_ELSEWHERE.get(name.text.lower(), name.text), MERGES)
+            or f"the merges are {', '.join(MERGES)}"
+        )
         raise Problem(Slug.UNKNOWN_STEP, f"no merge is called '{name.text}'", name.span, help=hint)
     return MERGES[name.text]
 
 
-def nothing_entered(inputs: Sequence[str], span: Span) -> Problem:
-    """What to say of a step that no tensor enters."""
+def nothing_entered(inputs: Sequence[str], span: Span) -> Problem | Skip:
+    """What to say of a step that no tensor enters; nothing where a mistake above the only input keeps it out."""
+    if len(inputs) == 1:
+        return Skip()
     if inputs:
         hint = f"begin with the tensor that enters: `{inputs[0]} -> ...`"
         message = "there are several inputs, so a step must say which tensor enters it"
@@ -88,4 +124,6 @@ def nothing_entered(inputs: Sequence[str], span: Span) -> Problem:
 
 
 def _is_step(value: Any) -> bool:
-    return isinstance(value, Tensor) or (isinstance(value, Defined) and isinstance(value.node, tree.Block))
+    if isinstance(value, Defined):
+        return isinstance(value.node, tree.Block | tree.Model | tree.Variant)
+    return isinstance(value, Tensor | Shared)

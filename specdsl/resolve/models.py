@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Note, Slug, did_you_mean
-from specdsl.graph import Graph, Node
+from specdsl.graph import Graph, Node, Tensor
 from specdsl.layers import InputLayer
 from specdsl.resolve.binding import match_arguments
 from specdsl.resolve.expansion import Expansion
 from specdsl.resolve.expectations import expectations
-from specdsl.resolve.hooks import Hooks, Key
-from specdsl.resolve.scope import POISON, Collector, Defined, Definition, Frame, Limits, Poison, Problem, Skip, Steps
+from specdsl.resolve.hooks import Hooks
+from specdsl.resolve.scope import (
+    POISON,
+    Collector,
+    Defined,
+    Definition,
+    Frame,
+    Key,
+    Limits,
+    Poison,
+    Problem,
+    Skip,
+    Steps,
+)
 from specdsl.resolve.values import Evaluator, no_shape
 from specdsl.resolve.variants import apply_edit
 from specdsl.source import Span
@@ -33,13 +46,24 @@ class ModelBuilder:
         limits: how far a model may expand.
         lost_names: words in unreadable parts of the text, which may have been definitions.
         found: where mistakes go.
+        steps: counts the steps, with those of the model that this one is a part of.
+        within: the models that this one is a part of, outermost first.
     """
 
-    def __init__(self, limits: Limits, lost_names: frozenset[str], found: Collector) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        lost_names: frozenset[str],
+        found: Collector,
+        steps: Steps | None = None,
+        within: tuple[Definition, ...] = (),
+    ) -> None:
         self._limits = limits
         self._lost_names = lost_names
         self._found = found
-        self._steps = Steps(limits)
+        self._steps = steps or Steps(limits)
+        self._within = within
+        self._submodels: dict[tuple[int, str], Graph] = {}
 
     def graph(self, defined: Defined, parameters: dict[str, Any] | None, docstring: str = "") -> Graph | None:
         """The graph of a model; None where mistakes, now in `found`, prevent it.
@@ -48,6 +72,12 @@ class ModelBuilder:
         """
         definition, found = defined.node, self._found
         before = found.reported
+        if not self._within:
+            self._within = (definition,)
+            try:
+                return self.graph(defined, parameters, docstring)
+            finally:
+                self._within = ()
         try:
             expansion, values = self._expand(defined, parameters)
         except RecursionError:
@@ -68,7 +98,7 @@ class ModelBuilder:
         return Graph(
             name=definition.name.text,
             nodes=tuple(expansion.assembly.nodes.values()),
-            outputs=tuple(name for name, _ in expansion.outputs),
+            outputs=tuple(tensor for tensor, _ in expansion.outputs),
             scopes=expansion.assembly.scopes,
             docstring=own.text.strip() if own else docstring,
             parameters=values,
@@ -97,7 +127,7 @@ class ModelBuilder:
         for serial, edit, variant in edits:
             mark, base = (variant.node.name.text, serial), variant.node.base.name.text
             try:
-                apply_edit(edit, mark, variant.frame, base, expansion.applied, hooks, self._evaluator())
+                apply_edit(edit, mark, variant.frame, base, expansion.application.applied, hooks, self._evaluator())
             except Problem as problem:
                 # A selector cannot see what lies behind a mistake: then the mistake is what to speak of.
                 self._found.add(*(seen.diagnostics or (problem.diagnostic,)))
@@ -129,7 +159,47 @@ class ModelBuilder:
         return expansion
 
     def _expansion(self, hooks: dict[Key, Hooks], found: Collector) -> Expansion:
-        return Expansion(self._limits, self._lost_names, hooks, found, self._steps)
+        return Expansion(self._limits, self._lost_names, hooks, found, self._steps, self)
+
+    def parameter_names(self, model: Defined) -> list[str]:
+        """The parameters that a use of a model may give: its own, or those of its base where it has no list of its own.
+
+        Raises:
+            Problem: the base is no model.
+            Skip: the base is reported already.
+        """
+        for one in self._lineage(model):
+            assert isinstance(one.node, tree.Model | tree.Variant)
+            if one.node.parameters is not None:
+                return [parameter.name.text for parameter in one.node.parameters]
+        return []
+
+    def submodel(self, model: Defined, values: dict[str, Any], call: tree.Call, found: Collector) -> Graph:
+        """The graph of a model that is a step of another one, with values for its parameters.
+
+        Raises:
+            Problem: it contains itself, or models stand within models too deep.
+            Skip: it holds mistakes, which `found` now says, or its parameters are unknown.
+        """
+        name = model.node.name.text
+        if any(model.node is one for one in self._within):
+            raise Problem(Slug.DUPLICATE, f"the model '{name}' contains itself", call.span)
+        if len(self._within) >= self._limits.depth:
+            message = f"models stand within models more than {self._limits.depth} deep"
+            raise Problem(Slug.LIMIT, message, call.span, help=self._limits.raising("depth"))
+        if any(isinstance(value, Poison) for value in values.values()):
+            raise Skip
+        key = (id(model.node), text(tuple(sorted((name, text(value)) for name, value in values.items()))))
+        if key not in self._submodels:
+            inner = Collector(self._limits)
+            builder = ModelBuilder(self._limits, self._lost_names, inner, self._steps, (*self._within, model.node))
+            graph = builder.graph(model, values)
+            notes = (Note(f"in the model '{name}', used here", call.span),)
+            found.add(*(wrong._replace(notes=wrong.notes + notes) for wrong in inner.diagnostics))
+            if graph is None:
+                raise Skip
+            self._submodels[key] = graph
+        return self._submodels[key]
 
     def open_parameters(self, defined: Defined) -> list[str]:
         """The parameters of a model, and of its base, that have no default and must be given."""
@@ -294,16 +364,17 @@ def is_model(value: Any) -> bool:
     return isinstance(value, Defined) and isinstance(value.node, tree.Model | tree.Variant)
 
 
-def _unused(nodes: Mapping[str, Node], outputs: list[tuple[str, Any]]) -> list[Node]:
+def _unused(nodes: Mapping[str, Node], outputs: list[tuple[Tensor, Any]]) -> list[Node]:
     """The nodes that lead to no output, without those that only lead to another one that is listed."""
-    alive = {name for name, _ in outputs}
+    alive = {tensor.node for tensor, _ in outputs}
     fed: set[str] = set()
     unused: list[Node] = []
     for node in reversed(list(nodes.values())):
+        sources = {tensor.node for tensor in node.sources}
         if node.name in alive:
-            alive.update(node.inputs)
+            alive |= sources
         else:
             if node.name not in fed:
                 unused.append(node)
-            fed.update(node.inputs)
+            fed |= sources
     return list(reversed(unused))

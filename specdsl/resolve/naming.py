@@ -90,7 +90,7 @@ def _given_names(body: tree.Body) -> list[str]:
             continue
         for statement in current.statements if current else ():
             match statement:
-                case tree.Input():
+                case tree.Input() | tree.Layer():
                     names.append(statement.name.text)
                 case tree.Repeat() | tree.For():
                     waiting.append(statement.body)
@@ -99,7 +99,7 @@ def _given_names(body: tree.Body) -> list[str]:
                 case tree.Chain():
                     for link in statement.links:
                         if isinstance(link, tree.Step):
-                            names += [link.name.text] if link.name else []
+                            names += [link.names[0].text] if len(link.names) == 1 else []
                             if isinstance(link.action, tree.Shortcut):
                                 waiting += [link.action.body, link.action.via]
                             elif isinstance(link.action, tree.Branch):

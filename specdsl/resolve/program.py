@@ -8,11 +8,12 @@ from typing import Any
 from specdsl.declaration import Declaration
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.graph import Graph
+from specdsl.layers import NAMES
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.imports import Importer
 from specdsl.resolve.models import ModelBuilder, is_model
 from specdsl.resolve.naming import check_name, check_parameters
-from specdsl.resolve.scope import POISON, Collector, Defined, Frame, Limits, Problem, Skip, Steps
+from specdsl.resolve.scope import CONSTANTS, POISON, Collector, Defined, Frame, Limits, Problem, Skip, Steps
 from specdsl.resolve.values import Evaluator, no_shape
 from specdsl.source import Source
 from specdsl.syntax import Parsed, parse_all, tree
@@ -72,6 +73,8 @@ class Program:
             self.frame.bind(item.name.text, value, item.name.span)
         except Problem as problem:
             self._found.add(problem.diagnostic)
+            if item.name.text not in (*NAMES, *CONSTANTS):  # what uses it is not to blame
+                self.frame.names.setdefault(item.name.text, (POISON, item.name.span))
             return
         if isinstance(item, tree.Model | tree.Variant):
             self.models[item.name.text] = item

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from specdsl.declaration import Kind, Misuse
+from specdsl.declaration import Kind, Misuse, snake_case, text
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.layers.objects import OBJECTS
 from specdsl.recipes import (
@@ -13,11 +14,12 @@ from specdsl.recipes import (
     SOURCES,
     DataRecipe,
     Operation,
+    Source,
     TrainRecipe,
     Validation,
     default_data,
 )
-from specdsl.resolve.binding import bind, construct
+from specdsl.resolve.binding import argument_spans, bind, construct, misused
 from specdsl.resolve.program import Program
 from specdsl.resolve.scope import Collector, Defined, Frame, Poison, Problem, Skip, Steps
 from specdsl.source import Span
@@ -110,14 +112,25 @@ def _settings(
                     values[name] = _data(program, data, data_home, found)
                 else:
                     values[name] = evaluator.value(setting.value, home)
+                if name == "optimizer" and isinstance(values[name], str):
+                    hint = did_you_mean(values[name], OPTIMIZERS) or f"there are {', '.join(OPTIMIZERS)}"
+                    message = f"an optimizer is written like a call, such as Adam(), not {text(values.pop(name))}"
+                    raise Problem(Slug.BAD_ARGUMENT, message, setting.value.span, help=hint)
             except Problem as problem:
-                found.add(problem.diagnostic)
+                found.add(_quoted(problem.diagnostic, name))
             except Skip:
                 unknown = True
     construct(TrainRecipe, {"data": DataRecipe()} | values, spans, item.name.span, found, "train")
     if unknown or found.reported > before:
         raise Skip
     return values, spans
+
+
+def _quoted(wrong: Diagnostic, setting: str) -> Diagnostic:
+    """A mistake in a setting, with help where a word without quotes may be what Keras calls a loss or a metric."""
+    if wrong.slug is not Slug.UNKNOWN_NAME or wrong.help or not wrong.span or setting not in ("loss", "metrics"):
+        return wrong
+    return wrong._replace(help=f'a word of Keras is written in quotes: "{wrong.span.text}"')
 
 
 def _data_named(program: Program, expression: tree.Expression, home: Frame) -> tuple[tree.Data, Frame]:
@@ -137,9 +150,20 @@ def _data_named(program: Program, expression: tree.Expression, home: Frame) -> t
         if bound is None and program.is_lost(expression.name.text):
             raise Skip
     word = expression.name.text if isinstance(expression, tree.Call) else ""
-    hint = did_you_mean(word, names) or (
-        f"there is {', '.join(names)}" if names else "declare it with `data name = gtsrb() { ... }`"
-    )
+    if isinstance(expression, tree.Literal) and expression.value in names:
+        hint: str | None = f"a name stands without quotes: {expression.value}"
+    elif word in SOURCES:
+        hint = f"declare it with `data name = {word}`, and give that name"
+    elif word in names:
+        hint = "its name stands alone; what is in its brackets belongs to the `data` block"
+    else:
+        hint = did_you_mean(word, names)
+    if hint is None:
+        hint = (
+            f"there {'is' if len(names) == 1 else 'are'} {', '.join(names)}"
+            if names
+            else "declare it with `data name = gtsrb() { ... }`"
+        )
     raise Problem(Slug.UNKNOWN_NAME, "this names no data set of this file", expression.span, help=hint)
 
 
@@ -170,16 +194,19 @@ def _data(program: Program, item: tree.Data, home: Frame, found: Collector) -> D
         try:
             if name in ("augment", "evaluate"):
                 values[name] = _operations(program, stage, home, found)
+                _check_images(stage, values[name], values.get("source"), found)
             elif name == "validation" and stage.stages is None:
                 values[name] = bind(
                     Validation, stage.call, lambda argument: program.value(argument, home, found), found
                 )
             else:
-                hint = did_you_mean(name, ("validation", "augment", "evaluate"))
+                hint = None if name == "validation" else did_you_mean(name, ("validation", "augment", "evaluate"))
+                if name in OPERATIONS:
+                    hint = "an operation stands in `augment { ... }` or `evaluate { ... }`"
                 hint = hint or "there are `validation(...)`, `augment { ... }` and `evaluate { ... }`"
                 found.add(
                     Diagnostic(
-                        Slug.UNKNOWN_STEP, f"data has no stage '{name}' of this form", stage.call.span, help=hint
+                        Slug.UNKNOWN_STEP, f"data has no stage '{name}' of this form", stage.call.name.span, help=hint
                     )
                 )
         except Skip:
@@ -201,6 +228,11 @@ def _operations(program: Program, stage: tree.Stage, home: Frame, found: Collect
     if stage.call.arguments:
         message = f"'{stage.call.name.text}' takes no arguments; its operations stand in braces"
         found.add(Diagnostic(Slug.UNKNOWN_ARGUMENT, message, stage.call.span))
+    elif stage.stages is None:
+        name = stage.call.name
+        message = f"'{name.text}' has no operations, which stand in braces"
+        hint = f"`{name.text} {{ ... }}`"
+        found.add(Diagnostic(Slug.MISSING_ARGUMENT, message, name.span, help=hint))
     operations: list[Operation] = []
     mistaken = False
     for inner in stage.stages or ():
@@ -209,12 +241,45 @@ def _operations(program: Program, stage: tree.Stage, home: Frame, found: Collect
                 raise Skip
             if inner.stages is not None:
                 found.add(Diagnostic(Slug.MISPLACED, "an operation has no braces", inner.span))
+                raise Skip
             operations.append(_called(program, inner.call, OPERATIONS, "operation", home, found))
         except Skip:
             mistaken = True
     if mistaken:
         raise Skip
     return operations
+
+
+def _check_images(stage: tree.Stage, operations: list[Operation], source: Source | None, found: Collector) -> None:
+    """Check that each operation of a stage can take the images that reach it."""
+    if source is None:
+        return
+    shape = source.image_shape
+    for operation, inner in zip(operations, stage.stages or (), strict=True):
+        assert isinstance(inner, tree.Stage)
+        try:
+            operation.check_classes(source.classes)
+            shape = operation.output_shape(shape)
+        except Misuse as misuse:
+            found.add(misused(misuse, argument_spans(inner.call, type(operation)), inner.span))
+            return
+
+
+_OPERATIONS_ELSEWHERE = {
+    "horizontal_flip": "flip_left_right", "random_flip": "flip_left_right",
+    "random_flip_left_right": "flip_left_right", "random_horizontal_flip": "flip_left_right",
+}  # fmt: skip
+"""Image operations by names that they have elsewhere."""
+
+
+def _near(name: str, table: Mapping[str, Any]) -> str | None:
+    """What of a table is meant by a word; that two begin with `random_` makes them no more alike."""
+    words = {word.removeprefix("random_"): word for word in table}
+    bare = snake_case(name).removeprefix("random_")
+    name = _OPERATIONS_ELSEWHERE.get(name, name)
+    if name in table or did_you_mean(bare, words):
+        return did_you_mean(name, table)
+    return None
 
 
 def _called(
@@ -228,7 +293,7 @@ def _called(
     program.steps.take(call.span, Steps.LAYER)
     kind = table.get(call.name.text)
     if kind is None:
-        hint = did_you_mean(call.name.text, table) or f"there are {', '.join(table)}"
+        hint = _near(call.name.text, table) or f"there are {', '.join(table)}"
         found.add(Diagnostic(Slug.UNKNOWN_STEP, f"no {what} is called '{call.name.text}'", call.name.span, help=hint))
         raise Skip
     return bind(kind, call, lambda argument: program.value(argument, home, found), found)

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from specdsl.diagnostics import Diagnostic, Note, Slug, SpecError
-from specdsl.layers import NAMES
+from specdsl.graph import Tensor
+from specdsl.layers import NAMES, Layer
 from specdsl.limits import Limits as Limits
 from specdsl.source import Span
 from specdsl.syntax import tree
+
+Key = tuple[object, ...]
+"""Where in the expanded text a step stands; the same for the same step however shapes and names change."""
 
 CONSTANTS = ("true", "false", "none")
 
@@ -59,11 +63,21 @@ class Problem(Exception):  # noqa: N818 - a user's mistake on its way to the lis
         self.diagnostic = Diagnostic(slug, message, span, notes, help)
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """The output of the node of that name."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Shared:
+    """A layer that the text names, so that several steps may apply it.
 
-    node: str
+    Attributes:
+        name: the name that the text gives it.
+        owner: its name in the compiled model.
+        layer: the layer.
+        key: where in the expanded text it is declared.
+    """
+
+    name: str
+    owner: str
+    layer: Layer
+    key: Key
 
 
 @dataclass(slots=True)

@@ -11,11 +11,13 @@ from typing import Any
 
 from specdsl.declaration import Declaration, text
 from specdsl.diagnostics import Slug, did_you_mean
+from specdsl.graph import Tensor
+from specdsl.layers import NAMES, InputLayer
 from specdsl.layers.arguments import WORDS
 from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
-from specdsl.resolve.binding import bind
-from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Poison, Problem, Skip, Steps, Tensor
+from specdsl.resolve.binding import WHOLE, bind
+from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Poison, Problem, Shared, Skip, Steps
 from specdsl.source import Span
 from specdsl.syntax import tree
 
@@ -31,6 +33,7 @@ class Evaluator:
         shape_of: the shape of a tensor, for `channels` and `shape`.
         steps: what the work is counted with.
         objects: what a call may make, by name.
+        model: makes a layer of a model that a call names, where that can be.
     """
 
     limits: Limits
@@ -38,7 +41,8 @@ class Evaluator:
     lost_names: frozenset[str]
     shape_of: Callable[[Tensor], Shape]
     steps: Steps
-    objects: Mapping[str, type[Declaration]] = field(default_factory=lambda: OBJECTS)
+    objects: Mapping[str, type[Declaration]] = field(default_factory=lambda: VALUES)
+    model: Callable[[Defined, tree.Call, Frame], Any] | None = None
 
     def value(self, expression: tree.Expression, frame: Frame) -> Any:
         """The value of an expression.
@@ -97,13 +101,19 @@ class Evaluator:
         """
         value = self.value(expression, frame)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise Problem(Slug.BAD_VALUE, f"{what} must be a whole number, not {text(value)}", expression.span)
+            hint = WHOLE if isinstance(value, float) and value.is_integer() else None
+            if value is None:
+                hint = "`none` is a size that is unknown until run time"
+            message = f"{what} must be a whole number, not {text(value)}"
+            raise Problem(Slug.BAD_VALUE, message, expression.span, help=hint)
         return value
 
     def _call(self, call: tree.Call, frame: Frame) -> Any:
         name = call.name.text
         bound = frame.lookup(name)
         if bound is not None:
+            if self.model and isinstance(bound[0], Defined) and isinstance(bound[0].node, tree.Model | tree.Variant):
+                return self.model(bound[0], call, frame)
             if call.arguments is not None:
                 raise Problem(
                     Slug.BAD_VALUE, f"'{name}' takes no arguments here: it is {_meaning(bound[0])}", call.span
@@ -111,29 +121,41 @@ class Evaluator:
             return self._plain(name, bound[0], call.span)
         if name in FUNCTIONS and call.arguments is not None:
             return self._function(call, frame)
+        if name in FUNCTIONS:
+            usage = FUNCTIONS[name].__doc__
+            raise Problem(Slug.BAD_VALUE, f"'{name}' is a function, not a value", call.span, help=usage)
         if call.arguments is None and name in ("channels", "shape"):
             return self._entering(call, frame)
         if name in self.objects:
             return bind(self.objects[name], call, lambda argument: self.value(argument, frame), self.found)
         if name in self.lost_names:
             raise Skip
-        raise Problem(Slug.UNKNOWN_NAME, f"nothing is called '{name}'", call.name.span, help=self._hint(name, frame))
+        raise Problem(Slug.UNKNOWN_NAME, f"nothing is called '{name}'", call.name.span, help=self._hint(call, frame))
 
     def _plain(self, name: str, value: Any, span: Span) -> Any:
         if isinstance(value, Poison):
             raise Skip
-        if isinstance(value, Tensor | Defined):
-            raise Problem(Slug.BAD_VALUE, f"'{name}' is {_meaning(value)}, not a value", span)
+        if isinstance(value, Tensor | Defined | Shared):
+            hint = (
+                f"a tensor enters by `{name} -> ...`, several by `[a, b] -> ...`" if isinstance(value, Tensor) else None
+            )
+            raise Problem(Slug.BAD_VALUE, f"'{name}' is {_meaning(value)}, not a value", span, help=hint)
         return value
 
-    def _hint(self, name: str, frame: Frame) -> str | None:
-        python = {"None": "none", "True": "true", "False": "false"}
-        if name in python:
-            return f"it is written '{python[name]}' here"
-        if name in WORDS:
-            return f'a word of Keras is written in quotes: "{name}"'
+    def _hint(self, call: tree.Call, frame: Frame) -> str | None:
+        name = call.name.text
+        if name in _PYTHON:
+            return _PYTHON[name]
+        if call.arguments and (hint := did_you_mean(name, self.objects)):
+            return hint
+        if word := next((word for word in (name, name.lower()) if word in WORDS), None):
+            return f'a word of Keras is written in quotes: "{word}"'
+        if name in NAMES:
+            return f"{name} is a layer, and stands as a step of its own"
         values = frame.visible(lambda value: not isinstance(value, Defined))
-        return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *self.objects])
+        folded = {known.lower() for known in self.objects}
+        called = self.objects if call.arguments or name[0].isupper() or name in folded else ()
+        return did_you_mean(name, [*values, "channels", "shape", "true", "false", "none", *FUNCTIONS, *called])
 
     def _entering(self, call: tree.Call, frame: Frame) -> Any:
         around: Frame | None = frame
@@ -263,6 +285,13 @@ class Evaluator:
         return Problem(Slug.LIMIT, message, span, help=self.limits.raising("magnitude"))
 
 
+VALUES: Mapping[str, type[Declaration]] = {
+    **{name: kind for name, kind in NAMES.items() if kind is not InputLayer},
+    **OBJECTS,
+}
+"""What a call in an expression may make: an initialiser or its like, or a layer that a wrapper takes."""
+
+
 def no_shape(tensor: Tensor) -> Shape:
     """The shape of a tensor where there can be none in sight."""
     raise AssertionError(f"no tensor is in sight outside a model, not even {tensor}")
@@ -283,6 +312,8 @@ def _meaning(value: Any) -> str:
     match value:
         case Tensor():
             return "a tensor"
+        case Shared():
+            return "a layer"
         case Defined(node=tree.Block()):
             return "a block"
         case Defined(node=tree.Model() | tree.Variant()):
@@ -314,6 +345,17 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+
+_PYTHON = {
+    "None": "it is written 'none' here",
+    "True": "it is written 'true' here",
+    "False": "it is written 'false' here",
+    "abs": "`max(x, -x)` is the absolute value",
+    "int": "`round(x)` and `//` give whole numbers",
+    "sqrt": "`x ** 0.5` is the square root",
+}
+"""What stands here for words of Python."""
 
 
 def divisible(x: float, by: int = 8) -> int:

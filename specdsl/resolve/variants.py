@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from specdsl.declaration import text
 from specdsl.diagnostics import Note, Slug, did_you_mean
+from specdsl.functional import Functional
 from specdsl.layers import NAMES, Layer
 from specdsl.resolve.binding import construct, match_arguments
-from specdsl.resolve.hooks import Applied, Hooks, Key
-from specdsl.resolve.scope import Collector, Frame, Problem, Skip
+from specdsl.resolve.hooks import Applied, Hooks
+from specdsl.resolve.scope import Collector, Frame, Key, Problem, Skip
 from specdsl.resolve.values import Evaluator
 from specdsl.source import Span
 from specdsl.syntax import tree
@@ -57,21 +59,33 @@ def apply_edit(
                 hooks.setdefault(target.key, Hooks()).removed = True
         case tree.Set():
             for target in select(edit.selector, frame, base, applied, evaluator):
-                value = _setting(edit, target.layer, frame, evaluator)
-                hooks.setdefault(target.key, Hooks()).settings[edit.argument.text] = value
+                value = _setting(edit, target, frame, evaluator)
+                hooks.setdefault(target.origin, Hooks()).settings[edit.argument.text] = value
 
 
-def _setting(edit: tree.Set, layer: Layer, frame: Frame, evaluator: Evaluator) -> Any:
-    kind = type(layer)
-    if edit.argument.text not in kind.names():
-        hint = did_you_mean(edit.argument.text, kind.names()) or f"its arguments are {', '.join(kind.names())}"
-        message = f"{kind.__name__} has no argument '{edit.argument.text}'"
-        raise Problem(Slug.UNKNOWN_ARGUMENT, message, edit.argument.span, help=hint)
+def _setting(edit: tree.Set, target: Applied, frame: Frame, evaluator: Evaluator) -> Any:
+    name, names = edit.argument.text, argument_names(target)
+    if name not in names:
+        hint = did_you_mean(name, names) or (f"its arguments are {', '.join(names)}" if names else "it has none")
+        raise Problem(Slug.UNKNOWN_ARGUMENT, f"{target.kind} has no argument '{name}'", edit.argument.span, help=hint)
     value = evaluator.value(edit.value, frame)
-    arguments = layer.arguments() | {edit.argument.text: value}
-    if construct(kind, arguments, {edit.argument.text: edit.value.span}, edit.span, evaluator.found) is None:
-        raise Skip
+    if isinstance(target.what, Layer) and not isinstance(target.what, Functional):
+        arguments = target.what.arguments() | {name: value}
+        spans = {name: edit.value.span}
+        if construct(type(target.what), arguments, spans, edit.span, evaluator.found) is None:
+            raise Skip
     return value
+
+
+def argument_names(target: Applied) -> list[str]:
+    """The arguments of a step that an edit can set: those of a layer, the parameters of a block or model."""
+    match target.what:
+        case Functional() as model:
+            return [*model.graph.parameters, "trainable"]
+        case Layer() as layer:
+            return list(layer.names())
+        case parameters:
+            return list(parameters)
 
 
 def select(
@@ -83,18 +97,15 @@ def select(
         Problem: it selects nothing; the message says what there is.
     """
     name = selector.name.text
-    kind = NAMES.get(name)
-    if kind is not None:
-        candidates = [item for item in applied if type(item.layer) is kind]
-    else:
-        candidates = [item for item in applied if item.alias == name]
+    kind = NAMES[name].__name__ if name in NAMES else name
+    candidates = [item for item in applied if kind == item.kind or name in item.names]
     if not candidates:
         raise _nothing(selector, base, applied)
     if selector.arguments is not None:
-        wanted = _wanted(selector, type(candidates[0].layer), frame, evaluator)
-        chosen = [item for item in candidates if _agrees(item.layer, wanted, selector.span)]
+        wanted = _wanted(selector, candidates[0], frame, evaluator)
+        chosen = [item for item in candidates if _agrees(item, wanted, selector.span)]
         if not chosen:
-            there = tuple(Note(f"there is {item.layer}", item.span) for item in candidates[:4])
+            there = tuple(Note(f"there is {_shown(item)}", item.span) for item in candidates[:4])
             message = f"no {name} in '{base}' has these arguments"
             raise Problem(Slug.SELECTOR, message, selector.span, *there)
         return chosen
@@ -108,26 +119,41 @@ def select(
     return candidates
 
 
-def _wanted(selector: tree.Selector, kind: type[Layer], frame: Frame, evaluator: Evaluator) -> dict[str, Any]:
-    found = Collector()
-    given = match_arguments(kind.__name__, selector.arguments or (), kind.positional(), kind.names(), found)
+def _wanted(selector: tree.Selector, target: Applied, frame: Frame, evaluator: Evaluator) -> dict[str, Any]:
+    found, names = Collector(), argument_names(target)
+    plain = isinstance(target.what, Layer) and not isinstance(target.what, Functional)
+    positional = type(target.what).positional() if plain and isinstance(target.what, Layer) else names
+    given = match_arguments(target.kind, selector.arguments or (), positional, names, found)
     if found:
         evaluator.found.add(*found.diagnostics)
         raise Skip
     return {name: evaluator.value(expression, frame) for name, expression in given.items()}
 
 
-def _agrees(layer: Layer, wanted: dict[str, Any], span: Span) -> bool:
-    """Whether giving the layer these arguments would change nothing."""
-    return construct(type(layer), layer.arguments() | wanted, {}, span, Collector()) == layer
+def _agrees(target: Applied, wanted: dict[str, Any], span: Span) -> bool:
+    """Whether giving the step these arguments would change nothing."""
+    match target.what:
+        case Functional() as model:
+            values = {**model.graph.parameters, "trainable": model.trainable}
+        case Layer() as layer:
+            return construct(type(layer), layer.arguments() | wanted, {}, span, Collector()) == layer
+        case parameters:
+            values = dict(parameters)
+    return all(name in values and values[name] == value for name, value in wanted.items())
+
+
+def _shown(target: Applied) -> str:
+    if isinstance(target.what, Layer):
+        return str(target.what)
+    return f"{target.kind}({', '.join(f'{name}={text(value)}' for name, value in target.what.items())})"
 
 
 def _nothing(selector: tree.Selector, base: str, applied: Sequence[Applied]) -> Problem:
     name = selector.name.text
-    counts = Counter(type(item.layer).__name__ for item in applied)
-    aliases = [item.alias for item in applied if item.alias]
-    hint = did_you_mean(name, [*counts, *aliases])
+    counts = Counter(item.kind for item in applied)
+    given = list(dict.fromkeys(name for item in applied for name in item.names))
+    hint = did_you_mean(name, [*counts, *given])
     if hint is None:
         parts = [f"{kind} ({count})" if count > 1 else kind for kind, count in counts.items()]
-        hint = f"it has {', '.join(parts + aliases)}" if parts else "it has no layers"
+        hint = f"it has {', '.join(parts + given)}" if parts else "it has no layers"
     return Problem(Slug.SELECTOR, f"nothing in '{base}' matches '{name}'", selector.span, help=hint)

@@ -97,6 +97,9 @@ class Builder:
     def output(self, children: list[Any]) -> tree.Output:
         return tree.Output(self._names(children), self._span(children))
 
+    def layer(self, children: list[Any]) -> tree.Layer:
+        return tree.Layer(self._name(children[1]), children[3], self._span(children))
+
     def expect(self, children: list[Any]) -> tree.Expect:
         return tree.Expect(children[1], self._span(children))
 
@@ -116,7 +119,7 @@ class Builder:
         return tree.Gather(self._names(children), self._span(children))
 
     def step(self, children: list[Any]) -> tree.Step:
-        return tree.Step(children[0], self._name(children[2]) if len(children) > 1 else None, self._span(children))
+        return tree.Step(children[0], self._names(children[1:]), self._span(children))
 
     def shortcut(self, children: list[Any]) -> tree.Shortcut:
         via = children[4] if len(children) > 4 else None

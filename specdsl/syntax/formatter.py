@@ -313,7 +313,7 @@ class _Formatter:
 
     def structure(self, lead: str, link: tree.Step) -> None:
         """A shortcut or a branch: a head with a body, and further bodies, each behind its word."""
-        name = f" as {link.name.text}" if link.name else ""
+        name = link_name(link)
         parts = bodies_of(link.action)
         for index, (head, body) in enumerate(parts):
             tail = name if index == len(parts) - 1 else ""
@@ -387,4 +387,4 @@ class _Formatter:
         texts = [self._headed(head, body) for head, body in bodies_of(link.action)]
         if None in texts:
             return None
-        return " ".join(text for text in texts if text) + (f" as {link.name.text}" if link.name else "")
+        return " ".join(text for text in texts if text) + link_name(link)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lark import Lark, Token, UnexpectedInput, UnexpectedToken
 
-from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
+from specdsl.diagnostics import Diagnostic, Slug, SpecError
 from specdsl.limits import Limits
 from specdsl.source import Source, Span
 from specdsl.syntax import recovery, tree
@@ -180,6 +180,10 @@ def _offset(error: UnexpectedInput, text: str) -> int:
 
 def _before(error: UnexpectedInput, text: str, offset: int) -> int | None:
     """The end of the line above a mistake, where that line is what is not finished: `let a = 3 +`; None elsewhere."""
+    from specdsl.syntax import hints  # after a mistake alone
+
+    if swallowed := hints.SWALLOWED.search(text, 0, offset):
+        return swallowed.start("break")
     history = getattr(error, "token_history", None)
     last = history[-1] if history else None
     if last is None and isinstance(error, UnexpectedToken) and error.interactive_parser is not None:
@@ -193,6 +197,8 @@ def _before(error: UnexpectedInput, text: str, offset: int) -> int | None:
 
 
 def _diagnostic(source: Source, error: UnexpectedInput, offset: int, broken: recovery.Damage) -> Diagnostic:
+    from specdsl.syntax import hints  # after a mistake alone
+
     if broken.unclosed is not None:
         bracket = source.text[broken.unclosed]
         return Diagnostic(
@@ -207,28 +213,29 @@ def _diagnostic(source: Source, error: UnexpectedInput, offset: int, broken: rec
         if not (isinstance(error, UnexpectedToken) and error.token.type in ("STRING", "DOCSTRING")):
             return Diagnostic(Slug.SYNTAX, "this string is never closed", Span(source, offset, offset + len(quote)))
     if rest[:1] in ("", "\n"):
-        found = "the end of the line" if rest else "the end of the file"
+        found = "end of the line" if rest else "end of the file"
         length = 1
     else:
-        word = re.match(r"\w+|->|[=<>!*/]{1,2}|.", rest, re.DOTALL)
-        length = word.end() if word else 1
-        found = f"'{rest[:length]}'"
-    expected = _expected(error)
+        length = len(hints.WORD.match(rest)[0])  # type: ignore[index]
+        found = f'"{rest[:length]}"' if "'" in rest[:length] else f"'{rest[:length]}'"
+    accepted = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or ())
+    place = hints.Place(source.text[:offset], rest, accepted)
+    slip = hints.misspelled(place)
+    if slip:
+        wrong, meant = slip
+        start = source.text.rindex(wrong, 0, offset)
+        return Diagnostic(Slug.SYNTAX, f"unexpected '{wrong}'", Span(source, start, start + len(wrong)), help=meant)
+    known = not (rest.startswith("\n") and "SEP" in accepted)  # else `accepted` speaks of the line below
+    expected = _expected(accepted) if known else ""
     message = f"unexpected {found}" + (f"; expected {expected}" if expected else "")
-    accepted = set(getattr(error, "accepts", None) or ())
-    keywords = [terminal.lower() for terminal in accepted if terminal.isalpha() and terminal not in _WORDS]
-    hint = _help(rest, source.text[:offset], accepted) or did_you_mean(rest[:length], keywords)
-    return Diagnostic(Slug.SYNTAX, message, Span(source, offset, offset + length), help=hint)
+    return Diagnostic(Slug.SYNTAX, message, Span(source, offset, offset + length), help=hints.hint(place))
 
 
-def _expected(error: UnexpectedInput) -> str:
-    """What could have stood there, in words; nothing when almost anything could."""
-    accepted = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()) - {
-        "HOLE",
-        "SPACE",
-        "COMMENT",
-    }
-    if accepted & {"SEP", "COMMA", "RPAR", "RSQB"}:  # a value is complete: what could lengthen it is no news
+def _expected(accepted: set[str]) -> str:
+    """What could have stood at a place, in words; nothing when almost anything could."""
+    accepted = accepted - {"HOLE", "SPACE", "COMMENT"}
+    complete = accepted & {"SEP", "COMMA", "RPAR", "RSQB"} or accepted >= {"LSQB", "LBRACE"}
+    if complete:  # a value is: what could lengthen it is no news
         accepted -= {"LSQB", "LPAR"}
     words = []
     if len(accepted & _VALUES) >= 6:
@@ -240,41 +247,3 @@ def _expected(error: UnexpectedInput) -> str:
     if len(words) > 7:
         return ""
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-_ELSEWHERE = (
-    ("//", "a comment begins with '#'"),
-    ("/*", "a comment begins with '#'"),
-    ("&", "it is written 'and' here"),
-    ("|", "it is written 'or' here"),
-    ("!", "it is written 'not' here"),
-    ("\u201c", 'strings stand in plain quotes: "'),
-    ("\u201d", 'strings stand in plain quotes: "'),
-    ("\u2018", "strings stand in plain quotes: '"),
-)
-"""What other languages and word processors write, and what stands for it here."""
-
-
-def _help(rest: str, before: str, accepted: set[str]) -> str | None:
-    line = re.split(r"[\n;{]", before)[-1].strip()
-    first = line.split(maxsplit=1)[0] if line else ""
-    if rest.startswith("=") and not rest.startswith("==") and re.fullmatch(r"\w+", line):
-        return f"a value is named with `let {line} = ...`, the result of a step with `... as {line}`"
-    for written, meant in _ELSEWHERE:
-        if rest.startswith(written):
-            return meant
-    if rest.startswith("=") and "COMPARATOR" in accepted and first in {"expect", "if"}:
-        return "`==` compares"
-    if rest.startswith(":") and "EQUAL" in accepted and "LBRACE" not in accepted:
-        return "an argument is given as `name=value`"
-    if rest.startswith("{") and first in {"shortcut", "branch"}:
-        return f"a {first} says how it joins: `{first} add {{ ... }}`"
-    if rest.startswith(":") and first in {"model", "block", "repeat", "for", "if", "else", "train", "data", "shortcut"}:
-        return "a body stands in braces: `{ ... }`"
-    if rest.startswith(",") and "SEP" in accepted:
-        return "steps are separated by a new line or by ';'"
-    if re.match(r"[A-Za-z]", rest) and "ARROW" in accepted and "SEP" in accepted:
-        return "steps are joined by `->`, or stand on lines of their own"
-    if rest[:1] in "\r\n" and first in {"model", "block", "repeat", "for", "if", "train", "data", "shortcut"}:
-        return "the opening brace stands on the same line"
-    return None

@@ -35,6 +35,8 @@ def parts_of(part: Any) -> Parts | None:
     match part:
         case tree.Let() | tree.Setting():
             return f"{'let ' if isinstance(part, tree.Let) else ''}{part.name.text} = ", part.value, ""
+        case tree.Layer():
+            return f"layer {part.name.text} = ", part.call, ""
         case tree.Input():
             return f"input {part.name.text}: ", part.shape, f" {part.dtype.text}" if part.dtype else ""
         case tree.Set():
@@ -59,8 +61,9 @@ def only_call(chain: tree.Chain) -> tree.Call | None:
 
 
 def link_name(link: tree.Gather | tree.Step) -> str:
-    """The ` as name` behind a link, if it has a name."""
-    return f" as {link.name.text}" if isinstance(link, tree.Step) and link.name else ""
+    """The ` as name` behind a link, if its result has a name."""
+    names = link.names if isinstance(link, tree.Step) else ()
+    return f" as {', '.join(name.text for name in names)}" if names else ""
 
 
 def link_text(link: tree.Gather | tree.Step) -> str:
@@ -68,7 +71,7 @@ def link_text(link: tree.Gather | tree.Step) -> str:
     if isinstance(link, tree.Gather):
         return f"[{', '.join(name.text for name in link.names)}]"
     assert isinstance(link.action, tree.Call)
-    return expression(link.action) + (f" as {link.name.text}" if link.name else "")
+    return expression(link.action) + link_name(link)
 
 
 def simple_text(part: Any) -> str:
@@ -76,6 +79,8 @@ def simple_text(part: Any) -> str:
     match part:
         case tree.Let() | tree.Setting():
             return f"{'let ' if isinstance(part, tree.Let) else ''}{part.name.text} = {expression(part.value)}"
+        case tree.Layer():
+            return f"layer {part.name.text} = {expression(part.call)}"
         case tree.Import():
             return f"from {expression(part.path)} import {', '.join(name.text for name in part.names)}"
         case tree.Input():

@@ -17,6 +17,7 @@ _MARKS = re.compile(
     r"|(?P<open>[(\[{])|(?P<close>[)\]}])",
     re.DOTALL,
 )
+_BODY_BELOW = re.compile(r"\s*\{")
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -66,6 +67,8 @@ def damage(text: str, offset: int) -> Damage:
         return Damage(offset, offset + 1, stray=offset)
     start, end = min(boundary, offset), _step_end(text, offset)
     end = end if text[start:end].strip() else min(offset + 1, len(text))
+    if body := _BODY_BELOW.match(text, end):
+        end = _step_end(text, body.end() - 1)
     return Damage(start, end if opened or "{" in text[start:end] else _indented_end(text, end))
 
 

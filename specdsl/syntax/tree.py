@@ -238,11 +238,19 @@ class Branch(Node):
     span: Span
 
 
+class Layer(Node):
+    """`layer name = call`: a layer, or a model, that several steps apply."""
+
+    name: Name
+    call: Call
+    span: Span
+
+
 class Step(Node):
-    """What a tensor passes through, with the name that its result is given."""
+    """What a tensor passes through, with the names that its results are given."""
 
     action: Call | Shortcut | Branch
-    name: Name | None
+    names: tuple[Name, ...]
     span: Span
 
 
@@ -259,7 +267,7 @@ class Hole(Node):
     span: Span
 
 
-Statement = Input | Output | Let | Repeat | For | If | Expect | Chain | Hole
+Statement = Input | Output | Let | Layer | Repeat | For | If | Expect | Chain | Hole
 
 # ---------------------------------------------------------------------------------------------- variants
 

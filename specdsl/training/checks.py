@@ -14,21 +14,21 @@ def check_fit(graph: Graph, data: DataRecipe, classes: int) -> None:
     Raises:
         Misuse: it cannot; both shapes or numbers are named.
     """
-    inputs, outputs = graph.input_nodes, graph.output_nodes
-    for nodes, what in ((inputs, "input"), (outputs, "output")):
-        if len(nodes) != 1:
-            names = ", ".join(node.name for node in nodes)
+    inputs = graph.input_nodes
+    for names, what in (([node.name for node in inputs], "input"), (list(map(str, graph.outputs)), "output")):
+        if len(names) != 1:
             raise Misuse(
-                f"training classifies images with a model of one {what}, but {graph.name} has {len(nodes)}: {names}"
+                f"training classifies images with a model of one {what}, but {graph.name} has {len(names)}: "
+                f"{', '.join(names)}"
             )
-    wanted, given = tuple(inputs[0].shape), data.image_shape
+    wanted, given = inputs[0].shape, data.image_shape
     if len(wanted) != 3 or any(w not in (None, g) for w, g in zip(wanted, given, strict=True)):
         raise Misuse(
             f"{graph.name} takes images of {shape_text(wanted)}, but the data gives {shape_text(given)}",
             argument="data",
             help=_crop_help(wanted, given) if len(wanted) == 3 else f"give the model an input of {shape_text(given)}",
         )
-    width = tuple(outputs[0].shape)
+    (width,) = graph.output_shapes
     if width != (classes,):
         raise Misuse(
             f"{graph.name} ends with {shape_text(width)}, but the data has {classes} classes",

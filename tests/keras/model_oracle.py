@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import numpy as np
 
 from specdsl import Graph
 from specdsl.analyses import analyse
+from specdsl.graph import Tensor, option_tensors
 from specdsl.layers.activations import Softmax
 from specdsl.layers.core import Embedding, Masking
 from specdsl.layers.merging import Concatenate
@@ -32,59 +34,133 @@ def compare_model(graph: Graph) -> keras.Model:
         AssertionError: they disagree.
     """
     model = graph.to_keras()
-    assert model.name == graph.name
-    assert [_origin(tensor) for tensor in model.inputs] == [node.name for node in graph.input_nodes]
-    assert [_origin(tensor) for tensor in model.outputs] == list(graph.outputs)
-    ours, theirs = graph_facts(graph), model_facts(model)
-    assert set(ours) == set(theirs)
-    for name in ours:
-        assert ours[name] == theirs[name], f"{name}\n  specdsl: {ours[name]}\n  keras:   {theirs[name]}"
-    totals = analyse(graph).totals
-    assert totals.params == model.count_params()
-    assert totals.trainable == _parameters(model.trainable_weights)
-    assert totals.non_trainable == _parameters(model.non_trainable_weights)
+    compare_built(graph, model)
     compare_summary(graph, model)
     return model
 
 
-def graph_facts(graph: Graph) -> dict[str, Facts]:
+def compare_built(graph: Graph, model: keras.Model, *, frozen: bool = False) -> None:
+    """Check that a graph agrees with a Keras model: layers, connections, weights, totals, those of models within too.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    assert [_origin(tensor, model)[0] for tensor in model.inputs] == [node.name for node in graph.input_nodes]
+    assert [_origin(tensor, model) for tensor in model.outputs] == [_place(graph, tensor) for tensor in graph.outputs]
+    ours, theirs = graph_facts(graph, frozen=frozen), model_facts(model)
+    assert set(ours) == set(theirs)
+    for name in ours:
+        assert ours[name] == theirs[name], f"{name}\n  specdsl: {ours[name]}\n  keras:   {theirs[name]}"
+    analysis = analyse(graph, frozen=frozen)
+    totals = analysis.totals
+    assert totals.params == model.count_params()
+    assert totals.trainable == _parameters(model.trainable_weights)
+    assert totals.non_trainable == _parameters(model.non_trainable_weights)
+    for layer in analysis.layers:
+        if layer.inner:
+            inner = model.get_layer(layer.node.owner)
+            compare_built(layer.inner.graph, inner, frozen=frozen or not layer.node.layer.trainable)
+
+
+def _place(graph: Graph, tensor: Tensor) -> tuple[str, int, int]:
+    """A tensor as Keras places it: the name of the layer, which of its applications, which of that one's outputs."""
+    owner = graph.by_name[tensor.node].owner
+    uses = [node.name for node in graph.nodes if node.owner == owner]
+    return owner, uses.index(tensor.node), tensor.index
+
+
+def graph_facts(graph: Graph, *, frozen: bool = False) -> dict[str, Facts]:
     """What a graph says of each layer, by its name."""
-    return {
-        layer.node.name: {
-            "type": type(layer.node.layer).__name__,
-            "shape": (None, *layer.node.shape),
-            "inbound": layer.node.inputs,
-            "weights": [(weight.name, weight.shape, weight.trainable) for weight in layer.weights],
-            "parameters": layer.params,
-            "trainable": layer.trainable,
-            "non_trainable": layer.non_trainable,
+    facts: dict[str, dict[str, Any]] = {}
+    for layer in analyse(graph, frozen=frozen).layers:
+        node = layer.node
+        if not layer.shared:
+            facts[node.owner] = {
+                "type": type(node.layer).__name__,
+                "weights": [(_last(weight.name), weight.shape, weight.trainable) for weight in layer.weights],
+                "parameters": layer.params,
+                "trainable": layer.trainable,
+                "non_trainable": layer.non_trainable,
+                "calls": [],
+            }
+        options = {
+            name: value if isinstance(value, bool) else [_place(graph, one) for one in option_tensors({name: value})]
+            for name, value in node.options.items()
+            if value is not False  # Keras notes this where nothing is said too
         }
-        for layer in analyse(graph).layers
-    }
+        facts[node.owner]["calls"].append(
+            {
+                "shapes": [(None, *shape) for shape in node.shapes],
+                "inbound": [_place(graph, tensor) for tensor in node.inputs],
+                "options": options,
+            }
+        )
+    return facts
 
 
 def model_facts(model: keras.Model) -> dict[str, Facts]:
     """What a Keras model says of each layer, by its name."""
-    return {layer.name: _layer_facts(layer) for layer in model.layers}
+    return {layer.name: _layer_facts(layer, model) for layer in model.layers}
 
 
-def _layer_facts(layer: keras.Layer) -> Facts:
-    (node,) = layer._inbound_nodes
-    entering = node.arguments.args[0] if node.arguments.args else []  # a mask may enter too, by keyword
+def _layer_facts(layer: keras.Layer, model: keras.Model) -> Facts:
     trainable = {id(weight) for weight in layer.trainable_weights}
     return {
         "type": type(layer).__name__,
-        "shape": tuple(layer.output.shape),
-        "inbound": tuple(map(_origin, entering if isinstance(entering, list) else [entering])),
-        "weights": [(weight.name, tuple(weight.shape), id(weight) in trainable) for weight in layer.weights],
+        "weights": [(_last(weight.name), tuple(weight.shape), id(weight) in trainable) for weight in layer.weights],
         "parameters": layer.count_params(),
         "trainable": _parameters(layer.trainable_weights),
         "non_trainable": _parameters(layer.non_trainable_weights),
+        "calls": [_call_facts(node, layer, model) for node in _uses(layer, model)],
     }
 
 
-def _origin(tensor: Any) -> str:
-    return str(tensor._keras_history.operation.name)
+def _last(name: str) -> str:
+    """A weight's own name, without those of the layers that it is in: these Keras puts into its path."""
+    return name.rsplit("/", 1)[-1]
+
+
+def _uses(layer: Any, model: keras.Model) -> list[Any]:
+    """The applications of a layer in a model. A model has one more, which made itself."""
+    inside = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
+    return [node for node in layer._inbound_nodes if id(node) in inside]
+
+
+def _call_facts(node: Any, layer: Any, model: keras.Model) -> Facts:
+    signature = inspect.signature(layer.call)
+    names = list(signature.parameters)
+    positional = [one for one in node.arguments.args if one is not None]
+    entering = positional[0] if positional and isinstance(positional[0], list | tuple) else positional
+    known = set(names) | {"training", "mask"}
+    options = {
+        name: value if isinstance(value, bool) else [_origin(one, model) for one in _listed(value)]
+        for name, value in node.arguments.kwargs.items()
+        if name in known and value not in (None, False) and not _is_implied_mask(name, value, model)
+    }
+    return {
+        "shapes": [tuple(output.shape) for output in node.outputs],
+        "inbound": [_origin(one, model) for one in entering],
+        "options": options,
+    }
+
+
+def _is_implied_mask(name: str, value: Any, model: keras.Model) -> bool:
+    """Whether Keras itself passes a mask on, which the text does not say."""
+    return (
+        "mask" in name
+        and value is not True
+        and any(_origin(one, model)[0] not in {own.name for own in model.layers} for one in _listed(value))
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _origin(tensor: Any, model: keras.Model) -> tuple[str, int, int]:
+    """Where a tensor comes from: the name of the layer, which of its applications, which of that one's outputs."""
+    operation, index, output = tensor._keras_history
+    return str(operation.name), _uses(operation, model).index(operation._inbound_nodes[index]), output
 
 
 def _parameters(weights: list[Any]) -> int:
@@ -102,17 +178,24 @@ def compare_summary(graph: Graph, model: keras.Model) -> None:
     """
     rows, totals = read_summary(model)
     analysis = analyse(graph)
-    names = {node.name for node in graph.nodes}
+    names = {node.owner for node in graph.nodes}
     masks = set(rows) - names
     assert names <= set(rows)
     assert all(rows[name][2] == 0 for name in masks), "what only Keras has is the arithmetic of masks"
     assert masks.isdisjoint(layer.name for layer in model.layers)
     for layer in analysis.layers:
-        kind, shape, parameters, inbound = rows[layer.node.name]
-        assert kind == type(layer.node.layer).__name__
-        assert shape == f"({', '.join(map(str, (None, *layer.node.shape)))})"
+        node = layer.node
+        if layer.shared:
+            continue
+        kind, shape, parameters, inbound = rows[node.owner]
+        assert kind == type(node.layer).__name__
+        shapes = [f"({', '.join(map(str, (None, *shape)))})" for shape in node.shapes]
+        assert shape in (shapes[0], f"[{', '.join(shapes)}]") or node.owner in graph.shared
         assert parameters == layer.params
-        assert inbound is None or tuple(name for name in inbound if name in names) == layer.node.inputs
+        entering = [
+            graph.by_name[tensor.node].owner for use in graph.nodes if use.owner == node.owner for tensor in use.sources
+        ]
+        assert inbound is None or [name for name in inbound if name in names] == entering
     known = analysis.totals
     assert totals == {
         "Total params": known.params,
@@ -155,7 +238,7 @@ def runnable(graph: Graph) -> bool:
     behind each other by Concatenate as examples of a longer batch. And Keras's Softmax fails behind a Masking.
     """
     kinds = {type(node.layer) for node in graph.nodes}
-    endless = any(None in node.shape for node in graph.nodes)
+    endless = any(None in shape for node in graph.nodes for shape in node.shapes)
     longer = any(isinstance(node.layer, Concatenate) and not node.shape for node in graph.nodes)
     return not (endless or longer or Embedding in kinds or {Masking, Softmax} <= kinds)
 
@@ -168,14 +251,16 @@ def compare_run(graph: Graph, model: keras.Model, *, training: bool = False) -> 
     """
     random = np.random.default_rng(0)
     inputs = [random.random((2, *node.shape), "float32") for node in graph.input_nodes]
-    every = keras.Model(model.inputs, {node.name: model.get_layer(node.name).output for node in graph.nodes})
+    tensors = {_origin(one, model): one for layer in model.layers for use in _uses(layer, model) for one in use.outputs}
+    wanted = {str(tensor): tensor for node in graph.nodes for tensor in node.outputs}
+    every = keras.Model(model.inputs, {name: tensors[_place(graph, tensor)] for name, tensor in wanted.items()})
     values = every(inputs, training=training)
-    for node in graph.nodes:
-        value = values[node.name]
-        assert tuple(value.shape) == (2, *node.shape), f"{node.name}: {tuple(value.shape)} for {node.shape}"
+    for name, tensor in wanted.items():
+        shape = graph.shape(tensor)
+        assert tuple(values[name].shape) == (2, *shape), f"{name}: {tuple(values[name].shape)} for {shape}"
     alone = model(inputs if len(inputs) > 1 else inputs[0], training=training)
     outputs = [alone] if len(graph.outputs) == 1 else list(alone)
-    assert [tuple(output.shape) for output in outputs] == [(2, *node.shape) for node in graph.output_nodes]
+    assert [tuple(output.shape) for output in outputs] == [(2, *shape) for shape in graph.output_shapes]
 
 
 # ---------------------------------------------------------------------------------------------- emitted source

@@ -18,7 +18,7 @@ from tests.strategies import Call
 STRICTER = {
     # Keras infers a shape that is wrong or has an axis of size 0; the layer then fails or misleads.
     r"the activation '(glu|threshold)'": "glu halves an axis unseen; threshold lacks its arguments",
-    r"Conv\dDTranspose leaves nothing of": "an output of size 0",
+    r"Conv\dDTranspose would make .* TensorFlow cannot": "its gradient is of another size, and the call fails",
     r"cannot spread noise of shape": "dropout fails, or returns a larger tensor than inferred",
     r"Rescaling has \d+ values": "the product fails, or is larger than inferred",
     r"Dot cannot sum along axis 0": "the inferred shape is nonsense and the call fails",
@@ -33,8 +33,12 @@ STRICTER = {
     r"noise_shape.*greater than 0": "AlphaDropout with noise of size 0 or less",
     r"Softmax (finds no axis|needs one axis or several)": "an axis out of range, twice or missing",
     r"(LayerNormalization|UnitNormalization) names an axis twice": "a mean over one axis twice",
+    r"^Normalization names an axis twice": "weights that fit only where that axis has the size 1",
     r"(GaussianDropout|AlphaDropout) divides by 1 - rate": "a division by zero in training",
     r"strides.*greater than 0": "pooling with strides of 0, a division by zero",
+    r"(Attention|AdditiveAttention) takes": "sizes that do not fit, which fail or are repeated when it is called",
+    r"cannot unroll an unknown number": "the call fails",
+    r"activity_regularizer.*no regularizer": "recurrent layers, which forget it",
     r"seed.*(greater than or equal to 0|less than 4294967296)": "JAX takes seeds of 32 bits without a sign",
     # Keras takes these and makes something of them that nobody means.
     r"PReLU cannot share alpha along axes": "axes below 1 count from the wrong end",
@@ -45,9 +49,9 @@ STRICTER = {
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of an applied layer before it runs: output shape, weights, number of parameters."""
+    """What is known of an applied layer before it runs: output shapes, weights, number of parameters."""
 
-    shape: Shape
+    shapes: tuple[Shape, ...]
     weights: tuple[tuple[str, Shape, bool], ...]
     parameters: int | None
 
@@ -64,13 +68,13 @@ def declared_facts(call: Call) -> Facts:
     """
     try:
         layer = call.kind(**call.arguments)
-        shape = layer.infer(*call.shapes)
+        shapes = layer.infer(*call.shapes)
         weights = layer.variables(*call.shapes)
     except (ValidationError, Misuse) as refusal:
         raise RefusalError(str(refusal)) from refusal
     counts = [weight.count.value for weight in weights]
     total = None if None in counts else sum(counts)  # type: ignore[arg-type]
-    return Facts(shape, tuple((weight.name, weight.shape, weight.trainable) for weight in weights), total)
+    return Facts(shapes, tuple((weight.name, weight.shape, weight.trainable) for weight in weights), total)
 
 
 def keras_facts(call: Call) -> Facts:
@@ -84,8 +88,11 @@ def keras_facts(call: Call) -> Facts:
     except Exception as error:  # Keras's refusals are ValueErrors, TypeErrors, IndexErrors, whatever comes
         raise RefusalError(f"{type(error).__name__}: {error}") from error
     trainable = {id(weight) for weight in layer.trainable_weights}
-    weights = tuple((weight.name, tuple(weight.shape), id(weight) in trainable) for weight in layer.weights)
-    return Facts(tuple(outputs.shape)[1:], weights, layer.count_params())
+    own = f"{layer.name}/"
+    weights = tuple(
+        (weight.path.removeprefix(own), tuple(weight.shape), id(weight) in trainable) for weight in layer.weights
+    )
+    return Facts(tuple(tuple(output.shape)[1:] for output in _listed(outputs)), weights, layer.count_params())
 
 
 def compare(call: Call) -> str:
@@ -119,12 +126,13 @@ def compare(call: Call) -> str:
 
 
 def run(call: Call, batch: int = 2, unknown: int = 3, training: bool = False) -> Any:
-    """The output of the real layer on random values, with a number in place of sizes that are unknown."""
+    """The outputs of the real layer on random values, with a number in place of sizes that are unknown."""
     layer, _ = _apply(call)
     random = np.random.default_rng(0)
     shapes = ((batch, *(unknown if size is None else size for size in shape)) for shape in call.shapes)
     inputs = [random.random(shape, "float32") for shape in shapes]
-    return keras.ops.convert_to_numpy(layer(_one_or_list(call, inputs), training=training))
+    options = {"training": training} if layer._call_has_training_arg else {}
+    return [keras.ops.convert_to_numpy(output) for output in _listed(layer(*_entering(call, inputs), **options))]
 
 
 def _apply(call: Call) -> tuple[keras.Layer, Any]:
@@ -133,7 +141,7 @@ def _apply(call: Call) -> tuple[keras.Layer, Any]:
     except (ValidationError, Misuse):
         declared = _unchecked(call)
     layer = keras_layer(declared)
-    return layer, layer(_one_or_list(call, [keras.KerasTensor((None, *shape)) for shape in call.shapes]))
+    return layer, layer(*_entering(call, [keras.KerasTensor((None, *shape)) for shape in call.shapes]))
 
 
 def _unchecked(call: Call) -> Layer:
@@ -144,5 +152,14 @@ def _unchecked(call: Call) -> Layer:
     return layer
 
 
-def _one_or_list(call: Call, tensors: list[Any]) -> Any:
-    return tensors[0] if call.kind.arity == (1, 1) else tensors
+def _entering(call: Call, tensors: list[Any]) -> list[Any]:
+    """The tensors as Keras takes them: one, several each for itself, or several in a list."""
+    if call.kind.arity == (1, 1):
+        return tensors[:1]
+    if call.kind.apart:
+        return tensors * 2 if call.kind.repeats and len(tensors) == 1 else tensors
+    return [tensors]
+
+
+def _listed(outputs: Any) -> list[Any]:
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -185,14 +186,14 @@ def two_biases(self: Layer, *shapes: Shape) -> tuple[Weight, ...]:
     return (*weights, weights[-1])
 
 
-TRUE_FLATTEN = Flatten.output_shape
+TRUE_FLATTEN = Flatten.result_shape
 TRUE_WEIGHTS = BatchNormalization.weights
 
 
 @pytest.mark.parametrize(
     ("kind", "rule", "mutant"),
     [
-        (Flatten, "output_shape", broken_flatten),
+        (Flatten, "result_shape", broken_flatten),
         (BatchNormalization, "weights", all_trainable),
         (BatchNormalization, "weights", two_biases),
     ],
@@ -261,6 +262,13 @@ AWKWARD = {
             input x: (4, 4, 2) float16
             Conv2D(2, (3, 1), strides=(1, 2), padding="same", bias_regularizer=L1L2(0.1, 0.2), trainable=false)
             Rescaling([0.5, 1]) -> Reshape((-1, 2)) -> ReLU(6)
+        }
+    """,
+    "numbers_in_lists": """
+        model m {
+            input x: (2, 3)
+            Normalization([1, 2], mean=[[1, 2, 3], [4, 5, 6]], variance=[[1, 1, 1], [2, 2, 2]])
+            Normalization(none, 0.5, 4, invert=true) -> Normalization((2, 1))
         }
     """,
 }
@@ -344,6 +352,43 @@ def test_json_holds_the_model(
     assert run_command(monkeypatch, "compile", str(spec), "--emit", "json", *options) == 0
     text = path.read_text() if to_file else capsys.readouterr().out
     assert_same(keras.models.model_from_json(text), specdsl.load(spec).model())
+
+
+PINNED = """
+model inner {
+    input x: (4,)
+    BatchNormalization
+}
+model m {
+    input x: (4,)
+    layer still = BatchNormalization
+    still(training=false) -> inner(training=false) as nested
+    repeat 2 { Dropout(0.5, training=true) }
+}
+"""
+
+
+@pytest.mark.parametrize("emitted", [False, True])
+def test_what_a_call_says_of_training_holds_in_fit_and_predict(emitted: bool) -> None:
+    """Keras would pass its own `training` on; the compiled model and the emitted source act as the text says."""
+    graph = specdsl.loads(PINNED).model()
+    model = build_emitted(graph.to_python()) if emitted else graph.to_keras()
+    images = np.random.default_rng(0).random((64, 4), "float32") + 3
+    model.compile("sgd", "mse")
+    model.fit(images, images, verbose=0)
+    still = [model.get_layer("still"), model.get_layer("inner").layers[1]]
+    assert all(np.array_equal(layer.moving_mean, np.zeros(4)) for layer in still)
+    dropped = (model.predict(images, verbose=0) == 0).mean()
+    assert 0.6 < dropped < 0.9
+
+
+def test_a_pin_that_a_file_loses_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "pinned.spec"
+    path.write_text(PINNED)
+    assert run_command(monkeypatch, "compile", str(path), "--emit", "keras", "-o", str(tmp_path / "m.keras")) == 0
+    assert "no place in a file for the `training=` of still, inner, dropout, dropout_1" in capsys.readouterr().err
 
 
 def test_emitted_python_of_the_command_line(

@@ -1,0 +1,150 @@
+"""A model as a layer of another model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import ClassVar, NamedTuple
+
+from specdsl.counts import Count, Size, total
+from specdsl.declaration import Misuse, text
+from specdsl.graph import Graph, Tensor
+from specdsl.layers import Layer, Shape, Weight
+from specdsl.layers.base import OptionKind, show
+
+
+def models_in(layer: Layer) -> Iterator[Functional]:
+    """The models that a layer is or takes as arguments."""
+    if isinstance(layer, Functional):
+        yield layer
+        return
+    for value in layer.arguments().values():
+        if isinstance(value, Layer):
+            yield from models_in(value)
+
+
+def pinned_layers(graph: Graph) -> tuple[str, ...]:
+    """The layers whose calls say whether to act as in training, those of models within behind the names of these."""
+    names = [node.owner for node in graph.nodes if "training" in node.options]
+    for node in graph.nodes:
+        for model in models_in(node.layer):
+            names += [f"{node.owner}/{name}" for name in pinned_layers(model.graph)]
+    return tuple(dict.fromkeys(names))
+
+
+class _Flow(NamedTuple):
+    """What goes through a model: the shape of every tensor, the multiply-accumulates, the depth."""
+
+    shapes: Mapping[Tensor, Shape]
+    macs: Size
+    depth: int
+
+
+def _fits(shape: Shape, wanted: Shape) -> bool:
+    """Whether a tensor of a shape can enter where another is expected: equal sizes wherever both are known."""
+    return len(shape) == len(wanted) and all(
+        None in pair or len(set(pair)) == 1 for pair in zip(shape, wanted, strict=True)
+    )
+
+
+class Functional(Layer):
+    """A model as a layer of another, which Keras calls `Functional`. What it does follows from its graph.
+
+    It takes other sizes than its own inputs have only where those are unknown until run time.
+    """
+
+    family = "model"
+    options: ClassVar[Mapping[str, OptionKind]] = {"training": "flag"}
+
+    graph: Graph
+
+    def __init__(self, graph: Graph, *, trainable: bool = True) -> None:
+        vars(self).update(graph=graph, trainable=trainable, _flows={})
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """None but `trainable`: the parameters of a model are part of its graph."""
+        return ("trainable",)
+
+    @property
+    def own_name(self) -> str:
+        """The model's name."""
+        return self.graph.name
+
+    @property
+    def in_list(self) -> bool:
+        """Whether it has several inputs."""
+        return len(self.graph.input_nodes) > 1
+
+    def check_number(self, number: int) -> None:
+        wanted = len(self.graph.input_nodes)
+        if number != wanted:
+            names = ", ".join(node.name for node in self.graph.input_nodes)
+            inputs = "one tensor" if wanted == 1 else f"{wanted} tensors"
+            hint = f"give it several with `[{names}] -> {self.graph.name}`" if wanted > 1 else None
+            raise Misuse(f"the model '{self.graph.name}' takes {inputs}, not {number}", help=hint)
+
+    def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        flow = self._flow(shapes).shapes
+        return tuple(flow[tensor] for tensor in self.graph.outputs)
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        inner = self.graph.weights.items()
+        return tuple(replace(weight, name=f"{owner}/{weight.name}") for owner, own in inner for weight in own)
+
+    def macs(self, *shapes: Shape) -> Count:
+        flow = self._flow(shapes)
+        return Count(((flow.macs,),)) if flow.macs != 0 else Count()
+
+    def depth(self, *shapes: Shape) -> int:
+        return self._flow(shapes).depth
+
+    def _flow(self, shapes: tuple[Shape, ...]) -> _Flow:
+        """What goes through the model when `shapes` enter, worked out once for each.
+
+        Raises:
+            Misuse: an input has another number of axes or another size, or a layer cannot take what reaches it.
+        """
+        known: dict[tuple[Shape, ...], _Flow] = vars(self)["_flows"]
+        if shapes not in known:
+            known[shapes] = self._flow_of(shapes)
+        return known[shapes]
+
+    def _flow_of(self, shapes: tuple[Shape, ...]) -> _Flow:
+        flow: dict[Tensor, Shape] = {}
+        for node, shape in zip(self.graph.input_nodes, shapes, strict=True):
+            if not _fits(shape, node.shape):
+                raise Misuse(
+                    f"the input '{node.name}' of the model '{self.graph.name}' takes a tensor of shape "
+                    f"{show(node.shape)}, not {show(shape)}"
+                )
+            flow[Tensor(node.name)] = shape
+        macs: list[Count] = []
+        depths: dict[str, int] = {}
+        for node in self.graph.nodes:
+            entering = tuple(flow[tensor] for tensor in node.inputs)
+            if entering:
+                try:
+                    leaving = node.layer.infer(*entering)
+                except Misuse as misuse:
+                    raise Misuse(f"in '{self.graph.name}': {misuse.message}", help=misuse.help) from None
+                flow.update(zip(node.outputs, leaving, strict=True))
+            macs.append(node.layer.macs(*entering))
+            below = max((depths[tensor.node] for tensor in node.sources), default=0)
+            depths[node.name] = below + node.layer.depth(*entering)
+        depth = max(depths[tensor.node] for tensor in self.graph.outputs)
+        return _Flow(flow, total(macs), depth)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Functional) or self.trainable != other.trainable:
+            return False
+        return self.graph is other.graph or self.graph == other.graph
+
+    def __hash__(self) -> int:
+        return hash((Functional, self.graph.name, self.trainable))
+
+    def __str__(self) -> str:
+        given = {**self.graph.parameters, **self.arguments()}
+        return f"{self.graph.name}({', '.join(f'{name}={text(value)}' for name, value in given.items())})"
+
+    __repr__ = __str__

@@ -1,0 +1,121 @@
+"""Layers around a layer: each step of a sequence for itself, a sequence in both directions."""
+
+from typing import Any, Literal
+
+from specdsl.counts import Count
+from specdsl.declaration import Misuse
+from specdsl.layers.base import TRAINING, Layer, Modes, Shape, Weight, known, show
+from specdsl.layers.recurrent import RECURRENT_OPTIONS, _Recurrent, check_given
+
+
+class TimeDistributed(Layer):
+    """A layer, or a model, applied to each step of a sequence with the same weights."""
+
+    family = "wrapper"
+    options = TRAINING
+
+    layer: Layer
+
+    def check(self) -> None:
+        if self.layer.arity != (1, 1) or self.layer.in_list:
+            raise Misuse(f"TimeDistributed takes a layer over one tensor, not {self.layer}", argument="layer")
+
+    def result_shape(self, *shapes: Shape) -> Shape:
+        leaving = infer_inner(self.layer, "layer", self._step(shapes[0]))
+        if len(leaving) > 1:
+            raise Misuse("TimeDistributed takes a layer that returns one tensor", argument="layer")
+        return (shapes[0][0], *leaving[0])
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        return inner_weights("", self.layer, self._step(shapes[0]))
+
+    def macs(self, *shapes: Shape) -> Count:
+        return shapes[0][0] * self.layer.macs(self._step(shapes[0]))
+
+    def modes(self) -> Modes | None:
+        return self.layer.modes()
+
+    def _step(self, shape: Shape) -> Shape:
+        if len(shape) < 2:
+            raise Misuse(f"TimeDistributed takes a sequence of shape (steps, ...), not a tensor of shape {show(shape)}")
+        return shape[1:]
+
+
+class Bidirectional(Layer):
+    """A recurrent layer over the sequence and one like it over the sequence reversed, their outputs merged.
+
+    Schuster and Paliwal, 1997.
+    """
+
+    family = "wrapper"
+    options = RECURRENT_OPTIONS
+
+    layer: _Recurrent
+    merge_mode: Literal["concat", "sum", "mul", "ave"] | None = "concat"
+    backward_layer: _Recurrent | None = None
+
+    def check(self) -> None:
+        back = self.backward_layer
+        if (back.go_backwards if back else True) == self.layer.go_backwards:
+            raise Misuse(
+                "one layer of a Bidirectional goes backwards, and the other does not: "
+                f"go_backwards={str(self.layer.go_backwards).lower()} for both",
+                argument="backward_layer" if back else "layer",
+            )
+        for name in ("return_sequences", "return_state"):
+            if back and getattr(back, name) != getattr(self.layer, name):
+                raise Misuse(f"both layers of a Bidirectional have the same {name}", argument="backward_layer")
+
+    def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        ahead, back = self._both()
+        forward, *states = infer_inner(ahead, "layer", *shapes)
+        backward, *others = infer_inner(back, "backward_layer" if self.backward_layer else "layer", *shapes)
+        if self.merge_mode is None:
+            return (forward, backward, *states, *others)
+        if forward != backward:
+            raise Misuse(
+                f"Bidirectional cannot merge outputs of {show(forward)} and {show(backward)}", argument="backward_layer"
+            )
+        wide = 2 * known(forward[-1], self, "the size of the last axis")
+        return ((*forward[:-1], wide) if self.merge_mode == "concat" else forward, *states, *others)
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        forward, backward = self._both()
+        return inner_weights("forward_", forward, *shapes) + inner_weights("backward_", backward, *shapes)
+
+    def macs(self, *shapes: Shape) -> Count:
+        forward, backward = self._both()
+        return forward.macs(*shapes) + backward.macs(*shapes)
+
+    def modes(self) -> Modes | None:
+        forward, backward = self._both()
+        return forward.modes() or backward.modes()
+
+    def check_option(self, name: str, given: tuple[Shape, ...], *shapes: Shape) -> None:
+        forward, backward = self._both()
+        states = forward.states(*shapes) + backward.states(*shapes)
+        check_given(self, name, given, states if name == "initial_state" else (shapes[0][:1],))
+
+    def _both(self) -> tuple[_Recurrent, _Recurrent]:
+        back: dict[str, Any] = {**self.layer.arguments(), "go_backwards": True}
+        return self.layer, self.backward_layer or type(self.layer)(**back)
+
+
+def infer_inner(layer: Layer, argument: str, *shapes: Shape) -> tuple[Shape, ...]:
+    """The output shapes of a layer within another; what is wrong with it is wrong with that argument of the other.
+
+    Raises:
+        Misuse: the layer cannot take these shapes.
+    """
+    try:
+        return layer.infer(*shapes)
+    except Misuse as misuse:
+        raise Misuse(misuse.message, argument=argument, help=misuse.help) from None
+
+
+def inner_weights(prefix: str, layer: Layer, *shapes: Shape) -> tuple[Weight, ...]:
+    """The variables of a layer within another, behind the name that it bears there."""
+    return tuple(
+        Weight(f"{prefix}{layer.own_name}/{weight.name}", weight.shape, weight.trainable, weight.role)
+        for weight in layer.variables(*shapes)
+    )
