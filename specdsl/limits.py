@@ -14,7 +14,8 @@ class Limits(NamedTuple):
         imports: files that import one another in a row.
         layers: layers in one model.
         steps: work to resolve the models of one file: each step of the text counts as one whenever it is carried out, a
-            layer or block as four more, five expressions or twenty items of a list as one.
+            layer or block as four more, a model as a step as twenty and one for each weight, five expressions or twenty
+            items of a list as one.
         depth: blocks within blocks, and variants of variants.
         items: items of one list, tuple or range, those of lists within it and characters of strings included.
         magnitude: absolute value of a number.

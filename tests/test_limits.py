@@ -216,6 +216,18 @@ MANY = {
     "ranges as defaults": "block b(a=range(50000)) { }\n" + model("repeat 100000 { b }; Dense(1)"),
     "empty blocks used twice": doubling("block b0 { }\n", "block b{n} {{ b{p}; b{p} }}\n") + model("b40; Dense(1)"),
     "arguments that double": doubling("block b0(a) { }\n", "block b{n}(a) {{ b{p}(a + a) }}\n") + model("b40([1])"),
+    "models used twice": doubling(
+        "model m0 { input x: (2,); Dense(2) }\n", "model m{n} {{ input x: (2,); m{p}; m{p} }}\n"
+    )
+    + model("zork"),
+    "models with other parameters": doubling(
+        "model m0(a) { input x: (2,); Dense(2) }\n",
+        "model m{n}(a=1) {{ input x: (2,); m{p}(a=2 * a); m{p}(a=2 * a + 1) }}\n",
+    ),
+    "large models in models": doubling(
+        "model m0 { input x: (2,); repeat 1000 { Dense(2) } }\n",
+        "model m{n} {{ input x: (2,); repeat 10 {{ m{p} }} }}\n",
+    ),
     "shortcuts used twice": doubling("block b0 { Dense(2) }\n", "block b{n} {{ shortcut add {{ b{p}; b{p} }} }}\n")
     + model("b40"),
     "branches used twice": doubling(

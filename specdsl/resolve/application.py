@@ -171,7 +171,9 @@ class Application:
         if not isinstance(own.get("trainable", True), bool):
             message = f"'trainable' is true or false, not {text(own['trainable'])}"
             raise Problem(Slug.BAD_ARGUMENT, message, call.span)
-        return Functional(self._models.submodel(model, values, call, self._found), **own)
+        layer = Functional(self._models.submodel(model, values, call, self._found), **own)
+        self.evaluator.steps.take(call.span, Steps.MODEL + Steps.NAME * len(layer.weights()))
+        return layer
 
     def join(
         self, merge: tree.Call, alias: tree.Name | None, site: Site, ends: tuple[Flow, ...], skip: int | None
