@@ -387,6 +387,8 @@ class Expansion:
     # ------------------------------------------------------------------------------------------ mistakes
 
     def _report(self, diagnostic: Diagnostic) -> None:
+        if diagnostic.span:
+            self.steps.take(diagnostic.span, Steps.MISTAKE)
         notes = diagnostic.notes + self._call_notes()
         self.found.add(Diagnostic(diagnostic.slug, diagnostic.message, diagnostic.span, notes, diagnostic.help))
 

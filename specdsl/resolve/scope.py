@@ -131,7 +131,7 @@ class Steps:
         sharing: how many others of their kind share it.
     """
 
-    IMPORT, EXPECT, MODEL, LAYER, BLOCK, NAME, EXPRESSION, ITEM = 10, 20, 20, 4, 4, 1, 0.2, 0.05
+    IMPORT, EXPECT, MODEL, LAYER, BLOCK, MISTAKE, NAME, EXPRESSION, ITEM = 10, 20, 20, 4, 4, 4, 1, 0.2, 0.05
     """Steps that these count for, by the time that they take. A name is one that a block gives to a tensor in
     it, or that of a weight in a model that is a step."""
 
