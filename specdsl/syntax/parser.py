@@ -99,10 +99,8 @@ def parse_all(source: Source, limits: Limits | None = None) -> Parsed:
             text = recovery.blank(text, broken)
 
 
-_WORD = re.compile(
-    r'"""(?:[^"\\]++|\\.|"(?!""))*+(?:""")?|"(?:[^"\\\n]++|\\.)*+"?|\'(?:[^\'\\\n]++|\\.)*+\'?|#[^\n]*+|\w++|[^\w\s"\'#]',
-    re.DOTALL,
-)
+_WORD = r'"""(?:[^"\\]++|\\.|"(?!""))*+(?:""")?|"(?:[^"\\\n]++|\\.)*+"?|\'(?:[^\'\\\n]++|\\.)*+\'?|#[^\n]*+|\w++|[^\w\s"\'#]'
+"""A word, number or sign, or a comment; it is compiled for large texts alone."""
 
 
 def _check_size(source: Source, limits: Limits) -> None:
@@ -115,7 +113,7 @@ def _check_size(source: Source, limits: Limits) -> None:
         raise SpecError([too_long(source.name, limits)])
     if len(source.text) <= limits.words:
         return
-    words = (word for word in _WORD.finditer(source.text) if not word[0].startswith("#"))
+    words = (word for word in re.finditer(_WORD, source.text, re.DOTALL) if not word[0].startswith("#"))
     if (extra := next(islice(words, limits.words, None), None)) is not None:
         message = f"{source.name} has more than {limits.words:,} words, numbers and signs"
         raise SpecError([Diagnostic(Slug.LIMIT, message, Span(source, *extra.span()), help=limits.raising("words"))])
