@@ -33,10 +33,11 @@ def pinned_layers(graph: Graph) -> tuple[str, ...]:
 
 
 class _Flow(NamedTuple):
-    """What goes through a model: the shape of every tensor, the multiply-accumulates, the depth."""
+    """What goes through a model: the shape of every tensor, the multiply-accumulates, other operations, the depth."""
 
     shapes: Mapping[Tensor, Shape]
     macs: Size
+    operations: Size
     depth: int
 
 
@@ -99,6 +100,10 @@ class Functional(Layer):
         flow = self._flow(shapes)
         return Count(((flow.macs,),)) if flow.macs != 0 else Count()
 
+    def operations(self, *shapes: Shape) -> Count:
+        flow = self._flow(shapes)
+        return Count(((flow.operations,),)) if flow.operations != 0 else Count()
+
     def depth(self, *shapes: Shape) -> int:
         return self._flow(shapes).depth
 
@@ -123,6 +128,7 @@ class Functional(Layer):
                 )
             flow[Tensor(node.name)] = shape
         macs: list[Count] = []
+        operations: list[Count] = []
         depths: dict[str, int] = {}
         for node in self.graph.nodes:
             entering = tuple(flow[tensor] for tensor in node.inputs)
@@ -133,10 +139,11 @@ class Functional(Layer):
                     raise Misuse(f"in '{self.graph.name}': {misuse.message}", help=misuse.help) from None
                 flow.update(zip(node.outputs, leaving, strict=True))
             macs.append(node.layer.macs(*entering))
+            operations.append(node.layer.operations(*entering))
             below = max((depths[tensor.node] for tensor in node.sources), default=0)
             depths[node.name] = below + node.layer.depth(*entering)
         depth = max(depths[tensor.node] for tensor in self.graph.outputs)
-        return _Flow(flow, total(macs), depth)
+        return _Flow(flow, total(macs), total(operations), depth)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Functional) or self.trainable != other.trainable:

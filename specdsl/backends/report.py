@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from specdsl.analyses import Analysis, LayerAnalysis
+from specdsl.analyses import Analysis, LayerAnalysis, peak_activation_bytes, receptive_field
 from specdsl.backends.table import Cell, Column, Line, layout, styled
 from specdsl.counts import number
 from specdsl.declaration import Declaration, snake_case, text
@@ -26,7 +26,8 @@ ROOMY = 104
 
 CONVENTIONS = (
     "MACs are the multiply-accumulates of convolutions and matrix products for one example; "
-    "additions of a bias, pooling, normalisation and activations are not counted."
+    "additions of a bias, pooling, normalisation and activations are not counted. "
+    "FLOPs count them in inference, one for each operation or function of a value, and two for each MAC."
 )
 
 
@@ -129,10 +130,15 @@ def _summary(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
         number(totals.non_trainable),
         "moved by statistics or frozen" if totals.non_trainable else "",
     )
-    yield "MACs", number(totals.macs), "for one example"
+    yield "MACs", number(totals.macs), "multiply-accumulates for one example"
+    yield "FLOPs", number(totals.flops), "two for each MAC, one for each other operation"
     yield "Weights", readable_bytes(totals.weight_bytes), f"{totals.weight_bytes:,} bytes as float32"
     where = f"{totals.largest_activation}, one example as float32" if totals.largest_activation else "a size is unknown"
     yield "Largest activation", readable_bytes(totals.largest_activation_bytes), where
+    peak = peak_activation_bytes(analysis)
+    yield "Peak of activations", readable_bytes(peak), "at once in inference" if peak else "a size is unknown"
+    if field := receptive_field(analysis.graph):
+        yield "Receptive field", show(field), "of the last feature map"
     yield "Depth", str(totals.depth), "layers that multiply, on the longest path"
 
 
@@ -324,9 +330,12 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
             "trainable": totals.trainable,
             "non_trainable": totals.non_trainable,
             "macs": totals.macs,
+            "flops": totals.flops,
             "weight_bytes": totals.weight_bytes,
             "largest_activation": totals.largest_activation,
             "largest_activation_bytes": totals.largest_activation_bytes,
+            "peak_activation_bytes": peak_activation_bytes(analysis),
+            "receptive_field": _plain(receptive_field(graph)),
             "depth": totals.depth,
             "layers": totals.layers,
         },
@@ -356,6 +365,7 @@ def _layer_dict(layer: LayerAnalysis) -> dict[str, Any]:
         "formula": layer.count.formula,
         "macs": layer.macs.value,
         "macs_formula": layer.macs.formula,
+        "flops": layer.flops,
         "modes": {"training": layer.modes.training, "inference": layer.modes.inference} if layer.modes else None,
         "layers": [_layer_dict(inner) for inner in layer.inner.layers] if layer.inner else None,
     }

@@ -1,8 +1,9 @@
 """Activation layers."""
 
+from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import Layer, Shape, Weight, axis_index, known, show
+from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, Weight, activation_cost, axis_index, known, show
 from specdsl.layers.values import Axes, AxisList, NonNegativeFloat
 
 
@@ -11,11 +12,20 @@ class _Activation(Layer):
 
     family = "activation"
 
+    def operations(self, *shapes: Shape) -> Count:
+        return product(*shapes[0])
+
+    def reach(self) -> Reach | None:
+        return POINTWISE
+
 
 class Activation(_Activation):
     """A named activation function."""
 
     activation: ActivationArgument
+
+    def operations(self, *shapes: Shape) -> Count:
+        return activation_cost(self.activation) * product(*shapes[0])
 
 
 class ReLU(_Activation):
@@ -75,3 +85,9 @@ class Softmax(_Activation):
         if not axes or len({axis_index(axis, shapes[0], self) for axis in axes}) < len(axes):
             raise Misuse(f"Softmax needs one axis or several different ones, not {show(axes)}", argument="axis")
         return shapes[0]
+
+    def operations(self, *shapes: Shape) -> Count:
+        return 3 * product(*shapes[0])
+
+    def reach(self) -> Reach | None:
+        return POINTWISE if self.axis == -1 else None

@@ -114,6 +114,19 @@ class MultiHeadAttention(_Attention):
         work += product(*pairs, heads, wide) + product(*pairs, heads, deep)
         return work + product(*_places(query), heads, deep, *output)
 
+    def operations(self, *shapes: Shape) -> Count:
+        query, value, key = self._operands(*shapes)
+        heads, wide, deep = self.num_heads, self.key_dim, self.value_dim or self.key_dim
+        axes = self._axes(query)
+        scores = (*_places(query), *(size for place, size in enumerate(_places(key), start=1) if place in axes), heads)
+        work = product(*_places(query), heads, wide) + 3 * product(*scores)  # the queries are scaled, then a softmax
+        if self.use_bias:
+            work += product(*_places(query), heads, wide) + product(*_places(key), heads, wide)
+            work += product(*_places(value), heads, deep) + product(*self.result_shape(*shapes))
+        if self.use_gate:
+            work += (2 + int(self.use_bias)) * product(*_places(query), heads, deep)
+        return work
+
     def check_option(self, name: str, given: tuple[Shape, ...], *shapes: Shape) -> None:
         query, value, _ = self._operands(*shapes)
         check_given(self, name, given, ((*_places(query), *_places(value)),))
@@ -163,6 +176,17 @@ class _SimpleAttention(_Attention):
         scores = product(*query, key[-2]) if self._multiplies() else Count()
         return scores + product(*query[:-1], *value[-2:])
 
+    def operations(self, *shapes: Shape) -> Count:
+        query, _, key = self._operands(*shapes)
+        scores = (*query[:-1], key[-2])
+        softmax = 3 * product(*scores)
+        return softmax + 3 * product(*scores, query[-1]) if self.sums else softmax
+
+    @property
+    def sums(self) -> bool:
+        """Whether a score is a sum of tanh(query + key): for each feature two additions and a function."""
+        raise NotImplementedError
+
     def _multiplies(self) -> bool:
         """Whether a score takes a multiplication for each feature."""
         raise NotImplementedError
@@ -192,6 +216,11 @@ class Attention(_SimpleAttention):
         scale = (Weight("scale", ()),) if self.use_scale else ()
         return (*scale, *((Weight("concat_score_weight", ()),) if self.score_mode == "concat" else ()))
 
+    @property
+    def sums(self) -> bool:
+        """Whether the scores are sums."""
+        return self.score_mode == "concat"
+
     def _multiplies(self) -> bool:
         return self.score_mode == "dot" or self.use_scale
 
@@ -206,6 +235,11 @@ class AdditiveAttention(_SimpleAttention):
         if not self.use_scale:
             return ()
         return (Weight("scale", (known(shapes[0][-1], self, "the number of features"),)),)
+
+    @property
+    def sums(self) -> bool:
+        """Whether the scores are sums."""
+        return True
 
     def _multiplies(self) -> bool:
         return self.use_scale

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple, Self
 
-from specdsl.counts import Count, Size
+from specdsl.counts import Count, Size, product
 from specdsl.declaration import Declaration, Misuse, snake_case
 from specdsl.layers.objects import misfit
 
@@ -34,6 +34,24 @@ OptionKind = Literal["flag", "tensor", "tensors"]
 
 TRAINING: Mapping[str, OptionKind] = {"training": "flag"}
 """The option of the layers that act differently in training: a call may say which way to act."""
+
+
+class Reach(NamedTuple):
+    """What a layer sees along each spatial axis.
+
+    Attributes:
+        extent: how many places of its input one place of its output sees; () for one alone along every axis.
+        stride: how many places of its input lie between neighbours of its output; () for one along every axis.
+        enlarges: whether it is the other way round: so many places of its output for each of its input.
+    """
+
+    extent: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    enlarges: bool = False
+
+
+POINTWISE = Reach()
+"""Each place of the output sees the same place of the input alone."""
 
 
 class Modes(NamedTuple):
@@ -106,6 +124,19 @@ class Layer(Declaration):
         """Multiply-accumulates for one example: of matrix products and convolutions, without additions of a bias."""
         return Count()
 
+    def operations(self, *shapes: Shape) -> Count:
+        """Operations on single values beside the multiply-accumulates, for one example, in inference.
+
+        An addition, a multiplication, a division, a comparison and a function of one value count one each. By default
+        these are the additions of a bias and the activation of the layer.
+        """
+        times = int(getattr(self, "use_bias", False)) + activation_cost(getattr(self, "activation", None))
+        return times * product(*self.result_shape(*shapes)) if times else Count()
+
+    def reach(self) -> Reach | None:
+        """What a place of its output sees along the spatial axes; None where that may be everything."""
+        return None
+
     def depth(self, *shapes: Shape) -> int:
         """How many layers that multiply lie on the longest path through it: 1 or 0 for all that is not a model."""
         return int(bool(self.macs(*shapes).terms))
@@ -165,6 +196,13 @@ class Layer(Declaration):
         """The layer's variables as they are: none of them trainable in a layer with `trainable=false`."""
         weights = self.weights(*shapes)
         return weights if self.trainable else tuple(replace(weight, trainable=False) for weight in weights)
+
+
+def activation_cost(activation: str | None) -> int:
+    """Operations for each value: none for a linear activation, three for a softmax (exp, sum, division), or one."""
+    if activation in (None, "linear"):
+        return 0
+    return 3 if activation in ("softmax", "log_softmax") else 1
 
 
 def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str, one_more: str | None = None) -> None:

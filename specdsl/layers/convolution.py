@@ -17,7 +17,7 @@ from specdsl.layers.arguments import (
     Padding,
     RegularizerArgument,
 )
-from specdsl.layers.base import Layer, Shape, Weight, known, show
+from specdsl.layers.base import Layer, Reach, Shape, Weight, known, show
 from specdsl.layers.spatial import join, slide, split
 from specdsl.layers.values import (
     Ints,
@@ -64,6 +64,9 @@ class _Convolution(Layer):
                     argument="groups",
                 )
         return join(_places(self, shapes[0]), self.filters, self.data_format)
+
+    def reach(self) -> Reach | None:
+        return Reach(_extent(self), self.strides)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         fan_in = _channels(self, shapes[0]) // self.groups
@@ -157,6 +160,10 @@ class _TransposedConvolution(Layer):
                 help="an odd kernel, or some output_padding",
             )
         return join(grown, self.filters, self.data_format)
+
+    def reach(self) -> Reach | None:
+        pairs = zip(_extent(self), self.strides, strict=True)
+        return Reach(tuple(-(-extent // stride) for extent, stride in pairs), self.strides, enlarges=True)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         shape = (*self.kernel_size, self.filters, _channels(self, shapes[0]))
@@ -254,6 +261,9 @@ class _DepthwiseConvolution(Layer):
         channels = _channels(self, shapes[0]) * self.depth_multiplier
         return join(_places(self, shapes[0]), channels, self.data_format)
 
+    def reach(self) -> Reach | None:
+        return Reach(_extent(self), self.strides)
+
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         channels = _channels(self, shapes[0])
         shape = (*self.kernel_size, channels, self.depth_multiplier)
@@ -313,6 +323,9 @@ class _SeparableConvolution(Layer):
     def result_shape(self, *shapes: Shape) -> Shape:
         return join(_places(self, shapes[0]), self.filters, self.data_format)
 
+    def reach(self) -> Reach | None:
+        return Reach(_extent(self), self.strides)
+
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         channels = _channels(self, shapes[0])
         depthwise = (*self.kernel_size, channels, self.depth_multiplier)
@@ -363,6 +376,12 @@ def _places(layer: _Sliding, shape: Shape) -> Shape:
     spatial, _ = split(shape, layer.rank, layer, layer.data_format)
     window = (layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
     return slide(spatial, *window, layer=layer, argument="kernel_size")
+
+
+def _extent(layer: _Any) -> tuple[int, ...]:
+    """How far the kernel reaches along each axis, its gaps included."""
+    pairs = zip(layer.kernel_size, layer.dilation_rate, strict=True)
+    return tuple(dilation * (kernel - 1) + 1 for kernel, dilation in pairs)
 
 
 def _bias(layer: _Any, channels: int) -> tuple[Weight, ...]:

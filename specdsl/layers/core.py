@@ -7,7 +7,7 @@ from pydantic import BeforeValidator
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import Layer, Shape, Weight, known, show
+from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, Weight, known, show
 from specdsl.layers.values import Positive, as_tuple
 
 Dtype = Literal[
@@ -57,9 +57,15 @@ class Dense(Layer):
     def macs(self, *shapes: Shape) -> Count:
         return product(*shapes[0], self.units)
 
+    def reach(self) -> Reach | None:
+        return POINTWISE
+
 
 class Identity(Layer):
     """The tensor as it is."""
+
+    def reach(self) -> Reach | None:
+        return POINTWISE
 
 
 class Embedding(Layer):
@@ -84,6 +90,12 @@ class Masking(Layer):
 
     mask_value: float = 0.0
 
+    def operations(self, *shapes: Shape) -> Count:
+        return product(*shapes[0])
+
+    def reach(self) -> Reach | None:
+        return POINTWISE
+
 
 Factors = float | Annotated[tuple[float, ...], BeforeValidator(as_tuple)]
 
@@ -95,6 +107,12 @@ class Rescaling(Layer):
 
     scale: Factors
     offset: Factors = 0.0
+
+    def operations(self, *shapes: Shape) -> Count:
+        return 2 * product(*shapes[0])
+
+    def reach(self) -> Reach | None:
+        return POINTWISE
 
     def result_shape(self, *shapes: Shape) -> Shape:
         (shape,) = shapes

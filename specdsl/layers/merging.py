@@ -7,7 +7,7 @@ from pydantic import BeforeValidator
 
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
-from specdsl.layers.base import Layer, Shape, axis_index, show
+from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, axis_index, show
 from specdsl.layers.values import as_tuple
 
 
@@ -17,12 +17,18 @@ class _Merging(Layer):
     family = "merging"
     arity: ClassVar[tuple[int, int | None]] = (2, None)
 
+    def reach(self) -> Reach | None:
+        return POINTWISE
+
 
 class _ElementWise(_Merging):
     """An element-wise merge; as in NumPy, a size of 1 is repeated to match and axes may be missing in front."""
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return reduce(self._broadcast, shapes)
+
+    def operations(self, *shapes: Shape) -> Count:
+        return (len(shapes) - 1) * product(*self.result_shape(*shapes))
 
     def _broadcast(self, left: Shape, right: Shape) -> Shape:
         short, long = sorted((left, right), key=len)
@@ -69,6 +75,9 @@ class Multiply(_ElementWise):
 class Average(_ElementWise):
     """The element-wise mean."""
 
+    def operations(self, *shapes: Shape) -> Count:
+        return len(shapes) * product(*self.result_shape(*shapes))
+
 
 class Maximum(_ElementWise):
     """The element-wise maximum."""
@@ -111,6 +120,15 @@ class Dot(_Merging):
 
     axes: int | Annotated[tuple[int, int], BeforeValidator(as_tuple)]
     normalize: bool = False
+
+    def operations(self, *shapes: Shape) -> Count:
+        if not self.normalize:
+            return Count()
+        # Each value is squared, summed, and multiplied by one over the root of the sum.
+        return 3 * product(*shapes[0]) + 3 * product(*shapes[1])
+
+    def reach(self) -> Reach | None:
+        return None
 
     def result_shape(self, *shapes: Shape) -> Shape:
         left, right, size, other = self._parts(*shapes)

@@ -1,12 +1,13 @@
 """Normalisation layers: over the batch, over axes, over groups of channels, to unit length."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator
 
+from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
 from specdsl.layers.arguments import ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import TRAINING, Layer, Modes, Shape, Weight, axis_index, known, show
+from specdsl.layers.base import POINTWISE, TRAINING, Layer, Modes, Reach, Shape, Weight, axis_index, known, show
 from specdsl.layers.values import Axes, Table, extents
 
 
@@ -14,6 +15,15 @@ class _Normalization(Layer):
     """A layer that keeps the shape and may scale and shift what it has normalised."""
 
     family = "normalization"
+    statistics: ClassVar[int] = 4
+    """Operations for each value beside a scale and a shift: the sums for mean and variance, and their application."""
+
+    def operations(self, *shapes: Shape) -> Count:
+        times = self.statistics + int(getattr(self, "scale", False)) + int(getattr(self, "center", False))
+        return times * product(*shapes[0])
+
+    def reach(self) -> Reach | None:
+        return POINTWISE if getattr(self, "axis", None) == -1 else None
 
 
 class BatchNormalization(_Normalization):
@@ -39,6 +49,12 @@ class BatchNormalization(_Normalization):
     beta_constraint: ConstraintArgument = None
     gamma_constraint: ConstraintArgument = None
     synchronized: bool = False
+
+    def operations(self, *shapes: Shape) -> Count:
+        return 2 * product(*shapes[0])  # by the moving averages it is one factor and one summand for each channel
+
+    def reach(self) -> Reach | None:
+        return POINTWISE
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         sizes = _sizes(shapes[0], (self.axis,), self)
@@ -106,6 +122,9 @@ class GroupNormalization(_Normalization):
     beta_constraint: ConstraintArgument = None
     gamma_constraint: ConstraintArgument = None
 
+    def reach(self) -> Reach | None:
+        return None
+
     def result_shape(self, *shapes: Shape) -> Shape:
         (channels,) = _sizes(shapes[0], (self.axis,), self)
         if self.groups > 0 and channels % self.groups:
@@ -122,6 +141,8 @@ class GroupNormalization(_Normalization):
 
 class UnitNormalization(_Normalization):
     """Each example scaled to a Euclidean length of 1 along `axis`."""
+
+    statistics = 3
 
     axis: Axes = -1
 
@@ -142,6 +163,12 @@ class Normalization(Layer):
     mean: Table = None
     variance: Table = None
     invert: bool = False
+
+    def operations(self, *shapes: Shape) -> Count:
+        return 2 * product(*shapes[0])
+
+    def reach(self) -> Reach | None:
+        return POINTWISE
 
     def check(self) -> None:
         """Refuse one of mean and variance without the other, and values that do not go with each other or the axes."""

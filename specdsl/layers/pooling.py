@@ -1,9 +1,11 @@
 """Pooling layers: the greatest or the mean of a sliding window, or of all there is."""
 
+from math import prod
 from typing import ClassVar
 
+from specdsl.counts import Count, product
 from specdsl.layers.arguments import DataFormat, Padding
-from specdsl.layers.base import Layer, Shape
+from specdsl.layers.base import Layer, Reach, Shape
 from specdsl.layers.spatial import join, slide, split
 from specdsl.layers.values import Ints, Sizes1, Sizes2, Sizes3
 
@@ -13,6 +15,8 @@ class _Pooling(Layer):
 
     family = "pooling"
     rank: ClassVar[int]
+    compares: ClassVar[bool] = True
+    """Whether it takes the greatest value, which takes one operation less than there are values."""
 
     pool_size: Ints
     strides: Ints | None = None
@@ -23,6 +27,12 @@ class _Pooling(Layer):
         spatial, channels = split(shapes[0], self.rank, self, self.data_format)
         window = (self.pool_size, self.strides or self.pool_size, self.padding)
         return join(slide(spatial, *window, layer=self, argument="pool_size"), channels, self.data_format)
+
+    def operations(self, *shapes: Shape) -> Count:
+        return (prod(self.pool_size) - self.compares) * product(*self.result_shape(*shapes))
+
+    def reach(self) -> Reach | None:
+        return Reach(self.pool_size, self.strides or self.pool_size)
 
 
 class _Pooling1D(_Pooling):
@@ -73,18 +83,21 @@ class MaxPooling3D(_Pooling3D):
 class AveragePooling1D(_Pooling1D):
     """The mean of a window of steps, for each channel."""
 
+    compares = False
     aliases = ("AvgPool1D",)
 
 
 class AveragePooling2D(_Pooling2D):
     """The mean of a window of the image, for each channel."""
 
+    compares = False
     aliases = ("AvgPool2D",)
 
 
 class AveragePooling3D(_Pooling3D):
     """The mean of a window of the volume, for each channel."""
 
+    compares = False
     aliases = ("AvgPool3D",)
 
 
@@ -94,12 +107,20 @@ class _GlobalPooling(Layer):
     family = "pooling"
     rank: ClassVar[int]
 
+    compares: ClassVar[bool] = True
+
     data_format: DataFormat = None
     keepdims: bool = False
 
     def result_shape(self, *shapes: Shape) -> Shape:
         _, channels = split(shapes[0], self.rank, self, self.data_format)
         return join((1,) * self.rank if self.keepdims else (), channels, self.data_format)
+
+    def operations(self, *shapes: Shape) -> Count:
+        spatial, channels = split(shapes[0], self.rank, self, self.data_format)
+        if self.compares and None not in spatial:
+            return product(prod(size for size in spatial if size) - 1, channels)
+        return product(*shapes[0])
 
 
 class GlobalMaxPooling1D(_GlobalPooling):
@@ -126,6 +147,7 @@ class GlobalMaxPooling3D(_GlobalPooling):
 class GlobalAveragePooling1D(_GlobalPooling):
     """The mean of all steps, for each channel."""
 
+    compares = False
     rank = 1
     aliases = ("GlobalAvgPool1D",)
 
@@ -133,6 +155,7 @@ class GlobalAveragePooling1D(_GlobalPooling):
 class GlobalAveragePooling2D(_GlobalPooling):
     """The mean of the image, for each channel (Lin et al., 2014)."""
 
+    compares = False
     rank = 2
     aliases = ("GlobalAvgPool2D",)
 
@@ -140,5 +163,6 @@ class GlobalAveragePooling2D(_GlobalPooling):
 class GlobalAveragePooling3D(_GlobalPooling):
     """The mean of the volume, for each channel."""
 
+    compares = False
     rank = 3
     aliases = ("GlobalAvgPool3D",)

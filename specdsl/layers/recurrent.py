@@ -45,6 +45,9 @@ class _Gated(_Recurrent):
     memories: ClassVar[int] = 1
     """States of `units` values each."""
 
+    gated: ClassVar[int] = 0
+    """Operations for each unit and step that join the gates with the states."""
+
     if TYPE_CHECKING:
         units: int
         use_bias: bool
@@ -78,6 +81,11 @@ class _Gated(_Recurrent):
     def macs(self, *shapes: Shape) -> Count:
         steps, width = shapes[0][0], self.gates * self.units
         return product(steps, self._features(shapes[0]), width) + product(steps, self.units, width)
+
+    def operations(self, *shapes: Shape) -> Count:
+        # For each step: the sum of both products and the bias, a function for each gate, and what the gates do.
+        each = self.gates * (2 + int(self.use_bias)) + self.gated
+        return product(shapes[0][0], each, self.units)
 
     def modes(self) -> Modes | None:
         dropped = {"the step's input": self.dropout, "the state": self.recurrent_dropout}
@@ -140,6 +148,7 @@ class LSTM(_Gated):
 
     gates = 4
     memories = 2
+    gated = 5
 
     units: Positive
     activation: ActivationArgument = "tanh"
@@ -177,6 +186,7 @@ class GRU(_Gated):
     """A state with gates that decide how much of it is forgotten and how much is new (Cho et al., 2014)."""
 
     gates = 3
+    gated = 5
 
     units: Positive
     activation: ActivationArgument = "tanh"

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator
 
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.base import TRAINING, Layer, Modes, Shape, show
+from specdsl.layers.base import POINTWISE, TRAINING, Layer, Modes, Reach, Shape, show
 from specdsl.layers.spatial import split
 from specdsl.layers.values import Fraction, NonNegativeFloat, Positive, Seed, as_tuple
 
@@ -19,6 +19,9 @@ class _Regularization(Layer):
 
     family = "regularization"
     options = TRAINING
+
+    def reach(self) -> Reach | None:
+        return POINTWISE
 
     def modes(self) -> Modes | None:
         deed = self._in_training()

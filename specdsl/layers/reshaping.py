@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from specdsl.counts import Size
+from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.base import Layer, Shape, require_rank, show
+from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, require_rank, show
 from specdsl.layers.spatial import join, split
 from specdsl.layers.values import Ints, Margins1, Margins2, Margins3, Positive, Sizes2, Sizes3
 
@@ -20,6 +20,13 @@ class _Reshaping(Layer):
     """A layer without weights whose values are those of its input."""
 
     family = "reshaping"
+
+
+class _Framing(_Reshaping):
+    """A layer that adds or takes places at the edges."""
+
+    def reach(self) -> Reach | None:
+        return POINTWISE
 
 
 class Flatten(_Reshaping):
@@ -93,7 +100,7 @@ class RepeatVector(_Reshaping):
         return (self.n, *shapes[0])
 
 
-class ZeroPadding1D(_Reshaping):
+class ZeroPadding1D(_Framing):
     """Zeros before and after a sequence."""
 
     padding: Margins1 = (1, 1)
@@ -103,7 +110,7 @@ class ZeroPadding1D(_Reshaping):
         return _padded(self, shapes[0], (self.padding,), self.data_format)
 
 
-class ZeroPadding2D(_Reshaping):
+class ZeroPadding2D(_Framing):
     """A frame of zeros around an image."""
 
     padding: Margins2 = ((1, 1), (1, 1))
@@ -113,7 +120,7 @@ class ZeroPadding2D(_Reshaping):
         return _padded(self, shapes[0], self.padding, self.data_format)
 
 
-class ZeroPadding3D(_Reshaping):
+class ZeroPadding3D(_Framing):
     """A shell of zeros around a volume."""
 
     padding: Margins3 = ((1, 1), (1, 1), (1, 1))
@@ -123,7 +130,7 @@ class ZeroPadding3D(_Reshaping):
         return _padded(self, shapes[0], self.padding, self.data_format)
 
 
-class Cropping1D(_Reshaping):
+class Cropping1D(_Framing):
     """A sequence without its first and last steps."""
 
     cropping: Margins1 = (1, 1)
@@ -132,7 +139,7 @@ class Cropping1D(_Reshaping):
         return _cropped(self, shapes[0], (self.cropping,), None)
 
 
-class Cropping2D(_Reshaping):
+class Cropping2D(_Framing):
     """An image without its margins."""
 
     cropping: Margins2 = ((0, 0), (0, 0))
@@ -142,7 +149,7 @@ class Cropping2D(_Reshaping):
         return _cropped(self, shapes[0], self.cropping, self.data_format)
 
 
-class Cropping3D(_Reshaping):
+class Cropping3D(_Framing):
     """A volume without its margins."""
 
     cropping: Margins3 = ((1, 1), (1, 1), (1, 1))
@@ -157,8 +164,15 @@ class UpSampling1D(_Reshaping):
 
     size: Positive = 2
 
+    def reach(self) -> Reach | None:
+        return Reach(stride=(self.size,), enlarges=True)
+
     def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], (self.size,), None)
+
+
+_TAPS = {"nearest": 0, "area": 0, "bilinear": 2, "bicubic": 4, "lanczos3": 6, "lanczos5": 10}
+"""Pixels along an axis that an interpolation weighs."""
 
 
 class UpSampling2D(_Reshaping):
@@ -167,6 +181,13 @@ class UpSampling2D(_Reshaping):
     size: Sizes2 = (2, 2)
     data_format: DataFormat = None
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"] = "nearest"
+
+    def operations(self, *shapes: Shape) -> Count:
+        taps = 2 * _TAPS[self.interpolation]  # along each of two axes, a multiplication and an addition for each
+        return 2 * taps * product(*self.result_shape(*shapes)) if taps else Count()
+
+    def reach(self) -> Reach | None:
+        return Reach((max(1, _TAPS[self.interpolation]),) * 2, self.size, enlarges=True)
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], self.size, self.data_format)
@@ -177,6 +198,9 @@ class UpSampling3D(_Reshaping):
 
     size: Sizes3 = (2, 2, 2)
     data_format: DataFormat = None
+
+    def reach(self) -> Reach | None:
+        return Reach(stride=self.size, enlarges=True)
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], self.size, self.data_format)

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from specdsl.counts import Count
+from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
 from specdsl.layers.base import TRAINING, Layer, Modes, Shape, Weight, known, show
 from specdsl.layers.recurrent import RECURRENT_OPTIONS, _Recurrent, check_given
@@ -31,6 +31,9 @@ class TimeDistributed(Layer):
 
     def macs(self, *shapes: Shape) -> Count:
         return shapes[0][0] * self.layer.macs(self._step(shapes[0]))
+
+    def operations(self, *shapes: Shape) -> Count:
+        return shapes[0][0] * self.layer.operations(self._step(shapes[0]))
 
     def modes(self) -> Modes | None:
         return self.layer.modes()
@@ -86,6 +89,12 @@ class Bidirectional(Layer):
     def macs(self, *shapes: Shape) -> Count:
         forward, backward = self._both()
         return forward.macs(*shapes) + backward.macs(*shapes)
+
+    def operations(self, *shapes: Shape) -> Count:
+        forward, backward = self._both()
+        merged = product(*self.result_shapes(*shapes)[0]) if self.merge_mode in ("sum", "mul", "ave") else Count()
+        joined = (2 if self.merge_mode == "ave" else 1) * merged
+        return forward.operations(*shapes) + backward.operations(*shapes) + joined
 
     def modes(self) -> Modes | None:
         forward, backward = self._both()

@@ -24,11 +24,12 @@ def _expectation(item: tree.Expect, frame: Frame, limits: Limits, sharing: int) 
 
     def check(quantities: Mapping[str, Any]) -> tuple[Diagnostic, ...]:
         found = Collector()
-        names = {name: (value, item.span) for name, value in quantities.items()}
+        mentioned = dict.fromkeys(_mentioned(item.condition))
+        names = {name: (quantities[name], item.span) for name in mentioned if name in quantities}
         evaluator = Evaluator(limits, found, frozenset(), lambda entering: quantities["input"], Steps(limits, sharing))
         inner = Frame(frame, None, dict(names))
-        for name in _mentioned(item.condition):
-            own = frame.lookup(name) if name in quantities else None
+        for name in names:
+            own = frame.lookup(name)
             if own and not isinstance(own[0], Tensor):
                 note = Note(f"'{name}' is named here", own[1])
                 message = f"'{name}' is both a name of the model and something that is counted"
@@ -42,9 +43,8 @@ def _expectation(item: tree.Expect, frame: Frame, limits: Limits, sharing: int) 
             return (_explained(problem.diagnostic, quantities, frame),)
         except Skip:
             return found.diagnostics
-        known = dict(quantities) | _entering(quantities, frame)
-        mentioned = [name for name in dict.fromkeys(_mentioned(item.condition)) if name in known]
-        facts = ", ".join(f"{name} is {text(known[name])}" for name in mentioned)
+        known = {name: value for name, (value, _) in names.items()} | _entering(quantities, frame)
+        facts = ", ".join(f"{name} is {text(known[name])}" for name in mentioned if name in known)
         message = f"this does not hold{f': {facts}' if facts else ''}"
         return (Diagnostic(Slug.EXPECTATION, message, item.condition.span),)
 

@@ -99,7 +99,10 @@ def parse_all(source: Source, limits: Limits | None = None) -> Parsed:
             text = recovery.blank(text, broken)
 
 
-_WORD = r'"""(?:[^"\\]++|\\.|"(?!""))*+(?:""")?|"(?:[^"\\\n]++|\\.)*+"?|\'(?:[^\'\\\n]++|\\.)*+\'?|#[^\n]*+|\w++|[^\w\s"\'#]'
+_WORD = (
+    r'"""(?:[^"\\]++|\\.|"(?!""))*+(?:""")?'
+    r'|"(?:[^"\\\n]++|\\.)*+"?|\'(?:[^\'\\\n]++|\\.)*+\'?|#[^\n]*+|\w++|[^\w\s"\'#]'
+)
 """A word, number or sign, or a comment; it is compiled for large texts alone."""
 
 

@@ -1,14 +1,13 @@
-"""What follows from a graph without running it: weights, parameters, work, memory, depth, behaviour."""
+"""Weights, parameters, work, memory of weights, depth and behaviour, layer by layer and in all."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from specdsl.counts import Count, Size, total
-from specdsl.diagnostics import Diagnostic, Slug
 from specdsl.functional import Functional
 from specdsl.graph import Graph, Node
 from specdsl.layers import InputLayer, Layer, Modes, Shape, Weight
@@ -29,6 +28,8 @@ class LayerAnalysis:
         trainable: the number of those that training changes by gradient.
         macs: multiply-accumulates of matrix products and convolutions for one example; additions of a bias, pooling,
             normalisation and activations are not counted.
+        operations: operations on single values beside those, for one example, in inference: additions of a bias,
+            activations, normalisation, pooling, merges.
         modes: how training differs from inference, None where it does not.
         shared: whether the layer stands in the model before, so that its parameters are counted there.
         inner: for a model that stands here first, what is known of it.
@@ -40,6 +41,7 @@ class LayerAnalysis:
     params: int
     trainable: int
     macs: Count
+    operations: Count
     modes: Modes | None
     shared: bool = False
     inner: Analysis | None = None
@@ -48,6 +50,11 @@ class LayerAnalysis:
     def non_trainable(self) -> int:
         """The number of parameters that no gradient changes."""
         return self.params - self.trainable
+
+    @property
+    def flops(self) -> Size:
+        """Floating-point operations for one example, in inference: two for each MAC, and the other operations."""
+        return (2 * self.macs + self.operations).value
 
 
 class Totals(NamedTuple):
@@ -58,6 +65,8 @@ class Totals(NamedTuple):
         trainable: those that training changes by gradient.
         non_trainable: those that it does not.
         macs: multiply-accumulates for one example, None when they depend on a size unknown until run time.
+        flops: floating-point operations for one example, in inference, None likewise: two for each MAC, and one for
+            each other operation on single values.
         weight_bytes: memory of the parameters as float32.
         largest_activation: the name of the layer with the largest output, None when a size is unknown.
         largest_activation_bytes: memory of that output for one example as float32.
@@ -69,6 +78,7 @@ class Totals(NamedTuple):
     trainable: int
     non_trainable: int
     macs: Size
+    flops: Size
     weight_bytes: int
     largest_activation: str | None
     largest_activation_bytes: Size
@@ -108,6 +118,7 @@ def _layer(graph: Graph, node: Node, frozen: bool) -> LayerAnalysis:
         params=_known(count.value),
         trainable=_known(trainable.value),
         macs=layer.macs(*shapes),
+        operations=layer.operations(*shapes),
         modes=_modes(layer, node),
         shared=shared,
         inner=None if shared or not isinstance(layer, Functional) else analyse(layer.graph, frozen=not layer.trainable),
@@ -139,12 +150,18 @@ def _totals(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> Totals:
         trainable=trainable,
         non_trainable=params - trainable,
         macs=total(layer.macs for layer in layers),
+        flops=_sum(layer.flops for layer in layers),
         weight_bytes=params * BYTES_PER_VALUE,
         largest_activation=largest,
         largest_activation_bytes=largest_bytes,
         depth=_depth(graph),
         layers=sum(_number_of_layers(layer) for layer in layers),
     )
+
+
+def _sum(counts: Iterable[Size]) -> Size:
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
 
 
 def _largest(layers: tuple[LayerAnalysis, ...]) -> tuple[str | None, Size]:
@@ -183,37 +200,3 @@ def _depth(graph: Graph) -> int:
 def values(shape: Shape) -> Size:
     """The number of values in a tensor, None when a size is unknown."""
     return None if None in shape else prod(size for size in shape if size is not None)
-
-
-def quantities(analysis: Analysis) -> Mapping[str, Any]:
-    """What `expect` may speak of, by name."""
-    totals, graph = analysis.totals, analysis.graph
-    return {
-        "params": totals.params,
-        "trainable": totals.trainable,
-        "non_trainable": totals.non_trainable,
-        "macs": totals.macs,
-        "weight_bytes": totals.weight_bytes,
-        "largest_activation_bytes": totals.largest_activation_bytes,
-        "depth": totals.depth,
-        "layers": totals.layers,
-        "input": _alone(tuple(node.shape for node in graph.input_nodes)),
-        "output": _alone(graph.output_shapes),
-    }
-
-
-def _alone(shapes: tuple[Shape, ...]) -> Any:
-    return shapes[0] if len(shapes) == 1 else shapes
-
-
-def broken_expectations(analysis: Analysis) -> tuple[Diagnostic, ...]:
-    """What the text expects of the model and does not hold."""
-    if not analysis.graph.expectations:
-        return ()
-    known = quantities(analysis)
-    broken: list[Diagnostic] = []
-    for expectation in analysis.graph.expectations:
-        broken += expectation.check(known)
-        if broken and broken[-1].slug is Slug.LIMIT:  # the next one might take as long to fail
-            break
-    return tuple(broken)

@@ -1,0 +1,26 @@
+"""What follows from a graph without running it: weights, parameters, work, memory, what is seen, depth, behaviour."""
+
+from specdsl.analyses.counting import (
+    BYTES_PER_VALUE,
+    Analysis,
+    LayerAnalysis,
+    Totals,
+    analyse,
+    values,
+)
+from specdsl.analyses.memory import peak_activation_bytes
+from specdsl.analyses.quantities import broken_expectations, quantities
+from specdsl.analyses.receptive_field import receptive_field
+
+__all__ = [
+    "BYTES_PER_VALUE",
+    "Analysis",
+    "LayerAnalysis",
+    "Totals",
+    "analyse",
+    "broken_expectations",
+    "peak_activation_bytes",
+    "quantities",
+    "receptive_field",
+    "values",
+]
