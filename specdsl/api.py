@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from specdsl import graph as _graph
 from specdsl.analyses import Analysis, analyse
 from specdsl.diagnostics import Diagnostic, SpecError
-from specdsl.resolve import Importer, Limits, Program, all_mistakes
+from specdsl.limits import Limits
+from specdsl.resolve import Importer, Program, all_mistakes
 from specdsl.source import Source
 from specdsl.syntax import read
 
@@ -86,7 +87,7 @@ class Spec:
         """
         self.name = source.name
         self.text = source.text
-        self.program = Program(source, limits, Importer(path) if path else None)
+        self.program = Program(source, limits, Importer(path, limits or Limits()) if path else None)
         mistakes = all_mistakes(self.program)
         if mistakes:
             raise SpecError(mistakes)
@@ -130,7 +131,7 @@ def load(path: str | Path, limits: Limits | None = None) -> Spec:
     Raises:
         SpecError: the file cannot be read, or holds mistakes.
     """
-    return Spec(read(path), limits, Path(path))
+    return Spec(read(path, limits), limits, Path(path))
 
 
 def loads(text: str, name: str = "<text>", limits: Limits | None = None) -> Spec:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 from unicodedata import east_asian_width
 
-from specdsl.source import Span
+from specdsl.source import Source, Span
 
 
 class Slug(StrEnum):
@@ -58,7 +60,8 @@ class SpecError(Exception):
     """
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics: tuple[Diagnostic, ...] = tuple(sorted(dict.fromkeys(diagnostics), key=_place))
+        known = dict.fromkeys(map(_shortened, diagnostics))
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(sorted(known, key=_place))
         super().__init__("\n".join(render(diagnostic) for diagnostic in self.diagnostics))
 
 
@@ -66,27 +69,72 @@ def _place(diagnostic: Diagnostic) -> tuple[str, int]:
     return (diagnostic.span.source.name, diagnostic.span.start) if diagnostic.span else ("", -1)
 
 
+_LONGEST_MESSAGE = 400
+
+
+def _shortened(diagnostic: Diagnostic) -> Diagnostic:
+    """The diagnostic with a message of bearable length: a value in it may be a list of thousands of items."""
+    message = diagnostic.message
+    if len(message) <= _LONGEST_MESSAGE:
+        return diagnostic
+    half = _LONGEST_MESSAGE // 2
+    return diagnostic._replace(message=f"{message[:half]} ... {message[-half:]}")
+
+
+_NEAR = 0.6
+"""The part of two words that is the same in both, at least."""
+
+_LONGEST_WORD = 60
+_MOST_COMPARED = 100_000
+"""Pairs of characters that the search for a near word compares, roughly: a thousand words of ten letters."""
+
+
 def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
-    """A help line that names the known word nearest to a wrong one, None when none is near."""
-    words = list(known)
+    """A help line that names the known word nearest to a wrong one, None when none is near.
+
+    A very long word is no slip of the pen; and of very many known words only the first of fitting length are compared.
+    """
+    if len(wrong) > _LONGEST_WORD:
+        return None
+    words: list[str] = []
+    left = _MOST_COMPARED
+    for word in known:
+        if 2 * min(len(word), len(wrong)) >= _NEAR * (len(word) + len(wrong)):
+            words.append(word)
+            left -= len(word) * len(wrong)
+            if left < 0:
+                break
+    return _nearest(wrong, tuple(words))
+
+
+@lru_cache
+def _nearest(wrong: str, words: tuple[str, ...]) -> str | None:
     folded = {word.casefold(): word for word in reversed(words)}
-    match = get_close_matches(wrong.casefold(), folded, n=1, cutoff=0.6)
+    match = get_close_matches(wrong.casefold(), folded, n=1, cutoff=_NEAR)
     return f"did you mean '{folded[match[0]]}'?" if match else None
 
 
-def render(diagnostic: Diagnostic) -> str:
+Paint = Callable[[Source, int, int], str]
+"""How a part of a text is shown, given by the offsets of its begin and end."""
+
+
+def render(diagnostic: Diagnostic, paint: Paint | None = None) -> str:
     """A diagnostic for people: place, reason, source line with caret, notes, help.
 
     The first line has the form `file:line:column: error[kind]: reason`, which editors and terminals make clickable.
+
+    Args:
+        diagnostic: the diagnostic.
+        paint: shows source lines in colours.
     """
     where = f"{diagnostic.span}: " if diagnostic.span else ""
     lines = [f"{where}error[{diagnostic.slug}]: {diagnostic.message}"]
     if diagnostic.span:
-        lines += _excerpt(diagnostic.span)
+        lines += _excerpt(diagnostic.span, paint)
     for note in diagnostic.notes:
         lines.append(f"  note: {f'{note.span}: ' if note.span else ''}{note.message}")
         if note.span:
-            lines += _excerpt(note.span)
+            lines += _excerpt(note.span, paint)
     if diagnostic.help:
         lines.append(f"  help: {diagnostic.help}")
     return "\n".join(lines)
@@ -136,20 +184,28 @@ def _as_data(item: Diagnostic | Note) -> dict[str, object]:
 _WIDEST_EXCERPT = 120
 
 
-def _excerpt(span: Span) -> list[str]:
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+"""Characters that a terminal would obey."""
+
+
+def _excerpt(span: Span, paint: Paint | None) -> list[str]:
     """The source line of a span with carets under it; a very long line is cut to the part around the span."""
     number, column = span.position
-    line = span.source.line(number)
+    line = span.source.line(span.start)
     first = column - 1
+    begin = span.start - first
     length = max(1, min(span.end - span.start, len(line) - first))
     if len(line) > _WIDEST_EXCERPT:
         cut = max(0, first - _WIDEST_EXCERPT // 2)
         length = min(length, _WIDEST_EXCERPT // 2)
-        line, first = line[cut : cut + _WIDEST_EXCERPT], first - cut
+        line, first, begin = line[cut : cut + _WIDEST_EXCERPT], first - cut, begin + cut
     margin = f"{number:5} | "
     padding = "".join("\t" if character == "\t" else " " * _width(character) for character in line[:first])
     carets = "^" * max(1, sum(map(_width, line[first : first + length])))
-    return [f"{margin}{line}", f"{' ' * (len(margin) - 2)}| {padding}{carets}"]
+    shown = _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", line)
+    if paint and shown == line:
+        shown = paint(span.source, begin, begin + len(line))
+    return [f"{margin}{shown}", f"{' ' * (len(margin) - 2)}| {padding}{carets}"]
 
 
 def _width(character: str) -> int:

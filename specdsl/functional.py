@@ -26,9 +26,9 @@ def models_in(layer: Layer) -> Iterator[Functional]:
 def pinned_layers(graph: Graph) -> tuple[str, ...]:
     """The layers whose calls say whether to act as in training, those of models within behind the names of these."""
     names = [node.owner for node in graph.nodes if "training" in node.options]
-    for node in graph.nodes:
-        for model in models_in(node.layer):
-            names += [f"{node.owner}/{name}" for name in pinned_layers(model.graph)]
+    for owner, layer in {node.owner: node.layer for node in graph.nodes}.items():
+        for model in models_in(layer):
+            names += [f"{owner}/{name}" for name in pinned_layers(model.graph)]
     return tuple(dict.fromkeys(names))
 
 
@@ -60,7 +60,7 @@ class Functional(Layer):
     graph: Graph
 
     def __init__(self, graph: Graph, *, trainable: bool = True) -> None:
-        vars(self).update(graph=graph, trainable=trainable, _flows={})
+        vars(self).update(graph=graph, trainable=trainable, _flows={}, _weights=[])
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -90,8 +90,11 @@ class Functional(Layer):
         return tuple(flow[tensor] for tensor in self.graph.outputs)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
-        inner = self.graph.weights.items()
-        return tuple(replace(weight, name=f"{owner}/{weight.name}") for owner, own in inner for weight in own)
+        known: list[Weight] = vars(self)["_weights"]
+        if not known:  # whatever shapes enter, they are the same
+            inner = self.graph.weights.items()
+            known += (replace(weight, name=f"{owner}/{weight.name}") for owner, own in inner for weight in own)
+        return tuple(known)
 
     def macs(self, *shapes: Shape) -> Count:
         flow = self._flow(shapes)

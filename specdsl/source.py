@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 
@@ -15,19 +13,14 @@ class Source:
     name: str
     text: str
 
-    @cached_property
-    def _line_starts(self) -> list[int]:
-        return [0, *(index + 1 for index, character in enumerate(self.text) if character == "\n")]
-
     def position(self, offset: int) -> tuple[int, int]:
         """The line and column of an offset, both counted from 1, columns in characters."""
-        line = bisect_right(self._line_starts, offset)
-        return line, offset - self._line_starts[line - 1] + 1
+        return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
 
-    def line(self, number: int) -> str:
-        """The text of a line, counted from 1, without its newline."""
-        start = self._line_starts[number - 1]
-        end = self.text.find("\n", start)
+    def line(self, offset: int) -> str:
+        """The text of the line that holds an offset, without its newline."""
+        start = self.text.rfind("\n", 0, offset) + 1
+        end = self.text.find("\n", offset)
         return self.text[start : end if end >= 0 else None].rstrip("\r")
 
 

@@ -13,24 +13,26 @@ PACKAGE = Path(__file__).parents[1] / "specdsl"
 SPECS = PACKAGE.parent / "specs"
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 
-FOUNDATION = {"source", "counts", "declaration", "version"}
+FOUNDATION = {"source", "limits", "counts", "declaration", "version"}
 ALLOWED: dict[str, set[str]] = {
     "source": set(),
+    "limits": set(),
     "counts": set(),
     "declaration": set(),
     "version": set(),
     "diagnostics": {"source"},
-    "syntax": {"source", "diagnostics"},
+    "syntax": {"source", "limits", "diagnostics"},
     "layers": {"counts", "declaration", "diagnostics"},
     "recipes": {"declaration"},
+    "highlight": {"layers"},
     "graph": {"source", "diagnostics", "layers"},
     "functional": {"counts", "declaration", "layers", "graph"},
-    "resolve": {"source", "diagnostics", "declaration", "syntax", "layers", "recipes", "graph", "functional"},
+    "resolve": {"source", "limits", "diagnostics", "declaration", "syntax", "layers", "recipes", "graph", "functional"},
     "analyses": {"counts", "diagnostics", "layers", "graph", "functional"},
     "backends": {"counts", "declaration", "layers", "graph", "functional", "analyses"},
     "data": {"recipes", "declaration"},
     "training": {"declaration", "version", "graph", "recipes", "data", "backends"},
-    "api": {"source", "diagnostics", "syntax", "graph", "resolve", "analyses", "backends"},
+    "api": {"source", "limits", "diagnostics", "syntax", "graph", "resolve", "analyses", "backends"},
 }
 """What each room may import; `cli`, `__main__` and the package itself may import all."""
 
@@ -44,6 +46,7 @@ BANNED_OUTSIDE: dict[str, set[str]] = {
     "matplotlib": {"training/figures.py"},
     "numpy": {"data", "training"},
     "click": {"cli"},
+    "pygments": {"highlight", "cli"},
 }
 
 
@@ -140,7 +143,7 @@ def test_verbs_without_frameworks(arguments: list[str], tmp_path: Path) -> None:
 
 def test_import_is_light() -> None:
     """`import specdsl` brings in no framework and none of the packages that only some verbs need."""
-    heavy = sorted(FRAMEWORKS | {"numpy", "matplotlib", "rich", "graphviz", "click"})
+    heavy = sorted(FRAMEWORKS | {"numpy", "matplotlib", "rich", "pygments", "graphviz", "click"})
     code = f"import sys, specdsl; print(sorted(set(sys.modules) & set({heavy!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -156,6 +156,71 @@ def test_fmt_formats_checks_and_reads_standard_input(run, tmp_path: Path, monkey
         assert run("fmt", "-")[1] == "model m { input x: (4,); Dense(2) }  # end\n"
 
 
+def test_fmt_shows_what_would_change(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--diff` writes nothing and exits 1 when something would change; with `--check`, the files are named as well."""
+    text = "let a = 1\nlet b=2 # \x0c\nlet c = 3"
+    path = spec(tmp_path, text)
+    good = tmp_path / "good.spec"
+    good.write_text("let a = 1\n")
+    expected = [
+        f"--- {path}",
+        f"+++ {path}",
+        "@@ -1,3 +1,3 @@",
+        " let a = 1",
+        "-let b=2 # \x0c",
+        "-let c = 3",
+        "\\ No newline at end of file",
+        "+let b = 2  #",
+        "+let c = 3",
+        "",
+    ]
+    for place in (path, str(tmp_path)):
+        code, out, err = run("fmt", "--diff", place)
+        assert (code, out.split("\n"), err) == (1, expected, "")
+    code, out, err = run("fmt", "--diff", "--check", str(tmp_path))
+    assert (code, out.split("\n"), err) == (1, expected, f"would change {path}\n")
+    assert Path(path).read_text() == text
+    assert run("fmt", "--diff", str(good)) == (0, "", "")
+    with open(path) as standard:
+        monkeypatch.setattr(sys, "stdin", standard)
+        code, out, err = run("fmt", "--diff", "-")
+    assert (code, out.replace("<stdin>", path).split("\n"), err) == (1, expected, "")
+    (tmp_path / "wrong.spec").write_text("let a =")
+    code, out, err = run("fmt", "--diff", str(tmp_path))
+    assert (code, out.split("\n")) == (2, expected)
+    assert "error[syntax]" in err
+
+
+def terminal(command: list[str], **variables: str) -> str:
+    """What a command shows on a terminal."""
+    reader, writer = os.openpty()
+    ended = subprocess.run(
+        [sys.executable, "-m", "specdsl", *command],
+        stdout=writer,
+        stderr=writer,
+        env={**{name: value for name, value in os.environ.items() if name != "NO_COLOR"}, **variables},
+    )
+    os.close(writer)
+    shown = b""
+    try:
+        while chunk := os.read(reader, 65_536):
+            shown += chunk
+    except OSError:  # all is read
+        pass
+    os.close(reader)
+    assert ended.returncode in (0, 1, 2)
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_a_difference_is_coloured_on_a_terminal(tmp_path: Path) -> None:
+    path = spec(tmp_path, "let a = 1\nlet b=2\n")
+    command = ["fmt", "--diff", path]
+    shown = terminal(command)
+    assert "\n\x1b[36m@@ -1,2 +1,2 @@\x1b[0m\n let a = 1\n\x1b[31m-let b=2\x1b[0m\n\x1b[32m+let b = 2\x1b[0m\n" in shown
+    assert shown.startswith("--- ")
+    assert "\x1b" not in terminal(command, NO_COLOR="1")
+
+
 def test_layers_lists_and_describes(run) -> None:
     overview = run("layers")[1]
     assert "Conv2D" in overview

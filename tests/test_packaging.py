@@ -15,7 +15,8 @@ from packaging.utils import canonicalize_name
 from specdsl.version import __version__
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = CONFIGURATION["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
 
@@ -56,6 +57,18 @@ def test_one_tensorflow_under_two_names() -> None:
 def test_the_changelog_begins_with_this_version() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)[0] == __version__
+
+
+def test_what_the_package_reads_is_shipped_with_it() -> None:
+    """The wheel takes the package's folder whole, and the files beside the code that it reads lie in that folder."""
+    from specdsl.cli.explaining import PAGES
+    from specdsl.syntax.parser import GRAMMAR
+
+    assert CONFIGURATION["tool"]["hatch"]["build"]["targets"]["wheel"] == {"packages": ["specdsl"]}
+    read = [GRAMMAR, *PAGES.glob("*.md"), ROOT / "specdsl" / "py.typed"]
+    assert all(path.is_file() and path.is_relative_to(ROOT / "specdsl") for path in read)
+    ignored = subprocess.run(["git", "check-ignore", *map(str, read)], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout == ""  # hatchling leaves out what git ignores
 
 
 def test_the_layer_that_explains_how_to_add_one_is_right() -> None:

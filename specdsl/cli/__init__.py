@@ -8,7 +8,8 @@ import sys
 import click
 
 from specdsl.cli.compiling import check, compile_, diff
-from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, complain
+from specdsl.cli.explaining import explain
+from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, colour, complain, point_to_explanations
 from specdsl.cli.texts import fmt, layers
 from specdsl.cli.training import train
 from specdsl.diagnostics import SpecError
@@ -23,17 +24,18 @@ def cli() -> None:
     """Neural networks as short texts: checked, analysed, drawn, compiled to Keras and trained."""
 
 
-for _verb in (check, compile_, diff, train, fmt, layers):
+for _verb in (check, compile_, diff, train, fmt, layers, explain):
     cli.add_command(_verb)
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed at run time, 2 a mistake in what the user gave, 130 Ctrl-C."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False, color=colour())
         sys.stdout.flush()
     except SpecError as error:
         complain(error.diagnostics)
+        point_to_explanations(error.diagnostics)
         code = WRONG_INPUT
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)

@@ -12,6 +12,7 @@ import click
 
 from specdsl.cli.shared import (
     FAILED,
+    LIMITS,
     MODEL,
     PATH,
     SETTINGS,
@@ -23,6 +24,7 @@ from specdsl.cli.shared import (
     count,
     load_spec,
     parameters,
+    point_to_explanations,
     spec_files,
     write,
 )
@@ -31,6 +33,7 @@ from specdsl.diagnostics import Diagnostic, SpecError, render_concise, render_gi
 if TYPE_CHECKING:
     from specdsl.analyses import Analysis
     from specdsl.api import Graph
+    from specdsl.limits import Limits
 
 
 @click.command()
@@ -43,14 +46,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="How mistakes are told: with their source lines, on one line each, as JSON, or for GitHub's workflows.",
 )
-def check(specs: tuple[Path, ...], form: str) -> None:
+@LIMITS
+def check(specs: tuple[Path, ...], form: str, limits: Limits) -> None:
     """Look for mistakes, and test what the specs `expect`. Of a folder, all specs in it are checked."""
     from specdsl.analyses import broken_expectations
 
     mistakes: list[Diagnostic] = []
     for path in spec_files(specs):
         try:
-            spec = load_spec(path)
+            spec = load_spec(path, limits)
             graphs = [graph for graph in map(spec.default_graph, spec.models) if graph is not None]
             held = sum(len(graph.expectations) for graph in graphs)
             broken = [diagnostic for graph in graphs for diagnostic in broken_expectations(graph.analyse())]
@@ -72,6 +76,8 @@ def check(specs: tuple[Path, ...], form: str) -> None:
         render = render_concise if form == "concise" else render_github
         click.echo("".join(f"{render(mistake)}\n" for mistake in mistakes), nl=False)
     if mistakes:
+        if form == "full":
+            point_to_explanations(mistakes)
         sys.exit(WRONG_INPUT)
 
 
@@ -79,6 +85,7 @@ def check(specs: tuple[Path, ...], form: str) -> None:
 @click.argument("path", type=PATH, metavar="SPEC")
 @MODEL
 @SETTINGS
+@LIMITS
 @click.option("--report", is_flag=True, help="Show layers, shapes, parameters with their derivation, and work.")
 @click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), help="The form of the report.")
 @click.option("--diagram", type=PATH, metavar="FILE", help="Draw the model: .svg, .png, .pdf or .dot.")
@@ -90,6 +97,7 @@ def compile_(
     path: Path,
     model: str | None,
     settings: tuple[str, ...],
+    limits: Limits,
     report: bool,
     form: str | None,
     diagram: Path | None,
@@ -112,8 +120,8 @@ def compile_(
         raise WrongInput("the report and the source would both go to standard output: give `-o FILE` for the source")
     if diagram is not None:
         _check_diagram(diagram)
-    spec = load_spec(path)
-    graph = spec.graph(model, parameters(settings))
+    spec = load_spec(path, limits)
+    graph = spec.graph(model, parameters(settings, limits))
     analysis = graph.analyse()
     if emit:
         _emit(graph, emit, output)
@@ -127,6 +135,7 @@ def compile_(
     broken = broken_expectations(analysis)
     if broken:
         complain(broken, warning=bool(settings))
+        point_to_explanations(broken)
         if not settings:
             sys.exit(WRONG_INPUT)
 
@@ -135,7 +144,8 @@ def compile_(
 @click.argument("before", metavar="SPEC[:MODEL]")
 @click.argument("after", metavar="SPEC[:MODEL]")
 @click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), default="table", show_default=True)
-def diff(before: str, after: str, form: str) -> None:
+@LIMITS
+def diff(before: str, after: str, form: str, limits: Limits) -> None:
     """Show how one model differs from another.
 
     Layers, shapes, parameters and work are compared; the exit code is 1 when they differ.
@@ -145,7 +155,8 @@ def diff(before: str, after: str, form: str) -> None:
 
     first, model = _place(before)
     second, other = _place(after, first)
-    difference = Difference(load_spec(first).model(model).analyse(), load_spec(second).model(other).analyse())
+    old, new = load_spec(first, limits).model(model), load_spec(second, limits).model(other)
+    difference = Difference(old.analyse(), new.analyse())
     if form == "table":
         shown = difference.to_text(shutil.get_terminal_size().columns)
     elif form == "markdown":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specdsl.diagnostics import Diagnostic, render
+from specdsl.diagnostics import Diagnostic, Paint, did_you_mean, render
+from specdsl.limits import Limits
 
 if TYPE_CHECKING:
     from specdsl.api import Spec
+    from specdsl.source import Source
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 """Exit codes: a failure at run time, a mistake in what the user gave, Ctrl-C."""
@@ -44,15 +47,54 @@ SETTINGS = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE"
 MODEL = click.option("--model", "model", metavar="NAME", help="The model; by default the file's only or last one.")
 
 
-def load_spec(path: Path) -> Spec:
+def load_spec(path: Path, limits: Limits | None = None) -> Spec:
     """The spec in a file.
 
     Raises:
         SpecError: it cannot be read, or holds mistakes.
     """
-    from specdsl.api import load, loads
+    from specdsl.api import Spec, load
 
-    return loads(sys.stdin.read(), "<stdin>") if path == STANDARD else load(path)
+    return Spec(standard_input(limits), limits) if path == STANDARD else load(path, limits)
+
+
+def standard_input(limits: Limits | None) -> Source:
+    """The text that comes by standard input, cut behind the first character that is too many."""
+    from specdsl.source import Source
+
+    return Source("<stdin>", sys.stdin.read((limits or Limits()).characters + 1))
+
+
+def _limits(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Limits:
+    """The limits that `--limit NAME=VALUE` asks for.
+
+    Raises:
+        WrongInput: one of them is no limit, or no number that a limit can have.
+    """
+    wanted: dict[str, int] = {}
+    for one in given:
+        name, separator, value = one.partition("=")
+        if not separator:
+            raise WrongInput(f"--limit takes NAME=VALUE, not '{one}'")
+        if name not in Limits._fields:
+            hint = did_you_mean(name, Limits._fields) or f"there are {', '.join(Limits._fields)}"
+            raise WrongInput(f"there is no limit '{name}'; {hint}")
+        if name in wanted:
+            raise WrongInput(f"--limit gives '{name}' twice")
+        if not re.fullmatch(r"[0-9][0-9_]{0,30}", value) or int(value.replace("_", "")) == 0:
+            raise WrongInput(f"the limit '{name}' is a whole number above zero, not '{value}'")
+        wanted[name] = int(value.replace("_", ""))
+    return Limits(**wanted)
+
+
+LIMITS = click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_limits,
+    help="Set one of the limits that keep a spec small and fast, such as `layers`.",
+)
 
 
 def spec_files(paths: Sequence[Path]) -> list[Path]:
@@ -70,7 +112,7 @@ def spec_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def parameters(settings: tuple[str, ...]) -> dict[str, Any]:
+def parameters(settings: tuple[str, ...], limits: Limits) -> dict[str, Any]:
     """The values of `--set NAME=VALUE`, each an expression of the language.
 
     Raises:
@@ -86,7 +128,7 @@ def parameters(settings: tuple[str, ...]) -> dict[str, Any]:
             raise WrongInput(f"--set takes NAME=VALUE, not '{setting}'")
         if name in parameters:
             raise WrongInput(f"--set gives '{name}' twice")
-        program = Program(Source(f"--set {name}", f"let {name} = {value}"))
+        program = Program(Source(f"--set {name}", f"let {name} = {value}"), limits)
         program.raise_mistakes()
         if len(program.spec.items) != 1:
             raise WrongInput(f"--set takes one value for '{name}', not '{value}'")
@@ -99,17 +141,34 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def complain(diagnostics: tuple[Diagnostic, ...] | list[Diagnostic], *, warning: bool = False) -> None:
-    """Show diagnostics on standard error, the kind in colour where that is a terminal."""
+def colour() -> bool | None:
+    """What click is to do with colours: drop them where `NO_COLOR` is set, else keep them only on a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def complain(diagnostics: Sequence[Diagnostic], *, warning: bool = False) -> None:
+    """Show diagnostics on standard error; in colours where that is a terminal."""
+    paint: Paint | None = None
+    if diagnostics and colour() is None and sys.stderr.isatty():
+        from specdsl.cli.painting import paint
     for diagnostic in diagnostics:
-        head, *rest = render(diagnostic).split("\n")
+        head, *rest = render(diagnostic, paint).split("\n")
         mark = f"error[{diagnostic.slug}]"
         shown = click.style(
             mark.replace("error", "warning") if warning else mark, fg="yellow" if warning else "red", bold=True
         )
-        click.echo("\n".join([head.replace(mark, shown, 1), *rest]), err=True)
+        click.echo("\n".join([head.replace(mark, shown, 1), *rest]), err=True, color=colour())
     if len(diagnostics) > 1:
         click.echo(f"{len(diagnostics)} mistakes", err=True)
+
+
+def point_to_explanations(diagnostics: Sequence[Diagnostic]) -> None:
+    """Say at the end of a run where its kinds of mistakes are explained, to someone who sits at a terminal."""
+    kinds = list(dict.fromkeys(str(diagnostic.slug) for diagnostic in diagnostics))
+    if not kinds or not sys.stderr.isatty():
+        return
+    others = f"; also: {', '.join(kinds[1:])}" if kinds[1:] else ""
+    click.echo(f"`specdsl explain {kinds[0]}` says more{others}", err=True)
 
 
 def write(path: Path, data: bytes) -> None:

@@ -3,52 +3,83 @@
 from __future__ import annotations
 
 import sys
+from io import StringIO
 from pathlib import Path
 
 import click
 
 from specdsl.cli.shared import (
     FAILED,
+    LIMITS,
     PATH,
+    STANDARD,
     WRONG_INPUT,
     WrongInput,
+    colour,
     complain,
+    point_to_explanations,
     spec_files,
+    standard_input,
     write,
 )
-from specdsl.diagnostics import SpecError, did_you_mean
+from specdsl.diagnostics import Diagnostic, SpecError, did_you_mean
+from specdsl.limits import Limits
 
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, type=PATH, metavar="SPEC...")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 when a file is not in canonical form.")
-def fmt(specs: tuple[Path, ...], only_check: bool) -> None:
+@click.option("--diff", "show_diff", is_flag=True, help="Show what would change, and otherwise do as --check does.")
+@LIMITS
+def fmt(specs: tuple[Path, ...], only_check: bool, show_diff: bool, limits: Limits) -> None:
     """Give specs their one canonical form. Comments stay. `-` reads standard input and writes standard output."""
     from specdsl.api import read
-    from specdsl.source import Source
     from specdsl.syntax.formatter import format_source
 
-    wrong = changed = 0
+    mistakes: list[Diagnostic] = []
+    changed = 0
     for path in spec_files(specs):
-        from_input = str(path) == "-"
+        from_input = path == STANDARD
         try:
-            source = Source("<stdin>", sys.stdin.read()) if from_input else read(path)
-            formatted = format_source(source)
+            source = standard_input(limits) if from_input else read(path, limits)
+            formatted = format_source(source, limits)
         except SpecError as error:
             complain(error.diagnostics)
-            wrong += 1
+            mistakes += error.diagnostics
             continue
-        if from_input and not only_check:
+        differs = formatted != source.text
+        changed += differs
+        if show_diff:
+            click.echo(_difference(source.name, source.text, formatted), nl=False, color=colour())
+        if only_check or show_diff:
+            if only_check and differs:
+                click.echo(f"would change {source.name}", err=True)
+        elif from_input:
             click.echo(formatted, nl=False)
-        elif formatted != source.text:
-            changed += 1
-            if not only_check:
-                write(path, formatted.encode())
-            click.echo(f"{'would change' if only_check else 'formatted'} {path}", err=True)
-    if wrong:
+        elif differs:
+            write(path, formatted.encode())
+            click.echo(f"formatted {path}", err=True)
+    if mistakes:
+        point_to_explanations(mistakes)
         sys.exit(WRONG_INPUT)
-    if only_check and changed:
+    if changed and (only_check or show_diff):
         sys.exit(FAILED)
+
+
+def _difference(name: str, before: str, after: str) -> str:
+    """What changes from one text to another, as a unified diff in colours; nothing where nothing does."""
+    from difflib import unified_diff
+
+    colours = {"@": "cyan", "-": "red", "+": "green"}
+    lines = unified_diff(list(StringIO(before)), list(StringIO(after)), name, name)
+    shown = []
+    for index, line in enumerate(lines):
+        words = line.removesuffix("\n")
+        fg = colours.get(words[0]) if index > 1 else None  # the first two lines name the texts
+        shown.append(f"{click.style(words, fg=fg) if fg else words}\n")
+        if words == line:
+            shown.append("\\ No newline at end of file\n")
+    return "".join(shown)
 
 
 @click.command()

@@ -10,6 +10,7 @@ import click
 
 from specdsl.cli.shared import (
     INTERRUPTED,
+    LIMITS,
     MODEL,
     PATH,
     SETTINGS,
@@ -22,6 +23,7 @@ from specdsl.cli.shared import (
 from specdsl.diagnostics import SpecError
 
 if TYPE_CHECKING:
+    from specdsl.limits import Limits
     from specdsl.recipes import TrainRecipe
     from specdsl.training import RunSummary
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 @click.argument("path", required=False, type=PATH, metavar="[SPEC]")
 @MODEL
 @SETTINGS
+@LIMITS
 @click.option("--recipe", metavar="NAME", help="The `train` block; by default the file's last one.")
 @click.option(
     "--data", metavar="synthetic|gtsrb|DIR", help="The images, in place of the spec's: drawn, or prepared GTSRB."
@@ -44,6 +47,7 @@ def train(
     path: Path | None,
     model: str | None,
     settings: tuple[str, ...],
+    limits: Limits,
     recipe: str | None,
     data: str | None,
     epochs: int | None,
@@ -68,8 +72,8 @@ def train(
     from specdsl.declaration import Misuse
     from specdsl.resolve import train_recipe
 
-    spec = load_spec(path)
-    graph = spec.graph(model, parameters(settings))
+    spec = load_spec(path, limits)
+    graph = spec.graph(model, parameters(settings, limits))
     if len(graph.input_nodes) != 1:
         raise WrongInput(f"training takes a model of one input, and '{graph.name}' has {len(graph.input_nodes)}")
     plan = train_recipe(spec.program, recipe, graph.input_nodes[0].shape)

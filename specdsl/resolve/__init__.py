@@ -1,10 +1,10 @@
 """From syntax tree to graph: names, blocks, variants and shapes; and the recipes of data and training."""
 
 from specdsl.diagnostics import Diagnostic
+from specdsl.limits import Limits
 from specdsl.resolve.imports import Importer
 from specdsl.resolve.program import Program
 from specdsl.resolve.recipes import recipe_mistakes, train_recipe
-from specdsl.resolve.scope import Limits
 
 __all__ = ["Importer", "Limits", "Program", "all_mistakes", "train_recipe"]
 

@@ -28,6 +28,7 @@ from specdsl.resolve.scope import (
     Problem,
     Shared,
     Skip,
+    Steps,
     refuse_taken,
 )
 from specdsl.resolve.values import Evaluator
@@ -125,7 +126,9 @@ class Application:
                 message = f"'{call.name.text}' is no layer or model"
                 raise Problem(Slug.MISPLACED, message, call.name.span)
         refuse_taken(name.text, name.span)
-        shared = Shared(name.text, self.assembly.declare(name.text, site.scope, given=True), layer, site.path)
+        shared = Shared(
+            name.text, self.assembly.declare(name.text, site.scope, name.span, given=True), layer, site.path
+        )
         site.frame.bind(name.text, shared, name.span)
         self._declared.append((shared, name.span))
 
@@ -150,7 +153,7 @@ class Application:
         layer = self._model(model, plain, site.frame, self.hooks.get(site.path, NO_HOOKS).settings)
         key = (id(model.node), str(layer))
         if key not in self._uses:
-            owner = self.assembly.declare(model.node.name.text, site.scope, given=False)
+            owner = self.assembly.declare(model.node.name.text, site.scope, call.span, given=False)
             self._uses[key] = Use(layer, None, call.span, None, None, NO_OPTIONS, owner, model.node.name.text)
         use = self._uses[key]._replace(alias=alias, span=call.span, options=options)
         return self.apply(use, site, flow)
@@ -168,7 +171,9 @@ class Application:
         if not isinstance(own.get("trainable", True), bool):
             message = f"'trainable' is true or false, not {text(own['trainable'])}"
             raise Problem(Slug.BAD_ARGUMENT, message, call.span)
-        return Functional(self._models.submodel(model, values, call, self._found), **own)
+        layer = Functional(self._models.submodel(model, values, call, self._found), **own)
+        self.evaluator.steps.take(call.span, Steps.MODEL + Steps.NAME * len(layer.weights()))
+        return layer
 
     def join(
         self, merge: tree.Call, alias: tree.Name | None, site: Site, ends: tuple[Flow, ...], skip: int | None
@@ -214,6 +219,7 @@ class Application:
         return current
 
     def _add(self, use: Use, site: Site, current: Current) -> Current:
+        self.evaluator.steps.take(use.span, Steps.LAYER)
         kind = use.layer.graph.name if isinstance(use.layer, Functional) else type(use.layer).__name__
         names = tuple(name for name in (use.alias.text if use.alias else None, use.stem) if name and name != kind)
         self.applied.append(Applied(site.path, use.layer, kind, names, use.span, use.settings or site.path))

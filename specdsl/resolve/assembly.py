@@ -64,6 +64,11 @@ class Assembly:
         self._first: dict[str, Node] = {}
 
     @property
+    def has_input(self) -> bool:
+        """Whether the model has an input so far."""
+        return any(isinstance(node.layer, InputLayer) for node in self.nodes.values())
+
+    @property
     def inputs(self) -> list[str]:
         """The names of the model's inputs so far."""
         return [node.name for node in self.nodes.values() if isinstance(node.layer, InputLayer)]
@@ -72,19 +77,29 @@ class Assembly:
         """The shape of a tensor."""
         return self.nodes[tensor.node].shapes[tensor.index]
 
-    def reserve(self, body: tree.Body, scope: str) -> None:
-        """Keep the names that a body's text gives to tensors for those tensors."""
-        self._names.reserve(body, scope)
+    def reserve(self, body: tree.Body, scope: str) -> int:
+        """Keep the names that a body's text gives to tensors for those tensors; how many these are."""
+        return self._names.reserve(body, scope)
 
-    def open_scope(self, block: str, alias: tree.Name | None, parent: str, arguments: Mapping[str, Any]) -> str:
-        """Begin an instance of a block; its full name."""
-        name = self._names.unique(parent, alias.text if alias else block, given=alias is not None)
+    def open_scope(
+        self, block: str, alias: tree.Name | None, parent: str, arguments: Mapping[str, Any], span: Span
+    ) -> str:
+        """Begin an instance of a block; its full name.
+
+        Raises:
+            Problem: the name is too long.
+        """
+        name = self._unique(parent, alias.text if alias else block, span, given=alias is not None)
         self.scopes[name] = Scope(name, block, parent, arguments)
         return name
 
-    def declare(self, stem: str, scope: str, *, given: bool) -> str:
-        """The name in the compiled model of a layer that steps will apply."""
-        return self._names.unique(scope, stem, given=given)
+    def declare(self, stem: str, scope: str, span: Span, *, given: bool) -> str:
+        """The name in the compiled model of a layer that steps will apply.
+
+        Raises:
+            Problem: the name is too long.
+        """
+        return self._unique(scope, stem, span, given=given)
 
     def is_applied(self, owner: str) -> bool:
         """Whether a step applies the layer of that name."""
@@ -97,7 +112,8 @@ class Assembly:
             Problem: the layer cannot take them, with the origin of each; or the model has too many layers.
         """
         if len(self.nodes) >= self._limits.layers:
-            raise Problem(Slug.LIMIT, f"the model has more than {self._limits.layers:,} layers", use.span)
+            message = f"the model has more than {self._limits.layers:,} layers"
+            raise Problem(Slug.LIMIT, message, use.span, help=self._limits.raising("layers"))
         if use.layer.repeats and len(inputs) == 1:
             inputs = (*inputs, *inputs)
         entering = tuple(map(self.shape, inputs))
@@ -111,6 +127,10 @@ class Assembly:
             tensors = (*inputs, *option_tensors(use.options))
             origins = [self._origin(tensor) for tensor in dict.fromkeys(tensors)]
             raise Problem(Slug.SHAPE, misuse.message, use.place(misuse.argument), *origins, help=misuse.help) from None
+        for shape in shapes:
+            if len(shape) > self._limits.axes:
+                message = f"a tensor of {len(shape):,} axes has too many; the limit is {self._limits.axes}"
+                raise Problem(Slug.LIMIT, message, use.span, help=self._limits.raising("axes", len(shape)))
         name = self._name(use, scope)
         owner = use.owner or name
         node = Node(name, use.layer, tuple(inputs), shapes, scope, use.skip, use.span, owner, use.options)
@@ -121,10 +141,10 @@ class Assembly:
     def _name(self, use: Use, scope: str) -> str:
         """What to call an application: as the text does, or else after its layer."""
         if use.alias:
-            return self._names.unique(scope, use.alias.text, given=True)
+            return self._unique(scope, use.alias.text, use.span, given=True)
         if use.owner and use.owner not in self.nodes:
             return use.owner
-        return self._names.unique(scope, use.stem or snake_case(type(use.layer).__name__), given=False)
+        return self._unique(scope, use.stem or snake_case(type(use.layer).__name__), use.span, given=False)
 
     def _check_again(self, node: Node, entering: tuple[Shape, ...]) -> None:
         """Check that a layer applied again finds the weights that it needs, and acts as before.
@@ -138,7 +158,10 @@ class Assembly:
         if first.options.get("training") != node.options.get("training"):
             message = f"all uses of '{node.owner}' say the same of `training`: Keras cannot have it both ways"
             raise Problem(Slug.MISPLACED, message, node.span, Note("it is used first here", first.span))
-        made = first.layer.weights(*map(self.shape, first.inputs))
+        before = tuple(map(self.shape, first.inputs))
+        if before == entering:
+            return
+        made = first.layer.weights(*before)
         wanted = node.layer.weights(*entering)
         if made != wanted:
             (one, other) = next((a, b) for a, b in zip(made, wanted, strict=True) if a != b)
@@ -148,6 +171,14 @@ class Assembly:
             )
             notes = (Note("it is used first here", first.span), *map(self._origin, node.inputs))
             raise Problem(Slug.SHAPE, message, node.span, *notes)
+
+    def _unique(self, scope: str, stem: str, span: Span, *, given: bool) -> str:
+        """The full name of a layer or block instance."""
+        name = self._names.unique(scope, stem, given=given)
+        if len(name) > self._limits.name:
+            message = f"the full name of this is longer than {self._limits.name:,} characters"
+            raise Problem(Slug.LIMIT, message, span, help=self._limits.raising("name", len(name)))
+        return name
 
     def _origin(self, tensor: Tensor) -> Note:
         """How a tensor came to have its shape."""

@@ -42,7 +42,7 @@ def match_arguments(
         found: where mistakes go.
         options: what the call might say beside its arguments, which a wrong name may have meant.
     """
-    names = list(known)
+    names = dict.fromkeys(known)
     given: dict[str, tree.Expression] = {}
     keyword_seen = False
     for index, argument in enumerate(arguments):

@@ -101,6 +101,7 @@ def block_arguments(
     parameters = {parameter.name.text: parameter for parameter in definition.parameters or ()}
     given = match_arguments(name, call.arguments or (), list(parameters), parameters, evaluator.found)
     bound: dict[str, tuple[Any, Span]] = {}
+    earlier = Frame(home, None, bound)  # a default sees the parameters before its own
     for key, parameter in parameters.items():
         value: Any = POISON
         try:
@@ -109,7 +110,7 @@ def block_arguments(
             elif key in given:
                 value = evaluator.value(given[key], frame)
             elif parameter.default is not None:
-                value = evaluator.value(parameter.default, Frame(home, None, dict(bound)))
+                value = evaluator.value(parameter.default, earlier)
             else:
                 note = Note(f"'{name}' is defined here", definition.name.span)
                 message = f"'{name}' needs a value for '{key}'"

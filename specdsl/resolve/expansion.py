@@ -55,7 +55,7 @@ class Expansion:
         self.hooks = hooks
         self.steps = steps
         self.assembly = Assembly(limits)
-        evaluator = Evaluator(limits, found, lost_names, self.assembly.shape)
+        evaluator = Evaluator(limits, found, lost_names, self.assembly.shape, steps)
         self.application = Application(self.assembly, evaluator, hooks, models, self._insert)
         self.evaluator = self.application.evaluator
         self.outputs: list[tuple[Tensor, Span]] = []
@@ -143,6 +143,7 @@ class Expansion:
             case tree.Output():
                 return self._output(statement, frame, flow)
             case tree.Expect():
+                self.steps.take(statement.span, Steps.EXPECT)
                 self.expectations.append((statement, frame))
         return flow
 
@@ -176,8 +177,9 @@ class Expansion:
                 message = f"the number of repetitions must not be negative, and it is {times}"
                 raise Problem(Slug.BAD_VALUE, message, statement.times.span)
             if times > self.limits.steps:
-                message = f"{times:,} repetitions are too many; the limit is {self.limits.steps:,}"
-                raise Problem(Slug.LIMIT, message, statement.times.span)
+                message = f"{times:,} repetitions are too many; the limit is {self.limits.steps:,} steps"
+                hint = self.limits.raising("steps", 2 * times)
+                raise Problem(Slug.LIMIT, message, statement.times.span, help=hint)
         except (Problem, Skip):
             self._inner(statement.body, site, POISON, 0)
             raise
@@ -220,7 +222,7 @@ class Expansion:
             raise Skip
         if statement.name.text in site.frame.names:
             site.frame.bind(statement.name.text, None, statement.name.span)  # reports what has the name already
-        several = bool(self.assembly.inputs)
+        several = self.assembly.has_input
         (tensor,) = self.assembly.apply(Use(layer, statement.name, statement.span), (), "")
         site.frame.bind(statement.name.text, tensor, statement.name.span)
         site.frame.entering = None if several else tensor
@@ -232,6 +234,7 @@ class Expansion:
                 Slug.DUPLICATE, "the outputs are declared twice; one `output a, b` names them all", statement.span
             )
         self._declared_output = True
+        declared: set[Tensor] = set()
         for name in statement.names:
             try:
                 tensor = tensor_named(name, frame, self.evaluator.lost_names)
@@ -247,10 +250,11 @@ class Expansion:
                 )
                 hint = "a layer that is an output cannot be removed"
                 self._report(Diagnostic(Slug.MISPLACED, message, name.span, help=hint))
-            elif tensor in dict(self.outputs):
+            elif tensor in declared:
                 self._report(Diagnostic(Slug.DUPLICATE, f"'{name.text}' is an output already", name.span))
             else:
                 self.outputs.append((tensor, name.span))
+                declared.add(tensor)
         return flow
 
     # ------------------------------------------------------------------------------------------ chains
@@ -315,6 +319,7 @@ class Expansion:
 
     def _gather(self, gather: tree.Gather, frame: Frame) -> Flow:
         tensors: list[Tensor] = []
+        self.steps.take(gather.span, len(gather.names))
         for name in gather.names:
             try:
                 tensors.append(tensor_named(name, frame, self.evaluator.lost_names))
@@ -346,7 +351,7 @@ class Expansion:
         self, block: tree.Block, home: Frame, call: tree.Call, alias: tree.Name | None, site: Site, flow: Flow
     ) -> Flow:
         if len(self._calls) >= self.limits.depth:
-            hint = f"does '{block.name.text}' use itself?"
+            hint = f"does '{block.name.text}' use itself? Otherwise, {self.limits.raising('depth')}"
             message = f"blocks stand within blocks more than {self.limits.depth} deep"
             raise Problem(Slug.LIMIT, message, call.span, help=hint)
         hooks = self.hooks.get(site.path, NO_HOOKS)
@@ -362,8 +367,8 @@ class Expansion:
             tensor = self.application.single(entering, call.span, f"the block '{block.name.text}'")
             if isinstance(tensor, Poison) or self.found.reported > before:
                 return POISON  # what is wrong inside is found when the block is looked at alone
-            name = self.assembly.open_scope(block.name.text, alias, site.scope, values)
-            self.assembly.reserve(block.body, name)
+            name = self.assembly.open_scope(block.name.text, alias, site.scope, values, call.span)
+            self.steps.take(call.span, Steps.BLOCK + Steps.NAME * self.assembly.reserve(block.body, name))
             self._calls.append(call)
             try:
                 frame = Frame(home, tensor, arguments)
@@ -382,6 +387,8 @@ class Expansion:
     # ------------------------------------------------------------------------------------------ mistakes
 
     def _report(self, diagnostic: Diagnostic) -> None:
+        if diagnostic.span:
+            self.steps.take(diagnostic.span, Steps.MISTAKE)
         notes = diagnostic.notes + self._call_notes()
         self.found.add(Diagnostic(diagnostic.slug, diagnostic.message, diagnostic.span, notes, diagnostic.help))
 

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Note, Slug, did_you_mean
 from specdsl.graph import Expectation, Tensor
-from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Problem, Skip
+from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Problem, Skip, Steps
 from specdsl.resolve.values import Evaluator
 from specdsl.syntax import tree
 
 
-def expectation(item: tree.Expect, frame: Frame, limits: Limits) -> Expectation:
+def expectations(items: Sequence[tuple[tree.Expect, Frame]], limits: Limits) -> tuple[Expectation, ...]:
+    """What a text expects, each with the names that it sees; all of them share the steps of one file."""
+    return tuple(_expectation(item, frame, limits, len(items)) for item, frame in items)
+
+
+def _expectation(item: tree.Expect, frame: Frame, limits: Limits, sharing: int) -> Expectation:
     """An expectation that sees the names of a frame, and before them the model's quantities."""
 
     def check(quantities: Mapping[str, Any]) -> tuple[Diagnostic, ...]:
         found = Collector()
         mentioned = dict.fromkeys(_mentioned(item.condition))
         names = {name: (quantities[name], item.span) for name in mentioned if name in quantities}
-        evaluator = Evaluator(limits, found, frozenset(), lambda entering: quantities["input"])
+        evaluator = Evaluator(limits, found, frozenset(), lambda entering: quantities["input"], Steps(limits, sharing))
         inner = Frame(frame, None, dict(names))
         for name in names:
             own = frame.lookup(name)

@@ -11,7 +11,7 @@ from specdsl.graph import Graph, Node, Tensor
 from specdsl.layers import InputLayer
 from specdsl.resolve.binding import match_arguments
 from specdsl.resolve.expansion import Expansion
-from specdsl.resolve.expectations import expectation
+from specdsl.resolve.expectations import expectations
 from specdsl.resolve.hooks import Hooks
 from specdsl.resolve.scope import (
     POISON,
@@ -102,7 +102,7 @@ class ModelBuilder:
             scopes=expansion.assembly.scopes,
             docstring=own.text.strip() if own else docstring,
             parameters=values,
-            expectations=tuple(expectation(item, frame, self._limits) for item, frame in expansion.expectations),
+            expectations=expectations(expansion.expectations, self._limits),
         )
 
     def _expand(self, defined: Defined, parameters: dict[str, Any] | None) -> tuple[Expansion, dict[str, Any]]:
@@ -117,7 +117,7 @@ class ModelBuilder:
             if not isinstance(edit, tree.Expect)
         ]
         hooks: dict[Key, Hooks] = {}
-        seen = Collector()
+        seen = Collector(self._limits)
         expansion = self._run(root, hooks, seen)
         if any(isinstance(value, Poison) for value in shown.values()):
             self._found.add(*seen.diagnostics)
@@ -134,7 +134,7 @@ class ModelBuilder:
                 failed = True
             except Skip:
                 failed = True
-            seen = Collector()
+            seen = Collector(self._limits)
             expansion = self._run(root, hooks, seen)
         notes = (Note(f"in the variant '{defined.node.name.text}'", defined.node.name.span),) if variants else ()
         self._found.add(*(wrong._replace(notes=wrong.notes + notes) for wrong in seen.diagnostics))
@@ -142,6 +142,7 @@ class ModelBuilder:
             raise Skip
         if variants:  # what a model promises holds of itself, not of its variants
             own = variants[0].node.edits or ()
+            self._steps.take(defined.node.name.span, Steps.EXPECT * len(own))
             expansion.expectations = [(edit, variants[0].frame) for edit in own if isinstance(edit, tree.Expect)]
         return expansion, shown
 
@@ -185,12 +186,12 @@ class ModelBuilder:
             raise Problem(Slug.DUPLICATE, f"the model '{name}' contains itself", call.span)
         if len(self._within) >= self._limits.depth:
             message = f"models stand within models more than {self._limits.depth} deep"
-            raise Problem(Slug.LIMIT, message, call.span)
+            raise Problem(Slug.LIMIT, message, call.span, help=self._limits.raising("depth"))
         if any(isinstance(value, Poison) for value in values.values()):
             raise Skip
         key = (id(model.node), text(tuple(sorted((name, text(value)) for name, value in values.items()))))
         if key not in self._submodels:
-            inner = Collector()
+            inner = Collector(self._limits)
             builder = ModelBuilder(self._limits, self._lost_names, inner, self._steps, (*self._within, model.node))
             graph = builder.graph(model, values)
             notes = (Note(f"in the model '{name}', used here", call.span),)
@@ -216,7 +217,7 @@ class ModelBuilder:
         for parameter in block.parameters or ():
             try:
                 if parameter.default is not None:
-                    evaluator.value(parameter.default, Frame(home, None, dict(frame.names)))
+                    evaluator.value(parameter.default, Frame(home, None, frame.names))
             except Problem as problem:
                 self._found.add(problem.diagnostic)
             except Skip:
@@ -230,7 +231,7 @@ class ModelBuilder:
             self._found.add(Diagnostic(Slug.LIMIT, f"'{block.name.text}' nests too deeply", block.name.span))
 
     def _evaluator(self) -> Evaluator:
-        return Evaluator(self._limits, self._found, self._lost_names, no_shape)
+        return Evaluator(self._limits, self._found, self._lost_names, no_shape, self._steps)
 
     def _generations(self, defined: Defined, parameters: dict[str, Any] | None) -> list[_Generation]:
         """A model with the values of its parameters, and if it is a variant its base, and so on to the root.
@@ -269,7 +270,7 @@ class ModelBuilder:
                 raise Problem(Slug.DUPLICATE, f"'{name}' is a variant of itself", variant.base.span)
             if len(generations) > self._limits.depth:
                 message = f"variants are variants of variants more than {self._limits.depth} deep"
-                raise Problem(Slug.LIMIT, message, variant.base.span)
+                raise Problem(Slug.LIMIT, message, variant.base.span, help=self._limits.raising("depth"))
             generations.append(bound[0])
         return generations
 

@@ -22,9 +22,11 @@ class Names:
         self._given: set[str] = set()
         self._counts: dict[str, int] = {}
 
-    def reserve(self, body: tree.Body, scope: str) -> None:
-        """Keep the names that the text of a body gives from being given to other layers."""
-        self._reserved.update(_join(scope, name) for name in _given_names(body))
+    def reserve(self, body: tree.Body, scope: str) -> int:
+        """Keep the names that the text of a body gives from being given to other layers; how many these are."""
+        names = _given_names(body)
+        self._reserved.update(_join(scope, name) for name in names)
+        return len(names)
 
     def unique(self, scope: str, stem: str, *, given: bool) -> str:
         """A name that no layer has: the stem, or the stem with the next free number.

@@ -13,7 +13,7 @@ from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.imports import Importer
 from specdsl.resolve.models import ModelBuilder, is_model
 from specdsl.resolve.naming import check_name, check_parameters
-from specdsl.resolve.scope import CONSTANTS, POISON, Collector, Defined, Frame, Limits, Problem, Skip
+from specdsl.resolve.scope import CONSTANTS, POISON, Collector, Defined, Frame, Limits, Problem, Skip, Steps
 from specdsl.resolve.values import Evaluator, no_shape
 from specdsl.source import Source
 from specdsl.syntax import Parsed, parse_all, tree
@@ -25,6 +25,8 @@ class Program:
     Attributes:
         models: the definitions of models by name, in the order of the text.
         spec: the tree of the file.
+        limits: how far models may expand.
+        steps: what work outside models is counted with.
     """
 
     def __init__(self, source: Source, limits: Limits | None = None, importer: Importer | None = None) -> None:
@@ -38,10 +40,12 @@ class Program:
         Raises:
             SpecError: nothing of it can be read.
         """
-        self._parsed: Parsed = parse_all(source)
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
+        self._parsed: Parsed = parse_all(source, self.limits)
         self._importer = importer
-        self._found = Collector()
+        self.steps = Steps(self.limits)
+        self._graphs: dict[str, Graph] = {}
+        self._found = Collector(self.limits)
         self._found.add(*self._parsed.diagnostics)
         self.source = source
         self.spec = self._parsed.spec
@@ -113,11 +117,21 @@ class Program:
         if self._importer is None:
             message = "a text that is no file cannot import from files"
             raise Problem(Slug.UNREADABLE, message, item.path.span)
-        with self._importer.importing(path, item.path.span) as source:
-            other = Program(source, self._limits, self._importer)
-        if mistakes := other.mistakes():
+        self.steps.take(item.span, Steps.IMPORT)
+        known = self._importer.known
+        with self._importer.importing(path, item.path.span) as place:
+            if place not in known:
+                source = self._importer.read(place, item.path.span)
+                try:
+                    other = Program(source, self.limits, self._importer)
+                    names = {name: value for name, (value, _) in other.frame.names.items()}
+                    known[place] = names, other.mistakes()
+                except SpecError as error:
+                    known[place] = {}, error.diagnostics
+        names, mistakes = known[place]
+        if mistakes:
             raise SpecError(mistakes)
-        return {name: value for name, (value, _) in other.frame.names.items()}
+        return names
 
     # ------------------------------------------------------------------------------------------ public
 
@@ -149,7 +163,9 @@ class Program:
             models = list(self.frame.visible(is_model))
             hint = did_you_mean(name, models) or (f"there are {', '.join(models)}" if models else None)
             raise SpecError([Diagnostic(Slug.UNKNOWN_MODEL, f"{self.source.name} has no model '{name}'", help=hint)])
-        found = Collector()
+        if not parameters and name in self._graphs:
+            return self._graphs[name]
+        found = Collector(self.limits)
         found.add(*self._found.diagnostics)
         graph = self._builder(found).graph(bound[0], dict(parameters or {}), self._docstring())
         if graph is None or found:
@@ -157,7 +173,7 @@ class Program:
         return graph
 
     def _builder(self, found: Collector) -> ModelBuilder:
-        return ModelBuilder(self._limits, self._parsed.lost_names, found)
+        return ModelBuilder(self.limits, self._parsed.lost_names, found)
 
     def _docstring(self) -> str:
         """What the text says of the only model in it."""
@@ -170,11 +186,13 @@ class Program:
 
     def mistakes(self) -> tuple[Diagnostic, ...]:
         """Everything wrong in definitions, models, and blocks that no model uses. Expectations are not tested."""
-        found = Collector()
+        found = Collector(self.limits)
         found.add(*self._found.diagnostics)
         builder = self._builder(found)
-        for definition in self.models.values():
-            builder.graph(Defined(definition, self.frame), None)
+        for name, definition in self.models.items():
+            graph = builder.graph(Defined(definition, self.frame), None, self._docstring())
+            if graph and not found:
+                self._graphs[name] = graph
             if found.hit_limit:  # the next model might take as long to fail
                 return found.diagnostics
         for item in self.spec.items:
@@ -184,7 +202,7 @@ class Program:
 
     def evaluator_for(self, found: Collector, objects: Mapping[str, type[Declaration]] = OBJECTS) -> Evaluator:
         """An evaluator for expressions outside models, whose mistakes go to `found`."""
-        return Evaluator(self._limits, found, self._parsed.lost_names, no_shape, objects)
+        return Evaluator(self.limits, found, self._parsed.lost_names, no_shape, self.steps, objects)
 
     def value(self, expression: tree.Expression, frame: Frame, found: Collector) -> Any:
         """The value of an expression outside models.

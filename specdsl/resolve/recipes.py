@@ -21,14 +21,14 @@ from specdsl.recipes import (
 )
 from specdsl.resolve.binding import argument_spans, bind, construct, misused
 from specdsl.resolve.program import Program
-from specdsl.resolve.scope import Collector, Defined, Frame, Poison, Problem, Skip
+from specdsl.resolve.scope import Collector, Defined, Frame, Poison, Problem, Skip, Steps
 from specdsl.source import Span
 from specdsl.syntax import tree
 
 
 def recipe_mistakes(program: Program) -> tuple[Diagnostic, ...]:
     """Everything wrong in the `data` and `train` blocks of a file."""
-    found = Collector()
+    found = Collector(program.limits)
     for item in program.spec.items:
         try:
             if isinstance(item, tree.Data):
@@ -60,7 +60,7 @@ def train_recipe(program: Program, name: str | None, input_shape: tuple[int | No
     chosen = trains[name] if name else next(reversed(trains.values()), None)
     item = chosen.node if chosen else None
     assert item is None or isinstance(item, tree.Train)
-    found = Collector()
+    found = Collector(program.limits)
     try:
         settings, spans = _settings(program, item, chosen.home, found) if item and chosen else ({}, {})
         if "data" not in settings:
@@ -96,6 +96,7 @@ def _settings(
             unknown = True
             continue
         name = setting.name.text
+        program.steps.take(setting.span)
         if name not in TrainRecipe.names():
             hint = did_you_mean(name, TrainRecipe.names()) or f"there are {', '.join(TrainRecipe.names())}"
             found.add(
@@ -289,6 +290,7 @@ def _called(
     Raises:
         Skip: the table has none of that name, or the arguments are wrong.
     """
+    program.steps.take(call.span, Steps.LAYER)
     kind = table.get(call.name.text)
     if kind is None:
         hint = _near(call.name.text, table) or f"there are {', '.join(table)}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from specdsl.diagnostics import Diagnostic, Note, Slug
+from specdsl.diagnostics import Diagnostic, Note, Slug, SpecError
 from specdsl.graph import Tensor
 from specdsl.layers import NAMES, Layer
+from specdsl.limits import Limits as Limits
 from specdsl.source import Span
 from specdsl.syntax import tree
 
@@ -79,24 +80,6 @@ class Shared:
     key: Key
 
 
-class Limits(NamedTuple):
-    """How far a spec may expand.
-
-    Attributes:
-        layers: layers in one model.
-        steps: steps carried out while one model is expanded, loops included.
-        depth: blocks within blocks.
-        items: items of one list, tuple or range.
-        magnitude: absolute value of a whole number.
-    """
-
-    layers: int = 25_000
-    steps: int = 250_000
-    depth: int = 64
-    items: int = 50_000
-    magnitude: int = 10**18
-
-
 @dataclass(slots=True)
 class Frame:
     """The names bound in one body. What it does not bind, the frame around it may.
@@ -141,39 +124,61 @@ class Frame:
 
 
 class Steps:
-    """Counts the steps of all expansions that one question needs.
+    """Counts the work of all expansions that one question needs.
 
     Args:
-        limits: says how many there may be.
+        limits: says how much there may be.
+        sharing: how many others of their kind share it.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self._left = self._most = limits.steps
+    IMPORT, EXPECT, MODEL, LAYER, BLOCK, MISTAKE, NAME, EXPRESSION, ITEM = 10, 20, 20, 4, 4, 4, 1, 0.2, 0.05
+    """Steps that these count for, by the time that they take. A name is one that a block gives to a tensor in
+    it, or that of a weight in a model that is a step."""
 
-    def take(self, span: Span) -> None:
-        """Count a step.
+    def __init__(self, limits: Limits, sharing: int = 1) -> None:
+        self._limits = limits
+        self._left: float = max(10, limits.steps // sharing)
+
+    def take(self, span: Span, steps: float = 1) -> None:
+        """Count steps.
 
         Raises:
-            Problem: it is one too many.
+            Problem: they are too many.
         """
-        self._left -= 1
+        self._left -= steps
         if self._left < 0:
-            raise Problem(Slug.LIMIT, f"this takes more than {self._most:,} steps to expand", span)
+            message = f"this takes more than {self._limits.steps:,} steps to expand"
+            raise Problem(Slug.LIMIT, message, span, help=self._limits.raising("steps"))
 
 
 class Collector:
-    """The mistakes found so far, each once: a block that is used ten times shows its mistake once."""
+    """The mistakes found so far, each once: a block that is used ten times shows its mistake once.
 
-    def __init__(self) -> None:
+    Args:
+        limits: says how many there may be; without, there may be any number.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits
         self._found: dict[tuple[Slug, str, Span | None], Diagnostic] = {}
         self.reported = 0
         """How many mistakes were reported, known ones included."""
 
     def add(self, *diagnostics: Diagnostic) -> None:
-        """Keep mistakes that are not known yet."""
+        """Keep mistakes that are not known yet.
+
+        Raises:
+            SpecError: there are too many.
+        """
         for diagnostic in diagnostics:
             self.reported += 1
             self._found.setdefault((diagnostic.slug, diagnostic.message, diagnostic.span), diagnostic)
+            if self._limits and len(self._found) > self._limits.mistakes:
+                *known, extra = self._found.values()
+                message = f"there are more than {self._limits.mistakes:,} mistakes; from here on, none is looked for"
+                raise SpecError(
+                    [*known, Diagnostic(Slug.LIMIT, message, extra.span, help=self._limits.raising("mistakes"))]
+                )
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

@@ -17,7 +17,7 @@ from specdsl.layers.arguments import WORDS
 from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.binding import WHOLE, bind
-from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Poison, Problem, Shared, Skip
+from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Poison, Problem, Shared, Skip, Steps
 from specdsl.source import Span
 from specdsl.syntax import tree
 
@@ -31,6 +31,7 @@ class Evaluator:
         found: where mistakes in the arguments of objects go, which are many at once.
         lost_names: words in unreadable parts of the text: a name among them is not reported as unknown.
         shape_of: the shape of a tensor, for `channels` and `shape`.
+        steps: what the work is counted with.
         objects: what a call may make, by name.
         model: makes a layer of a model that a call names, where that can be.
     """
@@ -39,6 +40,7 @@ class Evaluator:
     found: Collector
     lost_names: frozenset[str]
     shape_of: Callable[[Tensor], Shape]
+    steps: Steps
     objects: Mapping[str, type[Declaration]] = field(default_factory=lambda: VALUES)
     model: Callable[[Defined, tree.Call, Frame], Any] | None = None
 
@@ -49,10 +51,12 @@ class Evaluator:
             Problem: the expression has no value.
             Skip: it depends on something that is already reported.
         """
+        self.steps.take(expression.span, Steps.EXPRESSION)
         try:
             return self._value(expression, frame)
         except RecursionError:
-            raise Problem(Slug.LIMIT, "this expression nests too deeply", expression.span) from None
+            hint = "give parts of it names with `let`"
+            raise Problem(Slug.LIMIT, "this expression nests too deeply", expression.span, help=hint) from None
 
     def _value(self, expression: tree.Expression, frame: Frame) -> Any:
         match expression:
@@ -62,7 +66,7 @@ class Evaluator:
                 return self._call(expression, frame)
             case tree.Sequence():
                 items = [self.value(item, frame) for item in expression.items]
-                return tuple(items) if expression.is_tuple else items
+                return self._bounded(tuple(items) if expression.is_tuple else items, expression.span)
             case tree.Group():
                 return self.value(expression.inner, frame)
             case tree.Operation():
@@ -176,16 +180,15 @@ class Evaluator:
                 named[argument.name.text] = self.value(argument.value, frame)
             else:
                 positional.append(self.value(argument, frame))
+        for sequence in (*positional, *named.values()):
+            self._count_items(sequence, call.span)
         try:
             result = FUNCTIONS[call.name.text](*positional, **named)
             if isinstance(result, range):
                 if len(result) > self.limits.items:
-                    raise Problem(
-                        Slug.LIMIT,
-                        f"this range has {len(result):,} items; the limit is {self.limits.items:,}",
-                        call.span,
-                    )
-                result = list(result)
+                    raise self._too_many(len(result), call.span)
+                self.steps.take(call.span, len(result) * Steps.ITEM)
+                return list(result)
         except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
             given = ", ".join([*map(text, positional), *(f"{name}={text(value)}" for name, value in named.items())])
             usage = FUNCTIONS[call.name.text].__doc__
@@ -217,6 +220,8 @@ class Evaluator:
 
     def _compare(self, sign: str, left: Any, right: Any, span: Span) -> bool:
         if sign in ("==", "!="):
+            self._count_items(left, span)
+            self._count_items(right, span)
             if isinstance(left, list | tuple) and isinstance(right, list | tuple):
                 left, right = tuple(left), tuple(right)
             return (left == right and isinstance(left, bool) == isinstance(right, bool)) is (sign == "==")
@@ -255,12 +260,29 @@ class Evaluator:
                 raise self._too_large(span)
         elif isinstance(value, complex):
             raise Problem(Slug.BAD_VALUE, "this has no real value", span)
-        elif isinstance(value, list | tuple | str) and len(value) > self.limits.items:
-            raise Problem(Slug.LIMIT, f"{len(value):,} items are too many; the limit is {self.limits.items:,}", span)
+        else:
+            self._count_items(value, span)
         return value
 
+    def _count_items(self, value: Any, span: Span) -> None:
+        """Count the work that the size of a value makes.
+
+        Raises:
+            Problem: it has too many items, or this is one step too many.
+        """
+        if isinstance(value, list | tuple | str):
+            size = _size(value)
+            if size > self.limits.items:
+                raise self._too_many(size, span)
+            self.steps.take(span, size * Steps.ITEM)
+
+    def _too_many(self, size: int, span: Span) -> Problem:
+        message = f"{size:,} items are too many; the limit is {self.limits.items:,}"
+        return Problem(Slug.LIMIT, message, span, help=self.limits.raising("items", size))
+
     def _too_large(self, span: Span) -> Problem:
-        return Problem(Slug.LIMIT, f"the number is too large; the limit is {self.limits.magnitude:,}", span)
+        message = f"the number is too large; the limit is {self.limits.magnitude:,}"
+        return Problem(Slug.LIMIT, message, span, help=self.limits.raising("magnitude"))
 
 
 VALUES: Mapping[str, type[Declaration]] = {
@@ -273,6 +295,13 @@ VALUES: Mapping[str, type[Declaration]] = {
 def no_shape(tensor: Tensor) -> Shape:
     """The shape of a tensor where there can be none in sight."""
     raise AssertionError(f"no tensor is in sight outside a model, not even {tensor}")
+
+
+def _size(value: list[Any] | tuple[Any, ...] | str) -> int:
+    """The items of a sequence, those of sequences within it and characters of strings included."""
+    if isinstance(value, str):
+        return len(value)
+    return len(value) + sum(_size(item) for item in value if isinstance(item, list | tuple | str))
 
 
 def _is_number(value: Any) -> bool:

@@ -11,6 +11,7 @@ from textwrap import wrap
 from typing import Any
 
 from specdsl.diagnostics import Diagnostic, Slug, SpecError
+from specdsl.limits import Limits
 from specdsl.source import Source, Span
 from specdsl.syntax import tree
 from specdsl.syntax.parser import parse
@@ -33,19 +34,19 @@ WIDTH = 120
 """Columns that a line should not pass."""
 
 _COMMENTS = re.compile(
-    r'(?P<skip>"""(?:[^"\\]|\\.|"(?!""))*"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\')|(?P<comment>#[^\n]*)',
+    r'(?P<skip>"""(?:[^"\\]++|\\.|"(?!""))*+"""|"(?:[^"\\\n]++|\\.)*+"|\'(?:[^\'\\\n]++|\\.)*+\')|(?P<comment>#[^\n]*)',
     re.DOTALL,
 )
 _SPACED = {"input", "output", "let"}
 
 
-def format_source(source: Source) -> str:
+def format_source(source: Source, limits: Limits | None = None) -> str:
     """The canonical form of a text.
 
     Raises:
         SpecError: the text is no spec.
     """
-    spec = parse(source)
+    spec = parse(source, limits)
     comments = [(match.start(), match["comment"]) for match in _COMMENTS.finditer(source.text) if match["comment"]]
     formatter = _Formatter(source, comments)
     try:

@@ -117,7 +117,7 @@ class Place(NamedTuple):
     @property
     def line(self) -> str:
         """What stands of the step before the place."""
-        return re.split(r"[\n;{}]", self.before)[-1].strip()
+        return self.before[max(map(self.before.rfind, "\n;{}")) + 1 :].strip()
 
     @property
     def first(self) -> str:

@@ -8,19 +8,22 @@ import re
 import sys
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from lark import Lark, Token, UnexpectedInput, UnexpectedToken
 
 from specdsl.diagnostics import Diagnostic, Slug, SpecError
+from specdsl.limits import Limits
 from specdsl.source import Source, Span
 from specdsl.syntax import recovery, tree
 from specdsl.syntax.builder import Builder
 from specdsl.syntax.lexer import SpecLexer
+from specdsl.syntax.reading import too_long
 
 MOST_SYNTAX_ERRORS = 20
-LARGEST_TEXT = 16 * 1024 * 1024
-"""Characters of a spec at most."""
+MOST_READ_AGAIN = 200_000
+"""Characters that are read again at most: each mistake makes one more reading of what stands before it."""
 
 GRAMMAR = Path(__file__).with_name("grammar.lark")
 
@@ -49,33 +52,32 @@ class Parsed:
     lost_names: frozenset[str]
 
 
-def parse(source: Source) -> tree.Spec:
+def parse(source: Source, limits: Limits | None = None) -> tree.Spec:
     """The syntax tree of a text.
 
     Raises:
         SpecError: the text is no spec; with one diagnostic for each step that cannot be read.
     """
-    parsed = parse_all(source)
+    parsed = parse_all(source, limits)
     if parsed.diagnostics:
         raise SpecError(parsed.diagnostics)
     return parsed.spec
 
 
-def parse_all(source: Source) -> Parsed:
+def parse_all(source: Source, limits: Limits | None = None) -> Parsed:
     """The syntax tree of a text with holes where it cannot be read, and what is wrong there.
 
     Raises:
         SpecError: nothing of the text can be read, or it is too large.
     """
-    if len(source.text) > LARGEST_TEXT:
-        message = f"{source.name} has {len(source.text):,} characters; a spec has at most {LARGEST_TEXT:,}"
-        raise SpecError([Diagnostic(Slug.LIMIT, message)])
+    _check_size(source, limits or Limits())
     if bad := re.search(r"[\x00-\x08\x0b\x0e-\x1f\x7f]", source.text):
         span = Span(source, bad.start(), bad.end())
         raise SpecError([Diagnostic(Slug.SYNTAX, f"the control character {bad[0]!r} cannot stand in a spec", span)])
     diagnostics: list[Diagnostic] = []
     lost: set[str] = set()
     text = source.text
+    reread = 0
     while True:
         try:
             return Parsed(_read(source, text), tuple(diagnostics), frozenset(lost))
@@ -90,10 +92,34 @@ def parse_all(source: Source) -> Parsed:
                 diagnostics = [known for known in diagnostics if known.span and known.span.start < broken.unclosed]
             diagnostics.append(_diagnostic(source, error, offset, broken))
             gone = text[broken.start : broken.end]
-            if not gone or len(diagnostics) >= MOST_SYNTAX_ERRORS:
+            reread += offset
+            if not gone or len(diagnostics) >= MOST_SYNTAX_ERRORS or reread > MOST_READ_AGAIN:
                 raise SpecError(diagnostics) from None
             lost.update(re.findall(r"[^\W\d]\w*", gone))
             text = recovery.blank(text, broken)
+
+
+_WORD = (
+    r'"""(?:[^"\\]++|\\.|"(?!""))*+(?:""")?'
+    r'|"(?:[^"\\\n]++|\\.)*+"?|\'(?:[^\'\\\n]++|\\.)*+\'?|#[^\n]*+|\w++|[^\w\s"\'#]'
+)
+"""A word, number or sign, or a comment; it is compiled for large texts alone."""
+
+
+def _check_size(source: Source, limits: Limits) -> None:
+    """Refuse a text that would take too long to read.
+
+    Raises:
+        SpecError: it has too many characters, or too many words.
+    """
+    if len(source.text) > limits.characters:
+        raise SpecError([too_long(source.name, limits)])
+    if len(source.text) <= limits.words:
+        return
+    words = (word for word in re.finditer(_WORD, source.text, re.DOTALL) if not word[0].startswith("#"))
+    if (extra := next(islice(words, limits.words, None), None)) is not None:
+        message = f"{source.name} has more than {limits.words:,} words, numbers and signs"
+        raise SpecError([Diagnostic(Slug.LIMIT, message, Span(source, *extra.span()), help=limits.raising("words"))])
 
 
 def _read(source: Source, text: str) -> tree.Spec:

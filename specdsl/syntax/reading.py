@@ -5,23 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 
 from specdsl.diagnostics import Diagnostic, Slug, SpecError
+from specdsl.limits import Limits
 from specdsl.source import Source
 
+_MOST_BYTES = 4
+"""Bytes of one character in UTF-8 at most."""
 
-def read(path: str | Path) -> Source:
-    """The text of a file.
+
+def read(path: str | Path, limits: Limits | None = None, name: str | None = None) -> Source:
+    """The text of a file, under a name to show for it, by default its path.
 
     Raises:
-        SpecError: there is no such file, or it is no UTF-8 text.
+        SpecError: there is no such file, it is too large, or it is no UTF-8 text.
     """
+    name = name or str(path)
+    limits = limits or Limits()
+    most = _MOST_BYTES * limits.characters
     try:
-        data = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(most + 1)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise SpecError([Diagnostic(Slug.UNREADABLE, f"{path} cannot be read: {reason}")]) from None
+        raise SpecError([Diagnostic(Slug.UNREADABLE, f"{name} cannot be read: {reason}")]) from None
+    if len(data) > most:
+        raise SpecError([too_long(name, limits)])
     try:
-        return Source(str(path), data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"))
+        return Source(name, data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        message = f"{path} is no UTF-8 text: line {line} holds the byte 0x{data[error.start]:02x}"
+        message = f"{name} is no UTF-8 text: line {line} holds the byte 0x{data[error.start]:02x}"
         raise SpecError([Diagnostic(Slug.UNREADABLE, message)]) from None
+
+
+def too_long(name: str, limits: Limits) -> Diagnostic:
+    """What to say of a text that has too many characters."""
+    message = f"{name} has more than {limits.characters:,} characters"
+    return Diagnostic(Slug.LIMIT, message, help=limits.raising("characters"))
