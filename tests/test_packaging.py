@@ -60,13 +60,15 @@ def test_the_changelog_begins_with_this_version() -> None:
 
 
 def test_what_the_package_reads_is_shipped_with_it() -> None:
-    """The wheel takes the package's folder whole, and the files beside the code that it reads lie in that folder."""
+    """The wheel takes the package's folder whole, and the pages of mistakes into it: all that the code reads."""
     from specdsl.cli.explaining import PAGES
     from specdsl.syntax.parser import GRAMMAR
 
-    assert CONFIGURATION["tool"]["hatch"]["build"]["targets"]["wheel"] == {"packages": ["specdsl"]}
+    wheel = CONFIGURATION["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel == {"packages": ["specdsl"], "force-include": {"docs/errors": "specdsl/errors"}}
+    assert PAGES == ROOT / "docs" / "errors"
     read = [GRAMMAR, *PAGES.glob("*.md"), ROOT / "specdsl" / "py.typed"]
-    assert all(path.is_file() and path.is_relative_to(ROOT / "specdsl") for path in read)
+    assert all(path.is_file() for path in read)
     ignored = subprocess.run(["git", "check-ignore", *map(str, read)], cwd=ROOT, capture_output=True, text=True)
     assert ignored.stdout == ""  # hatchling leaves out what git ignores
 

@@ -13,8 +13,12 @@ from specdsl.cli.shared import WrongInput, colour
 from specdsl.diagnostics import Slug, did_you_mean
 from specdsl.source import Source
 
-PAGES = Path(__file__).parents[1] / "errors"
-"""A page of Markdown for each kind of mistake."""
+_PACKAGE = Path(__file__).parents[1]
+PAGES = next(
+    (folder for folder in (_PACKAGE / "errors", _PACKAGE.parent / "docs" / "errors") if folder.is_dir()),
+    _PACKAGE / "errors",
+)
+"""A page of Markdown for each kind of mistake: in the package that is installed, or among the documents of the project."""
 
 WIDEST = 100
 """Columns of running text at most."""
