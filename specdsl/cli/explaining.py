@@ -18,7 +18,7 @@ PAGES = next(
     (folder for folder in (_PACKAGE / "errors", _PACKAGE.parent / "docs" / "errors") if folder.is_dir()),
     _PACKAGE / "errors",
 )
-"""A page of Markdown for each kind of mistake: in the package that is installed, or among the documents of the project."""
+"""A page of Markdown for each kind of mistake: within the installed package, or among the project's documents."""
 
 WIDEST = 100
 """Columns of running text at most."""

@@ -63,6 +63,7 @@ class Expansion:
         self.poisoned = False
         self._calls: list[tree.Call] = []
         self._declared_output = False
+        found.notes = self._call_notes
 
     def run(self, body: tree.Body, frame: Frame) -> Flow:
         """Carry out the body of a model; its outputs are then in `outputs`."""
@@ -345,6 +346,9 @@ class Expansion:
     def _branch(self, branch: tree.Branch, alias: tree.Name | None, site: Site, flow: Flow) -> Flow:
         entering = self.application.single(flow, branch.merge.span, "a branch")
         ends = [self._inner(body, site, entering, ("branch", index)) for index, body in enumerate(branch.bodies)]
+        if isinstance(entering, Tensor) and all(end == entering for end in ends):
+            message = "this branch joins a tensor with itself: no step stands in it"
+            raise Problem(Slug.MISPLACED, message, branch.span)
         return self.application.join(branch.merge, alias, site, tuple(ends), skip=None)
 
     def _block(
@@ -389,8 +393,7 @@ class Expansion:
     def _report(self, diagnostic: Diagnostic) -> None:
         if diagnostic.span:
             self.steps.take(diagnostic.span, Steps.MISTAKE)
-        notes = diagnostic.notes + self._call_notes()
-        self.found.add(Diagnostic(diagnostic.slug, diagnostic.message, diagnostic.span, notes, diagnostic.help))
+        self.found.add(diagnostic)
 
     def _call_notes(self) -> tuple[Note, ...]:
         """Where the blocks are used that the current step stands in, innermost first."""

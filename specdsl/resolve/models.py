@@ -117,7 +117,7 @@ class ModelBuilder:
             if not isinstance(edit, tree.Expect)
         ]
         hooks: dict[Key, Hooks] = {}
-        seen = Collector(self._limits)
+        seen = Collector(self._limits, by_place=True)
         expansion = self._run(root, hooks, seen)
         if any(isinstance(value, Poison) for value in shown.values()):
             self._found.add(*seen.diagnostics)
@@ -134,7 +134,7 @@ class ModelBuilder:
                 failed = True
             except Skip:
                 failed = True
-            seen = Collector(self._limits)
+            seen = Collector(self._limits, by_place=True)
             expansion = self._run(root, hooks, seen)
         notes = (Note(f"in the variant '{defined.node.name.text}'", defined.node.name.span),) if variants else ()
         self._found.add(*(wrong._replace(notes=wrong.notes + notes) for wrong in seen.diagnostics))

@@ -156,13 +156,17 @@ class Collector:
 
     Args:
         limits: says how many there may be; without, there may be any number.
+        by_place: whether two of one kind at one place are the same, whatever they say, as in one model.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, by_place: bool = False) -> None:
         self._limits = limits
+        self._by_place = by_place
         self._found: dict[tuple[Slug, str, Span | None], Diagnostic] = {}
         self.reported = 0
         """How many mistakes were reported, known ones included."""
+        self.notes: Callable[[], tuple[Note, ...]] = tuple
+        """What is said behind each mistake: where the blocks are used that it stands in."""
 
     def add(self, *diagnostics: Diagnostic) -> None:
         """Keep mistakes that are not known yet.
@@ -172,7 +176,9 @@ class Collector:
         """
         for diagnostic in diagnostics:
             self.reported += 1
-            self._found.setdefault((diagnostic.slug, diagnostic.message, diagnostic.span), diagnostic)
+            said = "" if self._by_place and diagnostic.span else diagnostic.message
+            noted = diagnostic._replace(notes=diagnostic.notes + self.notes())
+            self._found.setdefault((diagnostic.slug, said, diagnostic.span), noted)
             if self._limits and len(self._found) > self._limits.mistakes:
                 *known, extra = self._found.values()
                 message = f"there are more than {self._limits.mistakes:,} mistakes; from here on, none is looked for"

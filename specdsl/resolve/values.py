@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import isfinite
+from math import ceil, isfinite
 from typing import Any
 
 from specdsl.declaration import Declaration, text
@@ -333,7 +333,7 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
-    "//": operator.floordiv,
+    "//": lambda left, right: int(left // right),
     "%": operator.mod,
     "**": operator.pow,
 }
@@ -389,10 +389,22 @@ def numbers(*bounds: int) -> range:
     return range(*bounds)
 
 
+def ceiling(x: float) -> int:
+    """`ceil(x)`: the least whole number that is not less."""
+    return ceil(x)
+
+
+def total(sequence: Any) -> Any:
+    """`sum(sequence)`: the sum of a list or a tuple of numbers."""
+    return sum(sequence)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": least,
     "max": greatest,
     "round": rounded,
+    "ceil": ceiling,
+    "sum": total,
     "len": length,
     "range": numbers,
     "divisible": divisible,

@@ -266,11 +266,8 @@ def _step(place: Place) -> str | None:
     first, word, opening, accepted = place.first, place.word, place.opening, place.accepted
     if opening == "{" and first in {"shortcut", "branch"} and "NAME" in accepted:
         return f"a {first} says how it joins: `{first} add {{ ... }}`"
-    if "LBRACE" in accepted and first in _BODIES:
-        if opening in ("", "\r", "\n"):
-            return "the opening brace stands on the same line"
-        if opening in (":", "(") or word:
-            return "a body stands in braces: `{ ... }`"
+    if "LBRACE" in accepted and first in _BODIES and (opening in ("", "\r", "\n", ":", "(") or word):
+        return "a body stands in braces: `{ ... }`"
     if place.ends_step:
         if opening in ("[", "{") and place.before[-1:].isalnum():
             return "arguments stand in round brackets: `( ... )`"
