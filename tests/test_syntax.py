@@ -7,10 +7,12 @@ from pathlib import Path
 from time import perf_counter
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from specdsl import loads
 from specdsl.diagnostics import SpecError, render
+from specdsl.graph import verify
 from specdsl.resolve import Program
 from specdsl.source import Source
 from specdsl.syntax import tree
@@ -29,6 +31,26 @@ def attempt(text: str) -> None:
         render(diagnostic)
 
 
+def use(text: str) -> None:
+    """Make all that needs no framework of each model of a text that holds no mistake."""
+    try:
+        spec = loads(text)
+    except SpecError:
+        return
+    for name in spec.models:
+        graph = spec.default_graph(name)
+        if graph is None:
+            continue
+        verify(graph)
+        report = graph.report()
+        report.to_text(80)
+        report.to_dict()
+        report.to_markdown()
+        compile(graph.to_python(), "model.py", "exec")
+        assert graph.diagram().dot
+        assert not graph.diff(graph)
+
+
 def round_trip(text: str) -> None:
     try:
         before = parse(Source("text.spec", text))
@@ -39,6 +61,13 @@ def round_trip(text: str) -> None:
     assert format_source(Source("text.spec", formatted)) == formatted
 
 
+SWEEP = settings(
+    phases=[Phase.explicit, Phase.generate, Phase.shrink], database=None, suppress_health_check=list(HealthCheck)
+)
+"""For many examples, which are not kept."""
+
+
+@settings(max_examples=300)
 @given(grammar_texts())
 def test_texts_of_the_grammar(text: str) -> None:
     """Any text of the grammar is read, formatted without changing its tree, and resolved or explained."""
@@ -46,6 +75,7 @@ def test_texts_of_the_grammar(text: str) -> None:
     attempt(text)
 
 
+@settings(max_examples=2_000)
 @given(mutated_texts(TEXTS))
 def test_mutated_specs(text: str) -> None:
     """Specs with pieces cut out, doubled, swapped or replaced end in a graph or in messages."""
@@ -53,6 +83,38 @@ def test_mutated_specs(text: str) -> None:
     round_trip(text)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@settings(SWEEP, max_examples=10_000)
+@given(grammar_texts())
+def test_many_texts_of_the_grammar(text: str) -> None:
+    """The same, of many more."""
+    round_trip(text)
+    attempt(text)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@settings(SWEEP, max_examples=80_000)
+@given(mutated_texts(TEXTS))
+def test_many_mutated_specs(text: str) -> None:
+    """The same, of many more; and what is a spec nevertheless can be reported, drawn and compiled to Python."""
+    attempt(text)
+    round_trip(text)
+    use(text)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@settings(SWEEP, max_examples=10_000)
+@given(st.text(st.sampled_from('modelinputDns(){}[]:;,=->"#. \n\t0123456789_+*/%\x00é\u200b\U0001f6d1'), max_size=300))
+def test_many_random_texts(text: str) -> None:
+    """Texts of the signs and letters that specs are made of, without sense."""
+    attempt(text)
+    round_trip(text)
+
+
+@settings(max_examples=500)
 @given(st.text(max_size=200))
 @example("\x00")
 @example('"""')

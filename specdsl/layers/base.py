@@ -174,7 +174,9 @@ class Layer(Declaration):
         """
         least, most = self.arity
         if number < least or (most is not None and number > most):
-            wanted = "one tensor" if most == 1 else f"{'exactly' if most == least else 'at least'} {least} tensors"
+            wanted = f"exactly {least} tensors" if most == least else f"{least} to {most} tensors"
+            if most is None or most == 1:
+                wanted = "one tensor" if most else f"at least {least} tensors"
             got = "one" if number == 1 else str(number)
             hint = "give it several with `[a, b] -> " + type(self).__name__ + "`" if number < least else None
             raise Misuse(f"{type(self).__name__} takes {wanted}, not {got}", help=hint)

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from specdsl.counts import Count, product
-from specdsl.declaration import Misuse
+from specdsl.declaration import Misuse, text
 from specdsl.layers.base import TRAINING, Layer, Modes, Shape, Weight, known, show
 from specdsl.layers.recurrent import RECURRENT_OPTIONS, _Recurrent, check_given
 
@@ -59,12 +59,14 @@ class Bidirectional(Layer):
 
     def check(self) -> None:
         back = self.backward_layer
-        if (back.go_backwards if back else True) == self.layer.go_backwards:
+        if back is None and self.layer.go_backwards:
             raise Misuse(
-                "one layer of a Bidirectional goes backwards, and the other does not: "
-                f"go_backwards={str(self.layer.go_backwards).lower()} for both",
-                argument="backward_layer" if back else "layer",
+                "the layer of a Bidirectional goes forwards; it makes the one that goes backwards", argument="layer"
             )
+        if back and back.go_backwards == self.layer.go_backwards:
+            both = f"go_backwards={text(back.go_backwards)}"
+            message = f"one layer of a Bidirectional goes backwards and the other does not, and here both have {both}"
+            raise Misuse(message, argument="backward_layer")
         for name in ("return_sequences", "return_state"):
             if back and getattr(back, name) != getattr(self.layer, name):
                 raise Misuse(f"both layers of a Bidirectional have the same {name}", argument="backward_layer")

@@ -102,7 +102,7 @@ class Application:
         plain, given = split_options(call, kind.options, kind.names()) if kind.options else (call, {})
         layer = bind(kind, plain, lambda expression: self.evaluator.value(expression, site.frame), self._found)
         options = call_options(given, kind.options, site.frame, self.evaluator)
-        return self.apply(Use(layer, alias, call.span, plain, options=options), site, flow)
+        return self.apply(Use(layer, alias, call.span, call, options=options), site, flow)
 
     def declare(self, statement: tree.Layer, site: Site) -> None:
         """Make a layer that steps will apply."""
@@ -140,9 +140,14 @@ class Application:
             hint = "its arguments stand where it is declared"
             if shared.layer.options:
                 hint += f"; a use may say {', '.join(shared.layer.options)}"
-            raise Problem(Slug.UNKNOWN_ARGUMENT, f"'{shared.name}' is a layer that is made", wrong.span, help=hint)
+            raise Problem(
+                Slug.UNKNOWN_ARGUMENT,
+                f"'{shared.name}' is made already, and takes no arguments here",
+                wrong.span,
+                help=hint,
+            )
         options = call_options(given, shared.layer.options, site.frame, self.evaluator)
-        use = Use(shared.layer, alias, call.span, None, None, options, shared.owner, shared.name, shared.key)
+        use = Use(shared.layer, alias, call.span, call, None, options, shared.owner, shared.name, shared.key)
         return self.apply(use, site, flow)
 
     def model_step(self, model: Defined, call: tree.Call, alias: tree.Name | None, site: Site, flow: Flow) -> Flow:

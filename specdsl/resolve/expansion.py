@@ -31,6 +31,7 @@ from specdsl.resolve.scope import (
     Shared,
     Skip,
     Steps,
+    is_taken,
     refuse_taken,
 )
 from specdsl.resolve.values import Evaluator
@@ -103,15 +104,17 @@ class Expansion:
 
     def _after_mistake(self, statement: tree.Statement, frame: Frame, flow: Flow) -> Flow:
         """What flows on behind a step that failed: the names it would have bound are unknown from here."""
+        lost: list[tree.Name] = []
         match statement:
             case tree.Let() | tree.Input() | tree.Layer():
-                frame.names.setdefault(statement.name.text, (POISON, statement.name.span))
+                lost.append(statement.name)
             case tree.Chain():
-                for link in statement.links:
-                    for name in link.names if isinstance(link, tree.Step) else ():
-                        frame.names.setdefault(name.text, (POISON, name.span))
+                lost += (name for link in statement.links if isinstance(link, tree.Step) for name in link.names)
             case tree.Expect() | tree.Output():
                 return flow
+        for name in lost:
+            if not is_taken(name.text):
+                frame.names.setdefault(name.text, (POISON, name.span))
         return flow if isinstance(statement, tree.Let | tree.Layer) else POISON
 
     def _statement(self, statement: tree.Statement, site: Site, flow: Flow, top: bool) -> Flow:

@@ -19,13 +19,18 @@ Key = tuple[object, ...]
 CONSTANTS = ("true", "false", "none")
 
 
+def is_taken(name: str) -> bool:
+    """Whether a word has a meaning everywhere: the name of a layer or of a constant."""
+    return name in NAMES or name in CONSTANTS
+
+
 def refuse_taken(name: str, span: Span) -> None:
     """Refuse to give a meaning to a word that has one everywhere.
 
     Raises:
         Problem: it is the name of a layer or of a constant.
     """
-    if name in NAMES or name in CONSTANTS:
+    if is_taken(name):
         what = "a layer of Keras" if name in NAMES else "a constant"
         raise Problem(Slug.DUPLICATE, f"'{name}' is {what}, so this needs another name", span)
 

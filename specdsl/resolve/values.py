@@ -114,6 +114,8 @@ class Evaluator:
         if bound is not None:
             if self.model and isinstance(bound[0], Defined) and isinstance(bound[0].node, tree.Model | tree.Variant):
                 return self.model(bound[0], call, frame)
+            if isinstance(bound[0], Poison):
+                raise Skip
             if call.arguments is not None:
                 raise Problem(
                     Slug.BAD_VALUE, f"'{name}' takes no arguments here: it is {_meaning(bound[0])}", call.span

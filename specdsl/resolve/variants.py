@@ -70,7 +70,10 @@ def _setting(edit: tree.Set, target: Applied, frame: Frame, evaluator: Evaluator
     name, names = edit.argument.text, argument_names(target)
     flags = _flags(target)
     if name in flags and name not in names:
-        return evaluator.truth(edit.value, frame)
+        value = evaluator.value(edit.value, frame)
+        if not isinstance(value, bool):
+            raise Problem(Slug.BAD_ARGUMENT, f"'{name}' is true or false, not {text(value)}", edit.value.span)
+        return value
     if name not in names:
         names = [*names, *flags]
         hint = did_you_mean(name, names) or (f"its arguments are {', '.join(names)}" if names else "it has none")

@@ -160,7 +160,7 @@ def _parser() -> tuple[Lark, Builder]:
 def _cache_file(grammar: str) -> str | None:
     """Where Lark keeps the tables that it makes from a grammar; None where no such place can be written.
 
-    Lark itself checks that the tables fit the grammar, its own version and Python's. Each grammar has a file of its own,
+    Lark itself checks that the tables fit the grammar, its own version and Python's. Each grammar has its own file,
     so that two versions of specdsl, used in turn, do not each write over the tables of the other.
     """
     if sys.platform == "win32":

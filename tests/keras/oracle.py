@@ -42,7 +42,7 @@ STRICTER = {
     r"seed.*(greater than or equal to 0|less than 4294967296)": "JAX takes seeds of 32 bits without a sign",
     # Keras takes these and makes something of them that nobody means.
     r"PReLU cannot share alpha along axes": "axes below 1 count from the wrong end",
-    r"takes (exactly|at least) 2 tensors, not one": "merging a single tensor, which Keras takes in a list",
+    r"takes (exactly |at least )?2 (to 3 )?tensors, not one": "merging a single tensor, which Keras takes in a list",
 }
 """Where specdsl refuses what Keras takes at first: a pattern of the refusal, and why."""
 
