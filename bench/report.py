@@ -29,7 +29,8 @@ HERE = Path(__file__).parent
 SPEC = HERE.parent / "specs" / "bn_cnn.spec"
 SPECDSL = str(Path(sys.executable).with_name("specdsl"))
 
-SIZES = (1_000, 2_000, 5_000, 10_000, 20_000)
+SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
+KERAS_SIZES = (1_000, 5_000)
 LONG = 10_000
 """Layers of the spec that has a bar of its own."""
 
@@ -49,12 +50,13 @@ ANALYSE = """
 import gc, sys
 from pathlib import Path
 from time import process_time
-from specdsl import loads
+from specdsl import Limits, loads
 gc.set_threshold(100_000, 20, 20)
+limits = Limits(characters=10**8, words=10**7, layers=10**6, steps=10**8)
 for path in sys.argv[1:]:
     text = Path(path).read_text()
     begin = process_time()
-    analysis = loads(text).model().analyse()
+    analysis = loads(text, limits=limits).model().analyse()
 print(process_time() - begin, analysis.totals.layers)
 """
 """Analyses several specs and prints how long the last one took, when all that is done but once had been done.
@@ -62,6 +64,20 @@ print(process_time() - begin, analysis.totals.layers)
 Garbage is looked for as seldom as in the command `specdsl`. At Python's own settings its searches through everything
 that lives take a third of the time at 20,000 layers, and make growth a little more than linear.
 """
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from time import process_time
+import specdsl, specdsl.backends.keras_model
+for path in sys.argv[1:]:
+    graph = specdsl.loads(Path(path).read_text()).model()
+    begin = process_time()
+    model = graph.to_keras()
+print(process_time() - begin, len(model.layers) - 1)
+"""
+"""Builds several specs in Keras and prints how long the last one took, Keras's import and the spec's reading aside."""
 
 
 class Run(NamedTuple):
@@ -160,6 +176,19 @@ def measure_growth(folder: Path, rounds: int) -> dict[str, dict[int, list[float]
     return times
 
 
+def measure_keras(folder: Path) -> dict[int, float]:
+    """Seconds on the processor that Keras takes to build the same models, by number of layers."""
+    times: dict[int, float] = {}
+    small, path = folder / "small.spec", folder / "growth.spec"
+    for size in KERAS_SIZES:
+        path.write_text(long_specs(size)["written"])
+        seconds, layers = run(sys.executable, "-c", BUILD, str(small), str(path)).output.split()[-2:]
+        assert int(layers) == size
+        times[size] = float(seconds)
+        say(f"Keras, {size:,} layers")
+    return times
+
+
 def exponent(points: Iterable[tuple[float, float]]) -> float:
     """The p of y = c·x^p that fits best, by least squares of the logarithms."""
     logs = [(math.log(x), math.log(y)) for x, y in points]
@@ -216,7 +245,10 @@ def spread(values: Iterable[float]) -> dict[str, float]:
 
 
 def as_data(
-    runs: dict[str, list[Run]], growth: dict[str, dict[int, list[float]]], checked: list[Bar]
+    runs: dict[str, list[Run]],
+    growth: dict[str, dict[int, list[float]]],
+    keras: dict[int, float],
+    checked: list[Bar],
 ) -> dict[str, Any]:
     """Everything measured, as JSON keeps it."""
     return {
@@ -240,11 +272,16 @@ def as_data(
                     "runs": len(of),
                     "cpu_seconds": spread(of),
                     "per_thousand": round(median(of) / size * 1_000, 5),
+                    "layers_per_second": round(size / median(of)),
                 }
                 for size, of in times.items()
             ]
             for form, times in growth.items()
         },
+        "keras_build": [
+            {"layers": size, "cpu_seconds": round(seconds, 3), "layers_per_second": round(size / seconds)}
+            for size, seconds in keras.items()
+        ],
     }
 
 
@@ -256,10 +293,13 @@ def table(data: dict[str, Any]) -> str:
         cells = " ".join(f"{value:8.3f}s" for value in seconds)
         lines.append(f"{TITLES[name]:46} {cells} {of['peak_megabytes']['most']:4.0f} MB {of['runs']:5}")
     forms = list(data["growth"])
-    lines += ["", f"{'text to analysis, CPU':21}" + "".join(f"{form:>12}{'per 1,000':>12}" for form in forms)]
+    lines += ["", f"{'text to analysis, CPU':21}" + "".join(f"{form:>12}{'layers/s':>12}" for form in forms)]
     for row in zip(*data["growth"].values(), strict=True):
-        figures = (f"{of['cpu_seconds']['median']:11.3f}s{of['per_thousand'] * 1_000:10.1f}ms" for of in row)
+        figures = (f"{of['cpu_seconds']['median']:11.3f}s{of['layers_per_second']:12,}" for of in row)
         lines.append(f"{row[0]['layers']:14,} layers{''.join(figures)}")
+    for built in data["keras_build"]:
+        seconds, speed = built["cpu_seconds"], built["layers_per_second"]
+        lines.append(f"{built['layers']:14,} layers{seconds:11.3f}s{speed:12,}  built in Keras")
     lines += ["", f"{'bar':46} {'measured':>12} {'limit':>12}"]
     for bar in map(dict, data["bars"]):
         limit = f"{'>=' if bar['least'] else '<='} {bar['limit']:g} {bar['unit']}"
@@ -289,9 +329,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runs = measure_processes(folder, arguments.rounds)
-        growth = measure_growth(folder, max(1, arguments.rounds // 4))
+        growth = measure_growth(folder, max(1, arguments.rounds // 7))
+        keras = measure_keras(folder)
     say("")
-    data = as_data(runs, growth, bars(runs, growth))
+    data = as_data(runs, growth, keras, bars(runs, growth))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(data, indent=2) + "\n")
     print(table(data))

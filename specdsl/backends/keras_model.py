@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -42,7 +44,19 @@ def build(graph: Graph, name: str | None = None) -> keras.Model:
         tensors.update(zip(node.outputs, outputs, strict=True))
     inputs = [tensors[node.outputs[0]] for node in graph.input_nodes]
     outputs = [tensors[tensor] for tensor in graph.outputs]
-    return keras.Model(_alone(inputs), _alone(outputs), name=name or graph.name)
+    with _deep(len(graph.nodes)):
+        return keras.Model(_alone(inputs), _alone(outputs), name=name or graph.name)
+
+
+@contextmanager
+def _deep(layers: int) -> Iterator[None]:
+    """Let Keras walk so many layers, which it does by calls within calls, one for each layer of the longest path."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, before + 2 * layers))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _pin(layer: Any, nodes: list[Node]) -> None:

@@ -22,11 +22,29 @@ from specdsl.layers import InputLayer, Layer
 def python_source(graph: Graph) -> str:
     """Source of a module whose `build_model()` builds the graph's model, layer names included, with Keras alone."""
     title = graph.docstring.strip() or f"The model {graph.name}."
-    lines = [*docstring_lines(title, ""), "", "import keras"]
+    deep = _longest_path(graph)
+    lines = [*docstring_lines(title, ""), "", *(["import sys", ""] if deep > DEEP else []), "import keras"]
     if _has_layers(graph):
         lines.append("from keras import layers")
+    if deep > DEEP:
+        reason = "  # Keras walks the layers of a model by calls within calls"
+        lines += ["", f"sys.setrecursionlimit({1_000 + 2 * deep}){reason}"]
     lines += _definitions(graph, "build_model", {"x", "build_model"}, {})
     return "\n".join([*lines, "", "", 'if __name__ == "__main__":', "    build_model().summary()", ""])
+
+
+DEEP = 300
+"""Layers behind one another that Keras can walk at Python's own limit of calls within calls."""
+
+
+def _longest_path(graph: Graph) -> int:
+    """How many layers stand behind one another at most; of a model within, its own."""
+    depth: dict[str, int] = {}
+    inner = [0]
+    for node in graph.nodes:
+        depth[node.name] = 1 + max((depth[tensor.node] for tensor in node.sources), default=0)
+        inner += (_longest_path(model.graph) for model in models_in(node.layer))
+    return max(*depth.values(), *inner)
 
 
 def _has_layers(graph: Graph) -> bool:

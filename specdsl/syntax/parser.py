@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from zlib import crc32
 
 from lark import Lark, Token, UnexpectedInput, UnexpectedToken
 
@@ -142,23 +143,25 @@ def _read(source: Source, text: str) -> tree.Spec:
 @cache
 def _parser() -> tuple[Lark, Builder]:
     builder = Builder()
+    grammar = GRAMMAR.read_text(encoding="utf-8")
     parser = Lark(
-        GRAMMAR.read_text(encoding="utf-8"),
+        grammar,
         start="spec",
         parser="lalr",
         lexer=SpecLexer,
         maybe_placeholders=False,
         keep_all_tokens=True,
         transformer=builder,
-        cache=_cache_file() or False,
+        cache=_cache_file(grammar) or False,
     )
     return parser, builder
 
 
-def _cache_file() -> str | None:
-    """Where Lark keeps the tables that it makes from the grammar; None where no such place can be written.
+def _cache_file(grammar: str) -> str | None:
+    """Where Lark keeps the tables that it makes from a grammar; None where no such place can be written.
 
-    Lark itself checks that the tables fit the grammar, its own version and Python's.
+    Lark itself checks that the tables fit the grammar, its own version and Python's. Each grammar has a file of its own,
+    so that two versions of specdsl, used in turn, do not each write over the tables of the other.
     """
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
@@ -169,7 +172,7 @@ def _cache_file() -> str | None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    return str(folder / "grammar.cache") if os.access(folder, os.W_OK) else None
+    return str(folder / f"grammar-{crc32(grammar.encode()):08x}.cache") if os.access(folder, os.W_OK) else None
 
 
 def _offset(error: UnexpectedInput, text: str) -> int:

@@ -354,6 +354,22 @@ def test_json_holds_the_model(
     assert_same(keras.models.model_from_json(text), specdsl.load(spec).model())
 
 
+@pytest.mark.parametrize("blocks", [350, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_a_very_deep_network_compiles(blocks: int) -> None:
+    """Keras walks layers by calls within calls; the compiled model and the emitted source give it room for that."""
+    graph = specdsl.loads(
+        "block residual(n) { shortcut add { Conv2D(n, 3, padding='same') -> BatchNormalization -> ReLU } }\n"
+        f"model deep {{ input image: (8, 8, 4); repeat {blocks} {{ residual(4) }}; Flatten; Dense(2) }}"
+    ).model()
+    limit = sys.getrecursionlimit()
+    assert graph.to_keras().count_params() == analyse(graph).totals.params
+    assert sys.getrecursionlimit() == limit
+    try:
+        build_emitted(graph.to_python())
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 PINNED = """
 model inner {
     input x: (4,)
