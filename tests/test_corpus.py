@@ -15,7 +15,7 @@ from specdsl.counts import number
 from specdsl.diagnostics import Diagnostic, SpecError, render, render_concise, render_json
 from specdsl.graph import Graph, verify
 from specdsl.layers.base import show
-from specdsl.resolve import Program, all_mistakes
+from specdsl.resolve import Importer, Program, all_mistakes
 from specdsl.resolve.recipes import train_recipe
 from specdsl.source import Source
 from specdsl.syntax.formatter import format_source
@@ -27,10 +27,10 @@ OK = sorted((CORPUS / "ok").glob("*.spec"))
 BAD = sorted((CORPUS / "bad").glob("*.spec"))
 
 
-def mistakes(source: Source) -> tuple[Diagnostic, ...]:
-    """Everything that `specdsl check` would say of a text."""
+def mistakes(source: Source, importer: Importer | None = None) -> tuple[Diagnostic, ...]:
+    """Everything that `specdsl check` would say of a text; one that imports needs an importer."""
     try:
-        program = Program(source)
+        program = Program(source, importer=importer)
         found = all_mistakes(program)
         if found:
             return SpecError(found).diagnostics

@@ -14,6 +14,8 @@ import pytest
 
 import specdsl
 from specdsl import cli
+from specdsl.limits import Limits
+from specdsl.resolve import Importer
 from specdsl.source import Source
 from specdsl.syntax.formatter import format_source
 from tests.test_corpus import mistakes
@@ -26,6 +28,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs" / "errors").glob("*.md")),
 ]
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"<!-- file: (.*?) -->\n```spec\n(.*?)```", re.DOTALL)
 SHOWN = re.compile(r"<!-- output: (.*?) -->\n```text\n(.*?)```", re.DOTALL)
 
 
@@ -42,9 +45,13 @@ def blocks(language: str) -> list[pytest.param]:
 
 @pytest.mark.parametrize("text", blocks("spec"))
 def test_specs_in_documents_are_valid_and_canonical(text: str) -> None:
-    """Every spec in a document holds no mistake, keeps its promises and is in canonical form."""
+    """Every spec in a document holds no mistake, keeps its promises and is in canonical form.
+
+    What it imports lies among the examples.
+    """
     source = Source("document", text)
-    assert [str(wrong.message) for wrong in mistakes(source)] == []
+    importer = Importer(ROOT / "docs" / "examples" / "document.spec", Limits())
+    assert [str(wrong.message) for wrong in mistakes(source, importer)] == []
     assert format_source(source) == text
 
 
@@ -52,7 +59,7 @@ def test_specs_in_documents_are_valid_and_canonical(text: str) -> None:
 def test_outputs_in_documents_are_what_comes_out(
     path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a document shows as the output of a command is its output at 100 columns."""
+    """What a document shows as a file is that file, and as the output of a command its output at 100 columns."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("COLUMNS", "100")
 
@@ -64,7 +71,8 @@ def test_outputs_in_documents_are_what_comes_out(
         return f"<!-- output: {match[1]} -->\n```text\n{captured.out}{captured.err}```"
 
     text = path.read_text(encoding="utf-8")
-    produced = SHOWN.sub(produce, text)
+    copied = FILE.sub(lambda match: f"<!-- file: {match[1]} -->\n```spec\n{Path(match[1]).read_text('utf-8')}```", text)
+    produced = SHOWN.sub(produce, copied)
     if request.config.getoption("--accept") and produced != text:
         path.write_text(produced, encoding="utf-8")
         text = produced

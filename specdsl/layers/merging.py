@@ -100,12 +100,15 @@ class Concatenate(_Merging):
         if any(len(shape) != len(first) for shape in shapes):
             raise Misuse(f"Concatenate cannot join {_list(shapes)}, whose numbers of axes differ")
         sizes = list(zip(*shapes, strict=True))
-        for place, along in enumerate(sizes, start=1):
-            if place != axis and len(set(along) - {None}) > 1:
-                raise Misuse(
-                    f"Concatenate cannot join {_list(shapes)} along axis {self.axis}: axis {place} differs",
-                    argument="axis",
-                )
+        common = tuple(
+            -1 if place != axis and len(set(along) - {None}) > 1 else None for place, along in enumerate(sizes, start=1)
+        )
+        if -1 in common:
+            raise Misuse(
+                f"Concatenate cannot join {_list(shapes)} along axis {self.axis}: axis {common.index(-1) + 1} differs",
+                argument="axis",
+                help=_alike(common, equally_long=True),
+            )
         along = sizes[axis - 1]
         return (*first[: axis - 1], None if None in along else sum(along), *first[axis:])
 

@@ -125,7 +125,7 @@ class Assembly:
                 use.layer.check_option(name, tuple(map(self.shape, option_tensors({name: value}))), *entering)
         except Misuse as misuse:
             tensors = (*inputs, *option_tensors(use.options))
-            origins = [self._origin(tensor) for tensor in dict.fromkeys(tensors)]
+            origins = dict.fromkeys(map(self._origin, tensors))
             raise Problem(Slug.SHAPE, misuse.message, use.place(misuse.argument), *origins, help=misuse.help) from None
         for shape in shapes:
             if len(shape) > self._limits.axes:
