@@ -27,18 +27,18 @@ def peak_activation_bytes(analysis: Analysis) -> Size:
     dying: dict[int, list[Tensor]] = {}
     for tensor, number in last.items():
         dying.setdefault(number, []).append(tensor)
+    within: dict[str, int] = {}
     live = sum(sizes[tensor] for node in graph.input_nodes for tensor in node.outputs)
     peak = live
     for number, layer in enumerate(analysis.layers):
         node = layer.node
         made = sum(sizes[tensor] for tensor in node.outputs) if node.inputs else 0
-        within = 0
         if layer.inner:
             inner = peak_activation_bytes(layer.inner)
             if inner is None:
                 return None
-            within = inner // BYTES_PER_VALUE - sum(sizes[tensor] for tensor in node.inputs)
-        peak = max(peak, live + max(made, within))
+            within[node.owner] = inner // BYTES_PER_VALUE - sum(sizes[tensor] for tensor in node.inputs)
+        peak = max(peak, live + max(made, within.get(node.owner, 0)))
         unused = sum(sizes[tensor] for tensor in node.outputs if tensor not in last) if node.inputs else 0
         live += made - unused - sum(sizes[tensor] for tensor in dying.get(number, ()))
     return peak * BYTES_PER_VALUE

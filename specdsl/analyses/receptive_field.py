@@ -17,13 +17,25 @@ ROUNDING = 1e-6
 class Field(NamedTuple):
     """What a place of a tensor sees along each spatial axis of the input.
 
+    Where a tensor has been enlarged, several neighbours see the same places, and then the next one sees a grid further.
+
     Attributes:
-        size: how many places of the input.
-        stride: how many places of the input lie between neighbours, less than one where the tensor is larger.
+        size: how many places of the input, what has been added since the last enlargement aside.
+        added: how many places of the input neighbours have added since, were they spread evenly.
+        grid: how many places of the input lie between those that were neighbours before it.
+        stride: how many places of the input lie between neighbours on average.
     """
 
     size: tuple[float, ...]
+    added: tuple[float, ...]
+    grid: tuple[float, ...]
     stride: tuple[float, ...]
+
+    @property
+    def seen(self) -> tuple[float, ...]:
+        """How many places of the input a place sees at most."""
+        steps = (ceil(added / grid - ROUNDING) for added, grid in zip(self.added, self.grid, strict=True))
+        return tuple(size + step * grid for size, step, grid in zip(self.size, steps, self.grid, strict=True))
 
 
 def receptive_field(graph: Graph) -> tuple[int, ...] | None:
@@ -35,8 +47,9 @@ def receptive_field(graph: Graph) -> tuple[int, ...] | None:
     fields = _fields(graph, {})
     largest: tuple[float, ...] = ()
     for field in fields.values():
-        if field and len(field.size) >= len(largest) and field.size > largest:
-            largest = tuple(map(max, field.size, largest)) if len(field.size) == len(largest) else field.size
+        if field and len(field.size) >= len(largest):
+            same = len(field.size) == len(largest)
+            largest = tuple(map(max, field.seen, largest)) if same else field.seen
     return tuple(ceil(size - ROUNDING) for size in largest) or None
 
 
@@ -53,7 +66,7 @@ def _fields(graph: Graph, entering: Mapping[Tensor, Field | None]) -> dict[Tenso
         if not node.inputs:
             tensor = node.outputs[0]
             one = (1.0,) * max(len(node.shape) - 1, 0)
-            fields[tensor] = entering[tensor] if tensor in entering else (Field(one, one) if one else None)
+            fields[tensor] = entering[tensor] if tensor in entering else _start(one)
         elif isinstance(node.layer, Functional):
             inner = node.layer.graph
             starts = {start.outputs[0]: field for start, field in zip(inner.input_nodes, known, strict=True)}
@@ -64,16 +77,33 @@ def _fields(graph: Graph, entering: Mapping[Tensor, Field | None]) -> dict[Tenso
     return fields
 
 
+def _start(one: tuple[float, ...]) -> Field | None:
+    """What a place of an input sees: itself."""
+    return Field(one, (0.0,) * len(one), one, one) if one else None
+
+
 def _seen(reach: Reach | None, known: list[Field | None]) -> Field | None:
     """What a place of a layer's output sees, from what those of its inputs see."""
     fields = [field for field in known if field]
     if reach is None or len(fields) < len(known) or len({len(field.size) for field in fields}) != 1:
         return None
-    size = tuple(map(max, *(field.size for field in fields))) if len(fields) > 1 else fields[0].size
-    stride = tuple(map(max, *(field.stride for field in fields))) if len(fields) > 1 else fields[0].stride
-    extent, step = reach.extent or (1,) * len(size), reach.stride or (1,) * len(size)
-    if not len(extent) == len(step) == len(size):
+    field = fields[0]
+    if len(fields) > 1:
+        strides = tuple(map(max, *(field.stride for field in fields)))
+        field = Field(tuple(map(max, *(field.seen for field in fields))), (0.0,) * len(strides), strides, strides)
+    axes = len(field.size)
+    extent, step = reach.extent or (1,) * axes, reach.stride or (1,) * axes
+    if not len(extent) == len(step) == axes:
         return None
-    size = tuple(one + (places - 1) * apart for one, places, apart in zip(size, extent, stride, strict=True))
-    factors = (1 / times if reach.enlarges else times for times in step)
-    return Field(size, tuple(apart * factor for apart, factor in zip(stride, factors, strict=True)))
+    more = ((places - 1) * apart for places, apart in zip(extent, field.stride, strict=True))
+    field = field._replace(added=tuple(map(sum, zip(field.added, more, strict=True))))
+    if reach.enlarges:
+        finer = tuple(stride / times for stride, times in zip(field.stride, step, strict=True))
+        coarser = [stride > grid for stride, grid in zip(field.stride, field.grid, strict=True)]
+        return Field(
+            tuple(seen if new else size for seen, size, new in zip(field.seen, field.size, coarser, strict=True)),
+            tuple(0.0 if new else added for added, new in zip(field.added, coarser, strict=True)),
+            tuple(map(max, field.stride, field.grid)),
+            finer,
+        )
+    return field._replace(stride=tuple(stride * times for stride, times in zip(field.stride, step, strict=True)))

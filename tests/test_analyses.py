@@ -1,0 +1,170 @@
+"""Memory, receptive field and operations against counting them out, and against known figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import specdsl
+from specdsl import Graph
+from specdsl.analyses import analyse, peak_activation_bytes, quantities, receptive_field, values
+from tests.strategies import spec_texts
+
+SPECS = Path(__file__).parents[1] / "specs"
+
+
+def model(body: str, size: str = "(32, 32, 3)") -> Graph:
+    return specdsl.loads(f"model m {{ input x: {size}\n{body}\n}}").model()
+
+
+# ---------------------------------------------------------------------------------------------- receptive field
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "size"),
+    [("vgg16", "vgg16", 212), ("resnet50", "resnet50", 483), ("resnet50", "resnet101", 1027)],
+)
+def test_receptive_fields_are_the_published_ones(file: str, name: str, size: int) -> None:
+    """Araujo et al., 2019, table 1."""
+    graph = specdsl.load(SPECS / "zoo" / f"{file}.spec").model(name)
+    assert receptive_field(graph) == (size, size)
+
+
+LAYER = st.one_of(
+    st.tuples(st.just("conv"), st.integers(1, 4), st.integers(1, 3), st.just(1)),
+    st.tuples(st.just("conv"), st.integers(1, 3), st.just(1), st.integers(1, 3)),
+    st.tuples(st.just("pool"), st.integers(1, 3), st.integers(1, 3), st.just(1)),
+    st.tuples(st.just("up"), st.integers(1, 3), st.just(1), st.just(1)),
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(LAYER, min_size=1, max_size=5))
+def test_a_receptive_field_is_what_places_see(layers: list[tuple[str, int, int, int]]) -> None:
+    """On a long enough sequence no place of the last tensor sees more, and some place sees just as much."""
+    length, lines = 600, []
+    seen = [frozenset([place]) for place in range(length)]
+    for kind, size, stride, dilation in layers:
+        if kind == "up":
+            seen = [place for place in seen for _ in range(size)]
+            lines.append(f"UpSampling1D({size})")
+        else:
+            reach = dilation * (size - 1) + 1
+            starts = range(0, len(seen) - reach + 1, stride)
+            seen = [frozenset().union(*seen[start : start + reach : dilation]) for start in starts]
+            lines.append(
+                f"Conv1D(1, {size}, strides={stride}, dilation_rate={dilation})"
+                if kind == "conv"
+                else f"MaxPooling1D({size}, strides={stride})"
+            )
+    field = receptive_field(model("\n".join(lines), f"({length}, 1)"))
+    assert field is not None
+    widest = max(max(places) - min(places) + 1 for places in seen)
+    assert widest <= field[0]
+    if all(kind != "up" for kind, *_ in layers):
+        assert widest == field[0]
+
+
+def test_what_sees_everything_has_no_receptive_field() -> None:
+    assert receptive_field(model("Flatten -> Dense(3)")) == (1, 1)  # of the input itself
+    assert receptive_field(model("Dense(3)", "(8,)")) is None
+    assert receptive_field(model("GlobalAveragePooling2D -> Dense(3)")) == (1, 1)
+    assert receptive_field(model("Conv2D(4, 5) -> GroupNormalization(2) -> Conv2D(4, 3)")) == (5, 5)
+
+
+def test_shortcuts_models_and_transposed_convolutions() -> None:
+    """The widest way counts, a model is looked into, and what enlarges sees less for each place."""
+    assert receptive_field(
+        model("shortcut concat { Conv2D(4, 3, padding='same') -> Conv2D(4, 5, padding='same') }")
+    ) == (
+        7,
+        7,
+    )
+    inner = "model inner { input x: (32, 32, 3)\nConv2D(3, 3, strides=2) }\n"
+    nested = specdsl.loads(f"{inner}model m {{ input x: (32, 32, 3)\ninner -> Conv2D(1, 3) }}").model()
+    assert receptive_field(nested) == (7, 7)
+    assert receptive_field(model("Conv2DTranspose(4, 2, strides=2) -> Conv2D(4, 3)")) == (2, 2)
+
+
+# ---------------------------------------------------------------------------------------------- memory
+
+
+def counted_out(graph: Graph) -> int | None:
+    """The most values that are there at once, by looking at all tensors at each layer."""
+    shapes = {tensor: shape for node in graph.nodes for tensor, shape in zip(node.outputs, node.shapes, strict=True)}
+    sizes = {tensor: values(shape) for tensor, shape in shapes.items()}
+    if None in sizes.values():
+        return None
+    made = {
+        tensor: -1 if not node.inputs else number for number, node in enumerate(graph.nodes) for tensor in node.outputs
+    }
+    used = {tensor: number for number, node in enumerate(graph.nodes) for tensor in node.sources}
+    used |= dict.fromkeys(graph.outputs, len(graph.nodes))
+    most = 0
+    for number, node in enumerate(graph.nodes):
+        there = {one for one in sizes if made[one] < number <= used.get(one, made[one])} | set(node.outputs)
+        most = max(most, sum(sizes[one] or 0 for one in there))
+    return most
+
+
+@settings(max_examples=60)
+@given(spec_texts())
+def test_the_peak_of_activations_is_what_is_there_at_once(text: str) -> None:
+    spec = specdsl.loads(text)
+    for name in spec.models:
+        analysis = analyse(spec.model(name))
+        peak, most = peak_activation_bytes(analysis), counted_out(analysis.graph)
+        if any(layer.inner for layer in analysis.layers):
+            assert peak is None or (most is not None and peak >= 4 * most)
+        else:
+            assert peak == (None if most is None else 4 * most)
+
+
+def test_a_shortcut_keeps_what_entered() -> None:
+    """Three tensors are there while the second convolution runs: what entered, what it takes and what it makes."""
+    graph = model('shortcut add { Conv2D(3, 3, padding="same") -> Conv2D(3, 3, padding="same") }')
+    assert peak_activation_bytes(analyse(graph)) == 3 * 32 * 32 * 3 * 4
+
+
+# ---------------------------------------------------------------------------------------------- operations
+
+
+@pytest.mark.parametrize(
+    ("layer", "size", "flops"),
+    [
+        ("Dense(3)", "(8,)", 2 * 8 * 3 + 3),
+        ("Dense(3, 'relu', use_bias=false)", "(8,)", 2 * 8 * 3 + 3),
+        ("Dense(3, 'softmax')", "(8,)", 2 * 8 * 3 + 3 + 3 * 3),
+        ("Conv2D(4, 3)", "(8, 8, 2)", 36 * 4 * (2 * 3 * 3 * 2 + 1)),
+        ("DepthwiseConv2D(3, use_bias=false)", "(8, 8, 2)", 36 * 2 * 2 * 9),
+        ("BatchNormalization", "(8, 8, 2)", 128 * 2),
+        ("LayerNormalization", "(8, 2)", 16 * 6),
+        ("MaxPooling2D(2)", "(8, 8, 2)", 16 * 2 * 3),
+        ("AveragePooling2D(2)", "(8, 8, 2)", 16 * 2 * 4),
+        ("GlobalAveragePooling2D", "(8, 8, 2)", 128),
+        ("GlobalMaxPooling1D", "(8, 2)", 7 * 2),
+        ("Flatten", "(8, 8, 2)", 0),
+        ("Dropout(0.5)", "(8, 8, 2)", 0),
+        ("shortcut add { ReLU }", "(8,)", 16),
+        ("TimeDistributed(Dense(3))", "(5, 8)", 5 * (2 * 8 * 3 + 3)),
+        ("SimpleRNN(4)", "(5, 3)", 5 * (2 * (3 * 4 + 4 * 4) + 3 * 4)),
+        ("LSTM(4)", "(none, 3)", None),
+    ],
+)
+def test_operations_are_counted_by_the_stated_rule(layer: str, size: str, flops: int | None) -> None:
+    assert analyse(model(layer, size)).totals.flops == flops
+
+
+def test_quantities_are_worked_out_by_name() -> None:
+    known = quantities(analyse(model("Conv2D(4, 3) -> Flatten -> Dense(2)")))
+    assert set(known) == {
+        "params", "trainable", "non_trainable", "macs", "flops", "weight_bytes", "largest_activation_bytes",
+        "peak_activation_bytes", "receptive_field", "depth", "layers", "input", "output",
+    }  # fmt: skip
+    assert len(known) == 13
+    assert known["receptive_field"] == (3, 3)
+    assert known["peak_activation_bytes"] == 4 * 2 * 30 * 30 * 4  # Flatten has an output of its own
+    assert known["output"] == (2,)
