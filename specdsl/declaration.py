@@ -80,12 +80,17 @@ class Declaration:
         """The arguments that have no default."""
         return _signature(cls).required
 
+    def settings(self) -> dict[str, Any]:
+        """All arguments with their values, in the order of `names`."""
+        return {name: getattr(self, name) for name in self.names()}
+
     def arguments(self) -> dict[str, Any]:
         """The arguments whose values differ from their defaults, in the order of `names`."""
         kind = type(self)
-        values = {name: getattr(self, name) for name in self.names()}
         return {
-            name: value for name, value in values.items() if not hasattr(kind, name) or value != getattr(kind, name)
+            name: value
+            for name, value in self.settings().items()
+            if not hasattr(kind, name) or value != getattr(kind, name)
         }
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from specdsl.counts import Count, Size, total
 from specdsl.declaration import Misuse, text
@@ -66,6 +66,14 @@ class Functional(Layer):
     def names(cls) -> tuple[str, ...]:
         """None but `trainable`: the parameters of a model are part of its graph."""
         return ("trainable",)
+
+    def settings(self) -> dict[str, Any]:
+        """The parameters of the model with their values, and whether it is trained."""
+        return {**self.graph.parameters, "trainable": self.trainable}
+
+    def arguments(self) -> dict[str, Any]:
+        """What Keras is told: nothing but that the model is not trained, where that is so."""
+        return {} if self.trainable else {"trainable": False}
 
     @property
     def own_name(self) -> str:

@@ -14,6 +14,7 @@ from specdsl.backends.table import Cell, Column, Line, layout, styled
 from specdsl.counts import Size, number
 from specdsl.declaration import text
 from specdsl.graph import Node
+from specdsl.layers import InputLayer
 
 SCHEMA = 1
 """The version of the dictionary's form. A version only ever gains keys."""
@@ -54,7 +55,10 @@ class Difference:
         self.after = after
         pairs = list(_pairs(before, after))
         self.changes = tuple(change for change in _changes(pairs) if change)
-        self.unchanged = len(pairs) - len(self.changes)
+        kept = sum(1 for _, after in pairs if after and _counts(after)) - sum(
+            1 for change in self.changes if change.kind != "removed" and change.after and _counts(change.after)
+        )
+        self.unchanged = kept
 
     def __bool__(self) -> bool:
         return bool(self.changes) or _outputs(self.before) != _outputs(self.after)
@@ -139,6 +143,11 @@ class Difference:
         yield from layout(columns, rows, width)
 
 
+def _counts(layer: LayerAnalysis) -> bool:
+    """Whether it is one of the layers of its model: no input, and no further use of a layer."""
+    return not layer.shared and not isinstance(layer.node.layer, InputLayer)
+
+
 def _pairs(before: Analysis, after: Analysis) -> Iterator[tuple[LayerAnalysis | None, LayerAnalysis | None]]:
     """The layers of both models side by side: the same ones, changed ones of the same class, and those of one alone."""
     left, right = before.layers, after.layers
@@ -180,11 +189,8 @@ def _changes(pairs: list[tuple[LayerAnalysis | None, LayerAnalysis | None]]) -> 
             yield Change("added" if after else "removed", before, after, {})
             continue
         old, new = before.node.layer, after.node.layer
-        arguments = {
-            name: (getattr(old, name), getattr(new, name))
-            for name in old.names()
-            if getattr(old, name) != getattr(new, name)
-        }
+        was, now = old.settings(), new.settings()
+        arguments = {name: (was.get(name), now.get(name)) for name in was | now if was.get(name) != now.get(name)}
         old_inputs = [replace(one, node=same[one.node]) for one in before.node.sources if one.node in same]
         new_inputs = [one for one in after.node.sources if one.node in kept]
         whole = len(old_inputs) == len(before.node.sources) and len(new_inputs) == len(after.node.sources)

@@ -45,7 +45,13 @@ def layer_page(layer: type[Layer]) -> str:
         lines += [f"Also called {', '.join(layer.aliases)}.", ""]
     if rows:
         lines += layout([Column("argument"), Column("default"), Column("takes", least=30)], rows, 100)
+    if layer.options:
+        told = ", ".join(f"`{name}` ({_OPTIONS[kind]})" for name, kind in layer.options.items())
+        lines += ["", f"A call may say beside: {told}."]
     return "\n".join([*lines, ""])
+
+
+_OPTIONS = {"flag": "true or false", "tensor": "a tensor", "tensors": "a list of tensors"}
 
 
 def _summary(layer: type[Layer]) -> str:

@@ -179,6 +179,8 @@ class Layer(Declaration):
                 wanted = "one tensor" if most else f"at least {least} tensors"
             got = "one" if number == 1 else str(number)
             hint = "give it several with `[a, b] -> " + type(self).__name__ + "`" if number < least else None
+            if most == 1:
+                hint = "merge them first, `[a, b] -> Add`, or name those that are wanted: `... as a, _`"
             raise Misuse(f"{type(self).__name__} takes {wanted}, not {got}", help=hint)
 
     def _check_object(self, argument: str, shape: Shape, name: str) -> None:

@@ -1,5 +1,6 @@
 """Layers that act in training alone: dropout, noise, penalties on activity."""
 
+from collections.abc import Mapping
 from math import sqrt
 from typing import Annotated, ClassVar, Literal
 
@@ -7,7 +8,7 @@ from pydantic import BeforeValidator
 
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.base import POINTWISE, TRAINING, Layer, Modes, Reach, Shape, show
+from specdsl.layers.base import POINTWISE, TRAINING, Layer, Modes, OptionKind, Reach, Shape, show
 from specdsl.layers.spatial import split
 from specdsl.layers.values import Fraction, NonNegativeFloat, Positive, Seed, as_tuple
 
@@ -157,6 +158,8 @@ class AlphaDropout(_Regularization):
 
 class ActivityRegularization(_Regularization):
     """The tensor as it is, with a penalty on its size added to the loss."""
+
+    options: ClassVar[Mapping[str, OptionKind]] = {}
 
     l1: NonNegativeFloat = 0.0
     l2: NonNegativeFloat = 0.0

@@ -138,9 +138,11 @@ class Evaluator:
         if isinstance(value, Poison):
             raise Skip
         if isinstance(value, Tensor | Defined | Shared):
-            hint = (
-                f"a tensor enters by `{name} -> ...`, several by `[a, b] -> ...`" if isinstance(value, Tensor) else None
-            )
+            hint = None
+            if isinstance(value, Tensor):
+                hint = f"a tensor enters by `{name} -> ...`, several by `[a, b] -> ...`"
+            elif isinstance(value, Shared):
+                hint = f"`let {name} = ...` names a layer that a wrapper takes"
             raise Problem(Slug.BAD_VALUE, f"'{name}' is {_meaning(value)}, not a value", span, help=hint)
         return value
 

@@ -74,6 +74,9 @@ def _setting(edit: tree.Set, target: Applied, frame: Frame, evaluator: Evaluator
         if not isinstance(value, bool):
             raise Problem(Slug.BAD_ARGUMENT, f"'{name}' is true or false, not {text(value)}", edit.value.span)
         return value
+    if name not in names and isinstance(target.what, Layer) and name in target.what.options:
+        hint = "the step itself names the tensors: replace it"
+        raise Problem(Slug.MISPLACED, f"'{name}' of {target.kind} takes tensors", edit.argument.span, help=hint)
     if name not in names:
         names = [*names, *flags]
         hint = did_you_mean(name, names) or (f"its arguments are {', '.join(names)}" if names else "it has none")

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from specdsl.data.dataset import DataSet, split
 from specdsl.declaration import Misuse
+from specdsl.functional import pinned_layers
 from specdsl.graph import Graph
 from specdsl.recipes.training import TrainRecipe
 from specdsl.training import frameworks
@@ -153,6 +154,9 @@ def run(
     recipe = recipe.replace(**given)
     check_images(recipe.data, dataset)
     check_fit(graph, recipe.data, len(dataset.class_names))
+    if pinned := pinned_layers(graph):
+        lost = f"The saved model will not keep the `training=` of {', '.join(pinned)}"
+        _say(console, f"{lost}: Keras has no place for it in a file.", style="yellow")
     frameworks.check_installed(backend)
     train, validation = dataset.train, None
     if recipe.data.validation is not None:
