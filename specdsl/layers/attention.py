@@ -74,6 +74,9 @@ class MultiHeadAttention(_Attention):
     def check(self) -> None:
         if self.flash_attention and self.dropout:
             raise Misuse("flash attention cannot drop attention weights", argument="dropout")
+        for name in ("kernel_initializer", "bias_initializer"):
+            if getattr(self, name) is None:
+                raise Misuse(f"MultiHeadAttention needs a {name}: none is no initializer here", argument=name)
 
     def result_shape(self, *shapes: Shape) -> Shape:
         query, value, key = self._operands(*shapes)
@@ -82,6 +85,9 @@ class MultiHeadAttention(_Attention):
                 f"MultiHeadAttention takes a value and a key of as many steps, not of {show(value)} and {show(key)}"
             )
         axes = self._axes(query)
+        if self.sliding_window and len(query) > 2:
+            message = f"a sliding window lies over the steps of a sequence, not over a tensor of shape {show(query)}"
+            raise Misuse(message, argument="sliding_window")
         for place, (a, b) in enumerate(zip(query[:-1], value[:-1], strict=True), start=1):
             if place not in axes and None not in (a, b) and a != b:
                 raise Misuse(
