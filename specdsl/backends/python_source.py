@@ -7,12 +7,22 @@ instances, called as the block calls them where the block has a parameter with t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import chain, count
+from textwrap import wrap
 from typing import Any, NamedTuple
 
-from specdsl.backends.python_values import WIDTH, alone, compact, docstring_lines, free, joined_with, listed, literal
+from specdsl.backends.python_structure import Function, Instance, Structure
+from specdsl.backends.python_values import (
+    WIDTH,
+    alone,
+    broken,
+    compact,
+    docstring_lines,
+    free,
+    joined_with,
+    listed,
+    literal,
+)
 from specdsl.backends.report import local_name, names_itself
 from specdsl.functional import Functional, models_in
 from specdsl.graph import SEPARATOR, Graph, Node, Tensor, option_tensors
@@ -32,6 +42,8 @@ def python_source(graph: Graph) -> str:
     lines += _definitions(graph, "build_model", {"x", "build_model"}, {})
     return "\n".join([*lines, "", "", 'if __name__ == "__main__":', "    build_model().summary()", ""])
 
+
+_COMMENT: Any = {"initial_indent": "    # ", "subsequent_indent": "    # ", "break_long_words": False}
 
 DEEP = 300
 """Layers behind one another that Keras can walk at Python's own limit of calls within calls."""
@@ -67,10 +79,13 @@ def _definitions(graph: Graph, builder: str, taken: set[str], builders: dict[Fun
             builders[model] = free(f"build_{model.graph.name}", taken)
             taken.add(builders[model])
             lines += _definitions(model.graph, builders[model], taken, builders)
-    structure = _Structure(graph, builders, taken)
+    structure = Structure(graph, builders, taken)
     for function in structure.distinct:
         routine = _Routine(structure, function.instances[0], function)
-        lines += ["", "", f"def {function.name}({', '.join(['x', *function.parameters, 'name'])}):"]
+        names = ["x", *function.parameters, "name"]
+        head = f"def {function.name}({', '.join(names)}):"
+        lines += ["", ""]
+        lines += [head] if len(head) <= WIDTH else [f"def {function.name}(", *(f"    {one}," for one in names), "):"]
         lines += [*docstring_lines(function.about(structure.distinct), "    "), *routine.lines()]
     routine = _Routine(structure, structure.root, None)
     body = routine.lines()
@@ -81,200 +96,6 @@ def _definitions(graph: Graph, builder: str, taken: set[str], builders: dict[Fun
     parameters, name = (f"name={literal(graph.name)}", "name") if inner else ("", literal(graph.name))
     lines += ["", "", f"def {builder}({parameters}) -> keras.Model:", *docstring_lines(about, "    "), *body]
     return lines + _call("    return ", "keras.Model", [inputs, outputs, f"name={name}"], "")
-
-
-# ---------------------------------------------------------------------------------------------- structure
-
-
-@dataclass(eq=False)
-class _Instance:
-    """An instance of a block with what stands in it, in order: layers, and instances of other blocks."""
-
-    scope: str
-    block: str
-    arguments: Mapping[str, Any]
-    elements: list[Node | _Instance]
-
-    @cached_property
-    def nodes(self) -> list[Node]:
-        """All layers in it, those of inner instances included."""
-        return [
-            node
-            for element in self.elements
-            for node in (element.nodes if isinstance(element, _Instance) else [element])
-        ]
-
-
-class _Boundary(NamedTuple):
-    """The one tensor that enters an instance, and the one that leaves it."""
-
-    entering: Tensor
-    leaving: Tensor
-
-
-@dataclass(eq=False)
-class _Function:
-    """A function that several instances share.
-
-    Attributes:
-        name: the function's name.
-        instances: the instances, in the order of the text.
-        parameters: what differs between them: each parameter's name, and its value in each instance.
-        by_values: the parameters by the text of their values.
-    """
-
-    name: str
-    instances: list[_Instance]
-    parameters: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    by_values: dict[tuple[str, ...], str] = field(default_factory=dict)
-
-    @cached_property
-    def alike(self) -> dict[str, tuple[Node, ...]]:
-        """For each layer of the first instance, by its name, the same layer in all instances."""
-        return {row[0].name: row for row in zip(*(instance.nodes for instance in self.instances), strict=True)}
-
-    @cached_property
-    def numbers(self) -> dict[str, int]:
-        """The place of each instance among the instances, by its name."""
-        return {instance.scope: number for number, instance in enumerate(self.instances)}
-
-    def value(self, values: tuple[Any, ...]) -> str:
-        """The text of an argument that has these values in the instances: a literal, or a parameter."""
-        key = tuple(map(repr, values))
-        return literal(values[0]) if len(set(key)) == 1 else self.by_values[key]
-
-    def find_parameters(self, taken: set[str]) -> None:
-        """Make a parameter of each argument that is not the same in all instances."""
-        own = {
-            tuple(repr(instance.arguments.get(name)) for instance in self.instances): name
-            for name in self.instances[0].arguments
-        }
-        for alike in self.alike.values():
-            for name in type(alike[0].layer).names():
-                values = tuple(compact(node.layer, name) for node in alike)
-                key = tuple(map(repr, values))
-                if len(set(key)) > 1 and key not in self.by_values:
-                    parameter = free(own.get(key, name), {*self.parameters, *taken})
-                    self.by_values[key] = parameter
-                    self.parameters[parameter] = values
-
-    def about(self, functions: list[_Function]) -> str:
-        """What the function is, and how it differs from others for the same block."""
-        block = self.instances[0].block
-        others = [other for other in functions if other is not self and other.instances[0].block == block]
-        constant = self._constant()
-        telling = {
-            name: value for name, value in constant.items() if any(other._constant() != constant for other in others)
-        }
-        return f"The block `{block}`{joined_with(telling)}."
-
-    def _constant(self) -> dict[str, Any]:
-        """The block's arguments that are the same in all instances."""
-        first, *others = [instance.arguments for instance in self.instances]
-        return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
-
-
-class _Structure:
-    """The model as nested instances of blocks, and the functions that stand for them.
-
-    Attributes:
-        root: the model's own body.
-        functions: the function of each instance that has one, by the instance's name; inner functions come first.
-        distinct: the functions, each once.
-        builders: the functions that build models, by the model.
-    """
-
-    def __init__(self, graph: Graph, builders: Mapping[Functional, str], taken: set[str]) -> None:
-        self.graph = graph
-        self.builders = builders
-        self.users: dict[Tensor, list[str]] = {tensor: [] for node in graph.nodes for tensor in node.outputs}
-        for node in graph.nodes:
-            for tensor in node.sources:
-                self.users[tensor].append(node.name)
-        self.root = _Instance("", "", {}, self._elements())
-        self._boundaries: dict[str, _Boundary | None] = {}
-        self._named = graph.shared | {node.owner for node in graph.nodes if any(models_in(node.layer))}
-        self.functions: dict[str, _Function] = self._functions(taken)
-        self.distinct = list(dict.fromkeys(self.functions.values()))
-
-    def _elements(self) -> list[Node | _Instance]:
-        """The model's layers with those of one block instance gathered, in order."""
-        root: list[Node | _Instance] = []
-        instances: dict[str, _Instance] = {}
-        for node in self.graph.nodes:
-            parent = root
-            for scope in reversed(list(self.graph.enclosing(node.scope))):
-                if scope.name not in instances:
-                    instances[scope.name] = _Instance(scope.name, scope.block, scope.arguments, [])
-                    parent.append(instances[scope.name])
-                parent = instances[scope.name].elements
-            parent.append(node)
-        return root
-
-    def boundary(self, instance: _Instance) -> _Boundary | None:
-        """What enters and leaves an instance; None where it is not just one tensor each, or a layer is shared."""
-        if instance.scope not in self._boundaries:
-            own = {node.name for node in instance.nodes}
-            made = {tensor for node in instance.nodes for tensor in node.outputs}
-            entering = {tensor for node in instance.nodes for tensor in node.sources if tensor not in made}
-            leaving = {tensor for tensor in made if any(user not in own for user in self.users[tensor])}
-            leaving |= made.intersection(self.graph.outputs)
-            plain = all(
-                node.owner == node.name and node.owner not in self._named and "training" not in node.options
-                for node in instance.nodes
-            )
-            one = len(entering) == len(leaving) == 1 and plain
-            self._boundaries[instance.scope] = _Boundary(entering.pop(), leaving.pop()) if one else None
-        return self._boundaries[instance.scope]
-
-    def _signature(self, instance: _Instance, signatures: dict[str, Any]) -> Any:
-        """What instances that can share a function agree in: layers, their names, and how they are connected."""
-        alone = ("alone", instance.scope)
-        boundary = self.boundary(instance)
-        if boundary is None:
-            return alone
-        places: dict[Tensor, Any] = {boundary.entering: "enter"}
-        parts: list[Any] = []
-        for index, element in enumerate(instance.elements):
-            if isinstance(element, _Instance):
-                inner = self.boundary(element)
-                if inner is None:
-                    return alone
-                local = element.scope[len(instance.scope) :]
-                parts.append((element.block, local, places[inner.entering], signatures[element.scope]))
-                places[inner.leaving] = index
-            else:
-                inputs = tuple(places[tensor] for tensor in element.sources)
-                options = tuple(
-                    (name, value if value in (True, False) else "") for name, value in element.options.items()
-                )
-                parts.append((type(element.layer), local_name(element), inputs, options))
-                places |= {tensor: (index, tensor.index) for tensor in element.outputs}
-        return (instance.block, tuple(parts), places[boundary.leaving])
-
-    def _functions(self, taken: set[str]) -> dict[str, _Function]:
-        signatures: dict[str, Any] = {}
-        groups: dict[Any, list[_Instance]] = {}
-        for instance in _inner_first(self.root):
-            signatures[instance.scope] = self._signature(instance, signatures)
-            groups.setdefault(signatures[instance.scope], []).append(instance)
-        functions: dict[str, _Function] = {}
-        for instances in groups.values():
-            if len(instances) > 1:
-                function = _Function(free(instances[0].block, taken), instances)
-                taken.add(function.name)
-                functions |= {instance.scope: function for instance in instances}
-        for function in dict.fromkeys(functions.values()):
-            function.find_parameters(taken)
-        return functions
-
-
-def _inner_first(instance: _Instance) -> Iterator[_Instance]:
-    """The instances within an instance, each behind those that it contains."""
-    for element in instance.elements:
-        if isinstance(element, _Instance):
-            yield from _inner_first(element)
-            yield element
 
 
 # ---------------------------------------------------------------------------------------------- statements
@@ -298,7 +119,7 @@ class _Step(NamedTuple):
 class _Routine:
     """The statements of a function or of `build_model`, and the variable that each tensor is in."""
 
-    def __init__(self, structure: _Structure, instance: _Instance, function: _Function | None) -> None:
+    def __init__(self, structure: Structure, instance: Instance, function: Function | None) -> None:
         self.structure = structure
         self.instance = instance
         self.functions = structure.functions
@@ -347,7 +168,7 @@ class _Routine:
                 live[self.variables[tensor]] = tensor
             targets = ", ".join(self.variables[tensor] for tensor in step.outputs)
             if step.comment:
-                lines += [*([""] if lines else []), f"    # {step.comment}"]
+                lines += [*([""] if lines else []), *wrap(step.comment, WIDTH, **_COMMENT)]
             ends = number == len(self.steps) - 1 and step.outputs == (result,)
             lead = "    return " if ends else f"    {targets} = "
             lines += step.first
@@ -361,7 +182,7 @@ class _Routine:
             lines.append(f"    return {self.variables[result]}")
         return lines
 
-    def _flatten(self, elements: list[Node | _Instance]) -> Iterator[_Step]:
+    def _flatten(self, elements: list[Node | Instance]) -> Iterator[_Step]:
         """The steps in order; an instance that has no function is written out below a comment that names it."""
         for element in elements:
             if isinstance(element, Node):
@@ -402,7 +223,7 @@ class _Routine:
                 ]
         return _Step(callee, arguments, node.sources, node.outputs, node, None, first)
 
-    def _function_call(self, inner: _Instance) -> _Step:
+    def _function_call(self, inner: Instance) -> _Step:
         called = self.functions[inner.scope]
         boundary = self.structure.boundary(inner)
         assert boundary is not None
@@ -460,7 +281,7 @@ def _applied(node: Node, variables: Mapping[Tensor, str]) -> str:
     return f"({', '.join(given)})"
 
 
-def _arguments(layers: list[Layer], function: _Function | None, builders: Mapping[Any, str]) -> list[str]:
+def _arguments(layers: list[Layer], function: Function | None, builders: Mapping[Any, str]) -> list[str]:
     """The arguments of a call that makes these layers, alike but for what the function's parameters say."""
     told = {name for layer in layers for name in layer.arguments()}
     arguments: list[str] = []
@@ -481,4 +302,5 @@ def _call(lead: str, callee: str, arguments: list[str], applied: str) -> list[st
     line = f"{lead}{callee}({', '.join(arguments)}){applied}"
     if len(line) <= WIDTH:
         return [line]
-    return [f"{lead}{callee}(", *(f"        {argument}," for argument in arguments), f"    ){applied}"]
+    inner = [line for argument in arguments for line in broken(argument, "        ")]
+    return [f"{lead}{callee}(", *inner, f"    ){applied}"]

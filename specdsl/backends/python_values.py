@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import keyword
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain, count
 from textwrap import wrap
 from types import MappingProxyType
@@ -63,6 +63,55 @@ def literal(value: Any, builders: Mapping[Any, str] = MappingProxyType({})) -> s
 
 def _given(value: Declaration, builders: Mapping[Any, str]) -> str:
     return ", ".join(f"{name}={literal(item, builders)}" for name, item in value.arguments().items())
+
+
+def broken(argument: str, indent: str) -> list[str]:
+    """The lines of an argument: one, or where that is too long one for each item between its outer brackets."""
+    line = f"{indent}{argument},"
+    opening = _opening(argument)
+    if len(line) <= WIDTH or opening is None:
+        return [line]
+    items = _items(argument[opening + 1 : -1])
+    inner = [line for item in items for line in broken(item, f"{indent}    ")]
+    return [f"{indent}{argument[: opening + 1]}", *inner, f"{indent}{argument[-1]},"]
+
+
+def _opening(argument: str) -> int | None:
+    """Where the bracket opens that the last character closes, if something stands between the two."""
+    stack: list[int] = []
+    for place, character in _signs(argument):
+        if character in "([":
+            stack.append(place)
+        elif character in ")]":
+            start = stack.pop()
+            if place == len(argument) - 1 and place > start + 1:
+                return start
+    return None
+
+
+def _items(text: str) -> list[str]:
+    """The parts of a list of arguments or items."""
+    items, start, depth = list[str](), 0, 0
+    for place, character in _signs(text):
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth == 0:
+            items.append(text[start:place].strip())
+            start = place + 1
+    rest = text[start:].strip()
+    return [*items, rest] if rest else items
+
+
+def _signs(text: str) -> Iterator[tuple[int, str]]:
+    """The brackets and commas of some source, with their places; those in strings left out."""
+    quoted = escaped = False
+    for place, character in enumerate(text):
+        if quoted:
+            quoted = escaped or character != '"'
+            escaped = character == "\\" and not escaped
+        elif character == '"':
+            quoted = True
+        elif character in "()[],":
+            yield place, character
 
 
 def listed(values: Mapping[str, Any]) -> str:

@@ -293,7 +293,9 @@ def assert_clean(source: str) -> None:
         assert done.returncode == 0, (done.stdout + done.stderr).decode() + source
 
 
-@pytest.mark.parametrize("path", [*SPECS, *OK], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*SPECS, *sorted((ROOT / "specs" / "zoo").glob("*.spec")), *OK], ids=lambda path: path.stem
+)
 def test_emitted_source_is_clean(path: Path) -> None:
     """The source of every model at hand passes ruff, and ruff would not format it otherwise."""
     spec = specdsl.load(path)
