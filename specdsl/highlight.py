@@ -36,6 +36,7 @@ HEADS = frozenset(
             "model",
             "data",
             "train",
+            "experiment",
             "input",
             "layer",
             "output",
@@ -77,7 +78,7 @@ _FOLLOWING = re.compile(r"\s*(=(?!=)|\()?")
 _DEFINED = {
     "block": Name.Function,
     "model": Name.Class,
-    **dict.fromkeys(("let", "layer", "data", "train", "input", "for", "as"), Name.Variable),
+    **dict.fromkeys(("let", "layer", "data", "train", "experiment", "input", "for", "as"), Name.Variable),
 }
 """The kinds of names that are given behind these words."""
 

@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 @MODEL
 @SETTINGS
 @LIMITS
+@click.option("--experiment", metavar="NAME", help="Train all models of an `experiment` block, and compare them.")
 @click.option("--recipe", metavar="NAME", help="The `train` block; by default the file's last one.")
 @click.option(
     "--data", metavar="synthetic|gtsrb|DIR", help="The images, in place of the spec's: drawn, or prepared GTSRB."
 )
 @click.option("--epochs", type=click.IntRange(1), help="Epochs, in place of the spec's.")
 @click.option("--batch", type=click.IntRange(1), help="Images per step, in place of the spec's.")
-@click.option("--trials", type=click.IntRange(1), default=1, show_default=True, help="Independent repetitions.")
+@click.option("--trials", type=click.IntRange(1), help="Independent repetitions, in place of the experiment's, or 1.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="What all randomness comes from.")
 @click.option("--backend", type=click.Choice(["tensorflow", "jax", "torch"]), default="tensorflow", show_default=True)
 @click.option("--out", type=PATH, metavar="DIR", help="The folder of the run; by default a new one in `runs`.")
@@ -48,18 +49,19 @@ def train(
     model: str | None,
     settings: tuple[str, ...],
     limits: Limits,
+    experiment: str | None,
     recipe: str | None,
     data: str | None,
     epochs: int | None,
     batch: int | None,
-    trials: int,
+    trials: int | None,
     seed: int,
     backend: str,
     out: Path | None,
 ) -> None:
-    """Train a model and keep what came of it.
+    """Train a model, or all models of an experiment, and keep what came of it.
 
-    A folder holds history, curves, model and summary.
+    A folder holds history, curves, model and summary; of an experiment, a folder for each model and the comparison.
 
     Ctrl-C stops after the current step and saves what there is.
     """
@@ -70,34 +72,56 @@ def train(
     from rich.console import Console
 
     from specdsl.declaration import Misuse
+    from specdsl.resolve import experiment as experiment_named
     from specdsl.resolve import train_recipe
 
     spec = load_spec(path, limits)
-    graph = spec.graph(model, parameters(settings, limits))
-    if len(graph.input_nodes) != 1:
-        raise WrongInput(f"training takes a model of one input, and '{graph.name}' has {len(graph.input_nodes)}")
-    plan = train_recipe(spec.program, recipe, graph.input_nodes[0].shape)
-    plan, folder = _with_images(plan, data)
+    if experiment is None:
+        name, times = "", trials or 1
+        graphs = {"": spec.graph(model, parameters(settings, limits))}
+    else:
+        if model or settings:
+            raise WrongInput("--experiment says which models are trained: it goes without --model and --set")
+        chosen = experiment_named(spec.program, experiment)
+        name, times, recipe = chosen.name, trials or chosen.trials, recipe or chosen.train
+        graphs = {str(entry): spec.graph(entry.model, entry.parameters) for entry in chosen.models}
+    plans: dict[str, TrainRecipe] = {}
+    folder: Path | None = None
+    for key, graph in graphs.items():
+        if len(graph.input_nodes) != 1:
+            raise WrongInput(f"training takes a model of one input, and '{graph.name}' has {len(graph.input_nodes)}")
+        plans[key], folder = _with_images(train_recipe(spec.program, recipe, graph.input_nodes[0].shape), data)
     from specdsl.data import DataError, load
-    from specdsl.training import check_fit, default_folder, run
+    from specdsl.training import check_fit, compare, default_folder, run
 
+    target = out or default_folder(name or graphs[""].name, datetime.now())
+    console = Console()
+    summaries: dict[str, RunSummary] = {}
     try:
-        check_fit(graph, plan.data, plan.data.source.classes)
-        dataset = load(plan.data.source, folder=folder)
-        summary = run(
-            graph,
-            plan,
-            dataset,
-            out=out or default_folder(graph.name, datetime.now()),
-            spec_text=spec.text,
-            spec_name=spec.name,
-            trials=trials,
-            seed=seed,
-            backend=backend,
-            epochs=epochs,
-            batch=batch,
-            console=Console(),
-        )
+        for key, graph in graphs.items():
+            check_fit(graph, plans[key].data, plans[key].data.source.classes)
+        for key, graph in graphs.items():
+            if name:
+                console.print(f"{key}, {len(summaries) + 1} of {len(graphs)}", style="bold", highlight=False)
+            summary = run(
+                graph,
+                plans[key],
+                load(plans[key].data.source, folder=folder),
+                out=target / key,
+                spec_text=spec.text,
+                spec_name=spec.name,
+                trials=times,
+                seed=seed,
+                backend=backend,
+                epochs=epochs,
+                batch=batch,
+                console=console,
+            )
+            summaries[key] = summary
+            if summary.interrupted:
+                break
+        if name:
+            click.echo(compare(name, summaries, target), nl=False)
     except Misuse as misuse:
         raise WrongInput(misuse.message + (f"\n  help: {misuse.help}" if misuse.help else "")) from None
     except DataError as error:
@@ -106,7 +130,10 @@ def train(
         raise Failure(f"{error.filename or 'a file'}: {error.strerror or error}") from None
     if summary.interrupted:
         sys.exit(INTERRUPTED)
-    _conclude(summary)
+    if name:
+        click.echo(f"all of it: {target}")
+    else:
+        _conclude(summary)
 
 
 def _with_images(plan: TrainRecipe, data: str | None) -> tuple[TrainRecipe, Path | None]:

@@ -2,13 +2,14 @@
 
 from specdsl.diagnostics import Diagnostic
 from specdsl.limits import Limits
+from specdsl.resolve.experiments import Experiment, experiment, experiment_mistakes
 from specdsl.resolve.imports import Importer
 from specdsl.resolve.program import Program
 from specdsl.resolve.recipes import recipe_mistakes, train_recipe
 
-__all__ = ["Importer", "Limits", "Program", "all_mistakes", "train_recipe"]
+__all__ = ["Experiment", "Importer", "Limits", "Program", "all_mistakes", "experiment", "train_recipe"]
 
 
 def all_mistakes(program: Program) -> tuple[Diagnostic, ...]:
     """Everything wrong in a file: in its models and blocks, and in what it declares of data and training."""
-    return (*program.mistakes(), *recipe_mistakes(program))
+    return (*program.mistakes(), *recipe_mistakes(program), *experiment_mistakes(program))

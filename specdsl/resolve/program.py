@@ -182,7 +182,20 @@ class Program:
 
     def required(self, name: str) -> list[str]:
         """The parameters of one of the file's models that have no default and must be given."""
-        return self._builder(Collector()).open_parameters(Defined(self.models[name], self.frame))
+        return self.required_of(Defined(self.models[name], self.frame))
+
+    def required_of(self, model: Defined) -> list[str]:
+        """The parameters of a model, of this file or another, that have no default and must be given."""
+        return self._builder(Collector()).open_parameters(model)
+
+    def parameter_names(self, model: Defined) -> list[str]:
+        """The parameters that a use of a model may give.
+
+        Raises:
+            Problem: it is a variant of what is no model.
+            Skip: that is reported already.
+        """
+        return self._builder(Collector()).parameter_names(model)
 
     def mistakes(self) -> tuple[Diagnostic, ...]:
         """Everything wrong in definitions, models, and blocks that no model uses. Expectations are not tested."""

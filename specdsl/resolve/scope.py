@@ -35,7 +35,7 @@ def refuse_taken(name: str, span: Span) -> None:
         raise Problem(Slug.DUPLICATE, f"'{name}' is {what}, so this needs another name", span)
 
 
-Definition = tree.Block | tree.Model | tree.Variant | tree.Data | tree.Train
+Definition = tree.Block | tree.Model | tree.Variant | tree.Data | tree.Train | tree.Experiment
 
 
 @dataclass(frozen=True, slots=True, eq=False)

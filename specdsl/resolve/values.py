@@ -326,6 +326,8 @@ def _meaning(value: Any) -> str:
             return "a data set"
         case Defined(node=tree.Train()):
             return "a training recipe"
+        case Defined(node=tree.Experiment()):
+            return "an experiment"
         case Poison():
             return "unknown"
         case _:

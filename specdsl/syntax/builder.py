@@ -68,6 +68,9 @@ class Builder:
     def train(self, children: list[Any]) -> tree.Train:
         return tree.Train(self._name(children[1]), children[2].items, self._span(children))
 
+    def experiment(self, children: list[Any]) -> tree.Experiment:
+        return tree.Experiment(self._name(children[1]), children[2].items, self._span(children))
+
     def parameter(self, children: list[Any]) -> tree.Parameter:
         default = children[2] if len(children) > 1 else None
         return tree.Parameter(self._name(children[0]), default, self._span(children))

@@ -138,6 +138,8 @@ class _Formatter:
                 self.braces(f"data {item.name.text} = {expression(item.source)}", item.stages, item.span)
             case tree.Train():
                 self.braces(f"train {item.name.text}", item.settings, item.span)
+            case tree.Experiment():
+                self.braces(f"experiment {item.name.text}", item.settings, item.span)
             case tree.Let() | tree.Import():
                 self.statement(item)
 

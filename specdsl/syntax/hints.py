@@ -12,7 +12,7 @@ _IN_FILES = {"BLOCK", "MODEL", "TRAIN"}
 """What stands in a file and in no braces."""
 
 _STATEMENTS = ("input", "output", "let", "layer", "repeat", "for", "if", "expect", "shortcut", "branch")
-STARTING = {*_STATEMENTS, "from", "block", "model", "data", "train"}
+STARTING = {*_STATEMENTS, "from", "block", "model", "data", "train", "experiment"}
 """The words that definitions and statements begin with."""
 
 _KEYWORDS = STARTING | {
@@ -29,7 +29,20 @@ _KEYWORDS = STARTING | {
     "remove",
     "set",
 }
-_BODIES = {"model", "block", "repeat", "for", "if", "else", "train", "data", "shortcut", "branch", "via"} | {
+_BODIES = {
+    "model",
+    "block",
+    "repeat",
+    "for",
+    "if",
+    "else",
+    "train",
+    "experiment",
+    "data",
+    "shortcut",
+    "branch",
+    "via",
+} | {
     "after",
     "before",
     "replace",
@@ -44,6 +57,7 @@ _FORMS = {
     "block": "a block is written `block name(parameters) { ... }`",
     "data": "data is written `data name = gtsrb(size=32) { ... }`",
     "train": "a training recipe is written `train name { ... }`",
+    "experiment": "an experiment is written `experiment name { models = [a, b] }`",
     "let": "a value is named with `let name = ...`",
     "layer": "a shared layer is written `layer name = Dense(3)`",
     "input": "an input is written `input name: (28, 28, 3)`",
@@ -275,7 +289,7 @@ def _step(place: Place) -> str | None:
             return "a layer is applied by the place where it stands: `x -> Dense(3)`"
         if opening == ".":
             return "the name of a layer stands alone, without a module before it"
-        if place.line in ("model", "block", "train", "data", "from"):
+        if place.line in ("model", "block", "train", "experiment", "data", "from"):
             return f"a `{place.line}` stands in a file, outside all braces"
         if word == "and" and re.search(r"\bshortcut\b[^\n]*\}\s*$", place.before[-200:]):
             return "a shortcut has one body; `branch add { ... } and { ... }` has several"

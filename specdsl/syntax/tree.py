@@ -365,7 +365,7 @@ class Data(Node):
 
 
 class Setting(Node):
-    """`name = value` in a `train` block."""
+    """`name = value` in a `train` or `experiment` block."""
 
     name: Name
     value: Expression
@@ -380,7 +380,15 @@ class Train(Node):
     span: Span
 
 
-Item = Import | Let | Block | Model | Variant | Data | Train | Hole
+class Experiment(Node):
+    """`experiment name { settings }`."""
+
+    name: Name
+    settings: tuple[Setting | Hole, ...]
+    span: Span
+
+
+Item = Import | Let | Block | Model | Variant | Data | Train | Experiment | Hole
 
 
 class Spec(Node):

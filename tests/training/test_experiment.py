@@ -1,0 +1,101 @@
+"""Experiments: several models under one recipe, and the table that compares them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from specdsl import cli
+from specdsl.training import RunSummary, TrialSummary, compare
+
+SPEC = """
+data few = synthetic(size=28, train=2, test=1)
+train quick { data = few; epochs = 1 }
+model tiny(units=4) {
+    input image: (28, 28, 3)
+    AveragePooling2D(4) -> Flatten -> Dense(units, "relu") -> Dense(43, "softmax")
+}
+model dropped = tiny with { before Dense[-1] { Dropout(0.5) } }
+model wrong {
+    input image: (8, 8, 3)
+    Flatten -> Dense(43, "softmax")
+}
+experiment widths { models = [tiny, tiny(units=6), dropped]; trials = 2 }
+experiment unfit { models = [tiny, wrong] }
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs `specdsl train` on the spec; gives exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.spec").write_text(SPEC)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["specdsl", "train", "tiny.spec", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.keras
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # Keras, when it saves
+def test_an_experiment_trains_each_model_and_compares_them(run) -> None:
+    """A folder for each model, with the experiment's number of trials, and a table of what came of them."""
+    code, out, _ = run("--experiment", "widths", "--out", "runs/e")
+    assert code == 0
+    data = json.loads(Path("runs/e/experiment.json").read_text())
+    assert list(data["models"]) == ["tiny", "tiny-units=6", "dropped"]
+    assert [one["trials"] for one in data["models"].values()] == [2, 2, 2]
+    assert [one["run"]["parameters"] for one in data["models"].values()] == [807, 1189, 807]
+    for name, one in data["models"].items():
+        assert (Path("runs/e") / name / "trial-2" / "model.keras").exists()
+        assert one["least"] <= one["mean"] <= one["most"]
+        row = next(line for line in out.splitlines() if line.startswith(f"{name} ") and "." in line)
+        assert f"{one['mean']:.4f}" in row
+        assert f"{one['sd']:.4f}" in row
+
+
+def test_models_that_do_not_fit_end_it_before_anything_is_trained(run) -> None:
+    code, _, err = run("--experiment", "unfit", "--out", "runs/e")
+    assert code == 2
+    assert "wrong takes images of (8, 8, 3)" in err
+    assert not Path("runs").exists()
+
+
+def test_an_experiment_goes_without_a_model(run) -> None:
+    assert run("--experiment", "widths", "--model", "tiny")[0] == 2
+    code, _, err = run("--experiment", "width")
+    assert code == 2
+    assert "did you mean 'widths'?" in err
+
+
+def test_one_trial_has_no_deviation(tmp_path: Path) -> None:
+    """Nor has a model whose trials diverged a mean; the table leaves both empty."""
+
+    def summary(*accuracies: float | None) -> RunSummary:
+        trials = tuple(
+            TrialSummary(
+                trial=number,
+                epochs=1,
+                final={} if accuracy is None else {"test_accuracy": accuracy},
+                interrupted=False,
+                diverged="loss" if accuracy is None else None,
+                seconds=1.0,
+                images_per_second=1.0,
+            )
+            for number, accuracy in enumerate(accuracies, start=1)
+        )
+        return RunSummary("m", tmp_path, trials, len(trials), 10, interrupted=False, seconds=1.0)
+
+    table = compare("e", {"one": summary(0.5), "lost": summary(None), "two": summary(0.5, 0.7)}, tmp_path)
+    one, lost, two = (line.split() for line in table.splitlines()[-3:])
+    assert one == ["one", "10", "1", "0.5000", "0.5000", "0.5000"]
+    assert lost == ["lost", "10", "0"]
+    assert two == ["two", "10", "2", "0.6000", "0.1414", "0.5000", "0.7000"]
