@@ -153,6 +153,11 @@ class Functional(Layer):
         depth = max(depths[tensor.node] for tensor in self.graph.outputs)
         return _Flow(flow, total(macs), total(operations), depth)
 
+    @property
+    def thawed(self) -> Functional:
+        """The same model, trained."""
+        return self if self.trainable else Functional(self.graph)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Functional) or self.trainable != other.trainable:
             return False

@@ -113,7 +113,7 @@ class Expectation(NamedTuple):
     check: Callable[[Mapping[str, Any]], tuple[Diagnostic, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Graph:
     """A model as a directed acyclic graph. `verify` states what holds for every one that resolution makes.
 
@@ -184,8 +184,13 @@ class Graph:
     @cached_property
     def shared(self) -> frozenset[str]:
         """The names of the layers that are applied more than once."""
-        seen: set[str] = set()
-        return frozenset(node.owner for node in self.nodes if node.owner in seen or seen.add(node.owner))  # type: ignore[func-returns-value]
+        return frozenset(node.owner for node in self.nodes if self.first_uses[node.owner] != node.name)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.outputs, len(self.nodes)))
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.name}: {len(self.nodes)} nodes>"
 
 
 def verify(graph: Graph) -> None:

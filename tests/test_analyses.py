@@ -69,9 +69,10 @@ def test_a_receptive_field_is_what_places_see(layers: list[tuple[str, int, int, 
 
 
 def test_what_sees_everything_has_no_receptive_field() -> None:
-    assert receptive_field(model("Flatten -> Dense(3)")) == (1, 1)  # of the input itself
+    assert receptive_field(model("Flatten -> Dense(3)")) is None
     assert receptive_field(model("Dense(3)", "(8,)")) is None
-    assert receptive_field(model("GlobalAveragePooling2D -> Dense(3)")) == (1, 1)
+    assert receptive_field(model("GlobalAveragePooling2D -> Dense(3)")) is None
+    assert receptive_field(model("TimeDistributed(Conv2D(3, 3))", "(5, 8, 8, 3)")) is None
     assert receptive_field(model("Conv2D(4, 5) -> GroupNormalization(2) -> Conv2D(4, 3)")) == (5, 5)
 
 

@@ -76,7 +76,8 @@ def test_a_model_does_not_differ_from_itself(text: str) -> None:
         assert not Difference(graph, graph)
     between = Difference(graphs[0], graphs[-1])
     counted = [layer for layer in graphs[0].layers if not layer.shared and layer.node.inputs]
-    assert between.unchanged <= len(counted)
+    most = max(graphs, key=lambda graph: len(graph.layers))
+    assert 0 <= between.unchanged <= len(most.layers)
     assert Difference(graphs[0], graphs[0]).unchanged == len(counted)
     assert json.dumps(between.to_dict())
     assert between.to_markdown()

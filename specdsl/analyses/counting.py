@@ -8,7 +8,7 @@ from math import prod
 from typing import NamedTuple
 
 from specdsl.counts import Count, Size, total
-from specdsl.functional import Functional
+from specdsl.functional import Functional, models_in
 from specdsl.graph import Graph, Node
 from specdsl.layers import InputLayer, Layer, Modes, Shape, Weight
 
@@ -32,7 +32,7 @@ class LayerAnalysis:
             activations, normalisation, pooling, merges.
         modes: how training differs from inference, None where it does not.
         shared: whether the layer stands in the model before, so that its parameters are counted there.
-        inner: for a model that stands here first, what is known of it.
+        inner: for a model that stands here first, alone or in a wrapper, what is known of it.
     """
 
     node: Node
@@ -121,8 +121,14 @@ def _layer(graph: Graph, node: Node, frozen: bool) -> LayerAnalysis:
         operations=layer.operations(*shapes),
         modes=_modes(layer, node),
         shared=shared,
-        inner=None if shared or not isinstance(layer, Functional) else analyse(layer.graph, frozen=not layer.trainable),
+        inner=None if shared else _within(layer),
     )
+
+
+def _within(layer: Layer) -> Analysis | None:
+    """What is known of the model that a layer is, or is made around."""
+    model = next(models_in(layer), None)
+    return analyse(model.graph, frozen=not (model.trainable and layer.trainable)) if model else None
 
 
 def _modes(layer: Layer, node: Node) -> Modes | None:
@@ -185,7 +191,7 @@ def _largest(layers: tuple[LayerAnalysis, ...]) -> tuple[str | None, Size]:
 
 def _number_of_layers(layer: LayerAnalysis) -> int:
     if layer.inner:
-        return layer.inner.totals.layers
+        return layer.inner.totals.layers + int(not isinstance(layer.node.layer, Functional))
     return int(not layer.shared and not isinstance(layer.node.layer, InputLayer))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from specdsl.analyses.counting import BYTES_PER_VALUE, Analysis, values
 from specdsl.counts import Size
+from specdsl.functional import Functional
 from specdsl.graph import Tensor
 
 
@@ -12,7 +13,8 @@ def peak_activation_bytes(analysis: Analysis) -> Size:
 
     Layers run in the order of the graph. A tensor is there from the layer that makes it until the last layer that
     takes it has run; an input is there from the beginning, an output until the end. While a layer runs, its inputs and
-    its outputs are both there; what it needs beside them, such as a convolution's work space, is not counted.
+    its outputs are both there; what it needs beside them, such as a convolution's work space, is not counted. A model
+    in a wrapper runs for one step at a time.
     """
     graph = analysis.graph
     last: dict[Tensor, int] = {tensor: number for number, node in enumerate(graph.nodes) for tensor in node.sources}
@@ -37,7 +39,8 @@ def peak_activation_bytes(analysis: Analysis) -> Size:
             inner = peak_activation_bytes(layer.inner)
             if inner is None:
                 return None
-            within[node.owner] = inner // BYTES_PER_VALUE - sum(sizes[tensor] for tensor in node.inputs)
+            entering = sum(sizes[tensor] for tensor in node.inputs) if isinstance(node.layer, Functional) else 0
+            within[node.owner] = inner // BYTES_PER_VALUE - entering
         peak = max(peak, live + max(made, within.get(node.owner, 0)))
         unused = sum(sizes[tensor] for tensor in node.outputs if tensor not in last) if node.inputs else 0
         live += made - unused - sum(sizes[tensor] for tensor in dying.get(number, ()))

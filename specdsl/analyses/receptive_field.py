@@ -42,8 +42,11 @@ def receptive_field(graph: Graph) -> tuple[int, ...] | None:
     """The receptive field along each spatial axis, the largest of all tensors that see less than everything.
 
     It is that of the last feature map, before a Flatten or a global pooling looks at all of it. Padding is ignored, so
-    a field may be larger than the input. None where no layer slides over spatial axes. Araujo et al., 2019.
+    a field may be larger than the input; behind layers that enlarge, it is that of the places that see most, or more.
+    None where no layer slides over spatial axes. Araujo et al., 2019.
     """
+    if not _slides(graph):
+        return None
     fields = _fields(graph, {})
     largest: tuple[float, ...] = ()
     for field in fields.values():
@@ -51,6 +54,14 @@ def receptive_field(graph: Graph) -> tuple[int, ...] | None:
             same = len(field.size) == len(largest)
             largest = tuple(map(max, field.seen, largest)) if same else field.seen
     return tuple(ceil(size - ROUNDING) for size in largest) or None
+
+
+def _slides(graph: Graph) -> bool:
+    """Whether a layer of a model moves over spatial axes."""
+    return any(
+        _slides(node.layer.graph) if isinstance(node.layer, Functional) else any(node.layer.reach() or ())
+        for node in graph.nodes
+    )
 
 
 def _fields(graph: Graph, entering: Mapping[Tensor, Field | None]) -> dict[Tensor, Field | None]:
@@ -99,11 +110,5 @@ def _seen(reach: Reach | None, known: list[Field | None]) -> Field | None:
     field = field._replace(added=tuple(map(sum, zip(field.added, more, strict=True))))
     if reach.enlarges:
         finer = tuple(stride / times for stride, times in zip(field.stride, step, strict=True))
-        coarser = [stride > grid for stride, grid in zip(field.stride, field.grid, strict=True)]
-        return Field(
-            tuple(seen if new else size for seen, size, new in zip(field.seen, field.size, coarser, strict=True)),
-            tuple(0.0 if new else added for added, new in zip(field.added, coarser, strict=True)),
-            tuple(map(max, field.stride, field.grid)),
-            finer,
-        )
+        return Field(field.seen, (0.0,) * axes, tuple(map(max, field.stride, field.grid)), finer)
     return field._replace(stride=tuple(stride * times for stride, times in zip(field.stride, step, strict=True)))

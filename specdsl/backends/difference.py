@@ -13,7 +13,8 @@ from specdsl.backends.report import shapes_text, type_name
 from specdsl.backends.table import Cell, Column, Line, layout, styled
 from specdsl.counts import Size, number
 from specdsl.declaration import text
-from specdsl.graph import Node
+from specdsl.functional import models_in
+from specdsl.graph import Graph, Node
 from specdsl.layers import InputLayer
 
 SCHEMA = 1
@@ -31,6 +32,7 @@ class Change(NamedTuple):
         after: the layer in the second model, None for one that is removed.
         arguments: for a layer of the same class in both, the arguments that differ: before and after.
         rewired: whether it takes other tensors than before, not counting those that were added or removed.
+        notes: what else is not as before.
     """
 
     kind: str
@@ -38,6 +40,7 @@ class Change(NamedTuple):
     after: LayerAnalysis | None
     arguments: dict[str, tuple[Any, Any]]
     rewired: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Difference:
@@ -48,20 +51,26 @@ class Difference:
         after: the second model.
         changes: the layers that are not the same in both, in the order of the text.
         unchanged: the number of layers that are.
+        outputs_differ: whether other tensors leave, or in another order.
     """
 
     def __init__(self, before: Analysis, after: Analysis) -> None:
         self.before = before
         self.after = after
         pairs = list(_pairs(before, after))
-        self.changes = tuple(change for change in _changes(pairs) if change)
+        self.changes = tuple(change for change in _changes(pairs, (before.graph, after.graph)) if change)
+        same = {one.node.name: two.node.name for one, two in pairs if one and two}
+        mapped = tuple(replace(tensor, node=same.get(tensor.node, "")) for tensor in before.graph.outputs)
+        self.outputs_differ = mapped != after.graph.outputs and (
+            len(mapped) != len(after.graph.outputs) or len(mapped) > 1 or _outputs(before) != _outputs(after)
+        )
         kept = sum(1 for _, after in pairs if after and _counts(after)) - sum(
             1 for change in self.changes if change.kind != "removed" and change.after and _counts(change.after)
         )
         self.unchanged = kept
 
     def __bool__(self) -> bool:
-        return bool(self.changes) or _outputs(self.before) != _outputs(self.after)
+        return bool(self.changes) or self.outputs_differ
 
     def totals(self) -> list[tuple[str, Size, Size]]:
         """What is counted of a model, before and after."""
@@ -77,8 +86,12 @@ class Difference:
             "different": bool(self),
             "changes": [_plain(change) for change in self.changes],
             "unchanged": self.unchanged,
+            "outputs": {side: list(map(str, one.graph.outputs)) for side, one in self._sides()},
             "totals": {name: {"before": before, "after": after} for name, before, after in self.totals()},
         }
+
+    def _sides(self) -> tuple[tuple[str, Analysis], ...]:
+        return (("before", self.before), ("after", self.after))
 
     def to_markdown(self) -> str:
         """The difference as Markdown."""
@@ -94,6 +107,7 @@ class Difference:
             lines.append("")
         lines += [
             f"Layers that are the same in both: {self.unchanged}.",
+            *([f"Outputs: {_listed(self.before)} → {_listed(self.after)}."] if self.outputs_differ else []),
             "",
             "| | before | after |",
             "| --- | ---: | ---: |",
@@ -134,6 +148,8 @@ class Difference:
             else f"{self.unchanged} layer{'s are' if self.unchanged > 1 else ' is'}"
         )
         yield styled(f"{same} the same in both", "dim")
+        if self.outputs_differ:
+            yield f"outputs: {_listed(self.before)} → {_listed(self.after)}"
         yield ""
         rows = [
             [[Line(name)], [Line(number(before))], [Line(number(after))], [Line(_delta(before, after), "dim")]]
@@ -180,7 +196,9 @@ def _opcodes(old: list[str], new: list[str]) -> Iterator[tuple[str, int, int, in
         yield "equal", len(old) - end, len(old), len(new) - end, len(new)
 
 
-def _changes(pairs: list[tuple[LayerAnalysis | None, LayerAnalysis | None]]) -> Iterator[Change | None]:
+def _changes(
+    pairs: list[tuple[LayerAnalysis | None, LayerAnalysis | None]], graphs: tuple[Graph, Graph]
+) -> Iterator[Change | None]:
     """For each pair its change, None where nothing changed."""
     same = {before.node.name: after.node.name for before, after in pairs if before and after}
     kept = set(same.values())
@@ -196,8 +214,15 @@ def _changes(pairs: list[tuple[LayerAnalysis | None, LayerAnalysis | None]]) -> 
         whole = len(old_inputs) == len(before.node.sources) and len(new_inputs) == len(after.node.sources)
         rewired = whole and old_inputs != new_inputs
         arguments |= _options(before.node, after.node)
+        first, other = (graph.first_uses[one.node.owner] for graph, one in ((graphs[0], before), (graphs[1], after)))
+        notes = [] if same.get(first) == other else ["has other weights"]
+        told = {name: pair for name, pair in arguments.items() if text(pair[0]) != text(pair[1])}
+        if old != new and len(told) < max(1, len(arguments)) and any(models_in(old)):
+            notes.append("its model differs within")
+        arguments = told
         shapes = before.node.shapes != after.node.shapes or before.params != after.params or before.macs != after.macs
-        yield Change("changed", before, after, arguments, rewired) if arguments or rewired or shapes else None
+        different = arguments or rewired or shapes or notes
+        yield Change("changed", before, after, arguments, rewired, tuple(notes)) if different else None
 
 
 def _options(before: Node, after: Node) -> dict[str, tuple[Any, Any]]:
@@ -226,6 +251,7 @@ def _row(change: Change) -> list[str]:
         told = [f"{name} {text(value)}" for name, value in (one.node.layer.arguments() | flags).items()]
     if change.rewired:
         told.append("takes other tensors")
+    told += change.notes
     cells = [
         one.node.name,
         type_name(one.node),
@@ -258,11 +284,16 @@ def _plain(change: Change) -> dict[str, Any]:
         "after": side(change.after),
         "arguments": {name: {"before": text(old), "after": text(new)} for name, (old, new) in change.arguments.items()},
         "rewired": change.rewired,
+        "notes": list(change.notes),
     }
 
 
 def _outputs(analysis: Analysis) -> tuple[tuple[Size, ...], ...]:
     return analysis.graph.output_shapes
+
+
+def _listed(analysis: Analysis) -> str:
+    return ", ".join(map(str, analysis.graph.outputs))
 
 
 def _delta(before: Size, after: Size) -> str:

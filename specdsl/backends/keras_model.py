@@ -107,7 +107,10 @@ def keras_layer(layer: Layer, name: str | None = None) -> keras.Layer:
     """
     if isinstance(layer, Functional):
         model = build(layer.graph, name)
-        model.trainable = layer.trainable
+        if (
+            not layer.trainable
+        ):  # what is set on a model is set on all its layers, those that are frozen as they are too
+            model.trainable = False
         return model
     named = {"name": name} if name else {}
     return getattr(keras.layers, type(layer).__name__)(**_arguments(layer), **named)

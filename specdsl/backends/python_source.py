@@ -16,6 +16,7 @@ from specdsl.backends.python_values import (
     WIDTH,
     alone,
     broken,
+    built,
     compact,
     docstring_lines,
     free,
@@ -39,6 +40,8 @@ def python_source(graph: Graph) -> str:
     if deep > DEEP:
         reason = "  # Keras walks the layers of a model by calls within calls"
         lines += ["", f"sys.setrecursionlimit({1_000 + 2 * deep}){reason}"]
+    if _has_frozen(graph):
+        lines += ["", "", *FROZEN]
     lines += _definitions(graph, "build_model", {"x", "build_model"}, {})
     return "\n".join([*lines, "", "", 'if __name__ == "__main__":', "    build_model().summary()", ""])
 
@@ -59,6 +62,19 @@ def _longest_path(graph: Graph) -> int:
     return max(*depth.values(), *inner)
 
 
+FROZEN = (
+    "def frozen(model: keras.Model) -> keras.Model:",
+    '    """The model with weights that training does not change."""',
+    "    model.trainable = False",
+    "    return model",
+)
+
+
+def _has_frozen(graph: Graph) -> bool:
+    models = [model for node in graph.nodes for model in models_in(node.layer)]
+    return any(not model.trainable or _has_frozen(model.graph) for model in models)
+
+
 def _has_layers(graph: Graph) -> bool:
     inner = (node.layer for node in graph.nodes if not isinstance(node.layer, InputLayer))
     return any(not isinstance(layer, Functional) or _has_layers(layer.graph) for layer in inner)
@@ -74,7 +90,7 @@ def _definitions(graph: Graph, builder: str, taken: set[str], builders: dict[Fun
         builders: those of them that build a model, by the model.
     """
     lines: list[str] = []
-    for model in (model for node in graph.nodes for model in models_in(node.layer)):
+    for model in (model.thawed for node in graph.nodes for model in models_in(node.layer)):
         if model not in builders:
             builders[model] = free(f"build_{model.graph.name}", taken)
             taken.add(builders[model])
@@ -128,8 +144,7 @@ class _Routine:
         self.names |= set(structure.builders.values())
         self.layers: dict[str, str] = {}
         for node in instance.nodes:
-            frozen = isinstance(node.layer, Functional) and not node.layer.trainable
-            named = frozen or "training" in node.options or node.owner in structure.graph.shared
+            named = "training" in node.options or node.owner in structure.graph.shared
             if node.owner not in self.layers and named:
                 name = node.owner.replace(SEPARATOR, "_")
                 if node.owner == node.name and not names_itself(node):  # the name is for the tensor
@@ -203,8 +218,9 @@ class _Routine:
             return _Step("keras.Input", [*arguments, self._name(node.name)], (), node.outputs, node, None)
         callee, arguments = f"layers.{type(node.layer).__name__}", []
         if isinstance(node.layer, Functional):
-            callee = self.structure.builders[node.layer]
-            arguments = [self._name(node.owner)] if node.owner != node.layer.graph.name else []
+            own = node.owner if node.owner != node.layer.graph.name else None
+            callee, _, rest = built(node.layer, self.structure.builders, own).partition("(")
+            arguments = [argument for argument in [rest.removesuffix(")")] if argument]
         else:
             alike = self.function.alike[node.name] if self.function else (node,)
             arguments = [
@@ -214,8 +230,6 @@ class _Routine:
         first: list[str] = []
         if node.owner in self.layers and self.structure.graph.first_uses[node.owner] == node.name:
             first = _call(f"    {self.layers[node.owner]} = ", callee, arguments, "")
-            if isinstance(node.layer, Functional) and not node.layer.trainable:
-                first.append(f"    {self.layers[node.owner]}.trainable = False")
             if "training" in node.options:
                 first += [
                     "    # A functional model would pass its own `training` on, whatever the call of this layer says.",

@@ -18,7 +18,7 @@ from specdsl.layers import Layer
 from specdsl.layers.objects import KerasObject
 
 WIDTH = 100
-RESERVED = {"keras", "layers", "build_model", "name", *keyword.kwlist, *dir(builtins)}
+RESERVED = {"keras", "layers", "build_model", "frozen", "name", *keyword.kwlist, *dir(builtins)}
 """Names that the source uses itself, or that mean something to Python."""
 
 
@@ -51,7 +51,7 @@ def literal(value: Any, builders: Mapping[Any, str] = MappingProxyType({})) -> s
         case KerasObject():
             return f"keras.{value.module}.{type(value).__name__}({_given(value, builders)})"
         case Functional():
-            return f"{builders[value]}()"
+            return built(value, builders)
         case Layer():
             given = f"{_given(value, builders)}, name={literal(value.own_name)}".removeprefix(", ")
             return f"layers.{type(value).__name__}({given})"
@@ -59,6 +59,12 @@ def literal(value: Any, builders: Mapping[Any, str] = MappingProxyType({})) -> s
             raise AssertionError(f"{type(value).__name__} has no Python form")
         case _:
             return repr(value)
+
+
+def built(model: Functional, builders: Mapping[Any, str], name: str | None = None) -> str:
+    """The call that builds a model, under a name of its own where it has one, and freezes it where it is frozen."""
+    made = f"{builders[model.thawed]}({f'name={literal(name)}' if name else ''})"
+    return made if model.trainable else f"frozen({made})"
 
 
 def _given(value: Declaration, builders: Mapping[Any, str]) -> str:

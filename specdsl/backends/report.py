@@ -11,8 +11,9 @@ from specdsl.analyses import Analysis, LayerAnalysis, peak_activation_bytes, rec
 from specdsl.backends.table import Cell, Column, Line, layout, styled
 from specdsl.counts import number
 from specdsl.declaration import Declaration, snake_case, text
+from specdsl.functional import Functional
 from specdsl.graph import SEPARATOR, Graph, Node, Option, Tensor
-from specdsl.layers import InputLayer, Modes, Shape
+from specdsl.layers import InputLayer, Layer, Modes, Shape
 from specdsl.layers.base import show
 
 if TYPE_CHECKING:
@@ -203,6 +204,8 @@ def _layer_rows(analysis: Analysis, told: dict[str, str], roomy: bool, depth: in
                 name.append(Line(f"{indent}{type_name(node)}", "cyan"))
             if node.name in told:
                 name.append(Line(f"{indent}← {told[node.name]}", "dim"))
+        if isinstance(node.layer, Functional) and node.layer.graph.parameters:
+            name.append(Line(f"{indent}{node.layer}", "dim"))
         if node.owner != node.name:
             name.append(Line(f"{indent}applies {node.owner}", "dim"))
         flags = [f"{key}={option_text(value)}" for key, value in node.options.items() if isinstance(value, bool)]
@@ -353,7 +356,7 @@ def _layer_dict(layer: LayerAnalysis) -> dict[str, Any]:
         "inbound": list(map(str, node.sources)),
         "output_shape": _batched(node.shape),
         "output_shapes": [_batched(shape) for shape in node.shapes],
-        "arguments": {name: _plain(value) for name, value in node.layer.arguments().items()},
+        "arguments": {name: _plain(value) for name, value in _told(node.layer).items()},
         "options": {name: _plain_option(value) for name, value in node.options.items()},
         "params": layer.params,
         "trainable": layer.trainable,
@@ -369,6 +372,11 @@ def _layer_dict(layer: LayerAnalysis) -> dict[str, Any]:
         "modes": {"training": layer.modes.training, "inference": layer.modes.inference} if layer.modes else None,
         "layers": [_layer_dict(inner) for inner in layer.inner.layers] if layer.inner else None,
     }
+
+
+def _told(layer: Layer) -> dict[str, Any]:
+    """The arguments of a layer that are not defaults; of a model the values of its parameters too."""
+    return {**layer.graph.parameters, **layer.arguments()} if isinstance(layer, Functional) else layer.arguments()
 
 
 def _batched(shape: Shape) -> list[int | None]:

@@ -12,7 +12,6 @@ from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ConstraintArgument, InitializerArgument, RegularizerArgument
 from specdsl.layers.base import Layer, Modes, OptionKind, Shape, Weight, axis_index, known, show
-from specdsl.layers.recurrent import check_given
 from specdsl.layers.values import Axes, Fraction, Positive, Seed, one_or_more
 
 OutputShape = Annotated[tuple[Positive, ...], BeforeValidator(one_or_more)] | None
@@ -74,6 +73,11 @@ class MultiHeadAttention(_Attention):
     def check(self) -> None:
         if self.flash_attention and self.dropout:
             raise Misuse("flash attention cannot drop attention weights", argument="dropout")
+        if not self.trainable:
+            message = "Keras does not freeze the projections in a MultiHeadAttention with trainable=false"
+            raise Misuse(
+                message, argument="trainable", help="a model that holds it can be frozen: `m(trainable=false)`"
+            )
         for name in ("kernel_initializer", "bias_initializer"):
             if getattr(self, name) is None:
                 raise Misuse(f"MultiHeadAttention needs a {name}: none is no initializer here", argument=name)
@@ -135,7 +139,19 @@ class MultiHeadAttention(_Attention):
 
     def check_option(self, name: str, given: tuple[Shape, ...], *shapes: Shape) -> None:
         query, value, _ = self._operands(*shapes)
-        check_given(self, name, given, ((*_places(query), *_places(value)),))
+        wanted = (*_places(query), *_places(value))
+        (mask,) = given
+        full = mask if len(mask) > len(wanted) else (1, *mask)
+        if len(full) == len(wanted) + 1 and all(
+            None in pair or 1 in pair[:1] or pair[0] == pair[1]
+            for pair in zip(full, (self.num_heads, *wanted), strict=True)
+        ):
+            return
+        raise Misuse(
+            f"'{name}' of {type(self).__name__} takes a tensor of shape {show(wanted)}, a size of 1 for all alike, "
+            f"perhaps with {self.num_heads} heads before, not {show(mask)}",
+            argument=name,
+        )
 
     def _operands(self, *shapes: Shape) -> tuple[Shape, Shape, Shape]:
         query, value = shapes[0], shapes[1] if len(shapes) > 1 else shapes[0]

@@ -17,6 +17,7 @@ class TimeDistributed(Layer):
     layer: Layer
 
     def check(self) -> None:
+        freeze_inner(self, "layer")
         if self.layer.arity != (1, 1) or self.layer.in_list:
             raise Misuse(f"TimeDistributed takes a layer over one tensor, not {self.layer}", argument="layer")
 
@@ -31,6 +32,9 @@ class TimeDistributed(Layer):
 
     def macs(self, *shapes: Shape) -> Count:
         return shapes[0][0] * self.layer.macs(self._step(shapes[0]))
+
+    def depth(self, *shapes: Shape) -> int:
+        return self.layer.depth(self._step(shapes[0]))
 
     def operations(self, *shapes: Shape) -> Count:
         return shapes[0][0] * self.layer.operations(self._step(shapes[0]))
@@ -58,6 +62,7 @@ class Bidirectional(Layer):
     backward_layer: _Recurrent | None = None
 
     def check(self) -> None:
+        freeze_inner(self, "layer", "backward_layer")
         back = self.backward_layer
         if back is None and self.layer.go_backwards:
             raise Misuse(
@@ -110,6 +115,14 @@ class Bidirectional(Layer):
     def _both(self) -> tuple[_Recurrent, _Recurrent]:
         back: dict[str, Any] = {**self.layer.arguments(), "go_backwards": True}
         return self.layer, self.backward_layer or type(self.layer)(**back)
+
+
+def freeze_inner(wrapper: Layer, *arguments: str) -> None:
+    """Freeze the layers within a wrapper that is not trained: Keras freezes only what a layer has when it is made."""
+    for name in arguments:
+        inner = getattr(wrapper, name)
+        if not wrapper.trainable and inner is not None and inner.trainable:
+            vars(wrapper)[name] = inner.frozen()
 
 
 def infer_inner(layer: Layer, argument: str, *shapes: Shape) -> tuple[Shape, ...]:

@@ -100,7 +100,9 @@ class Application:
         """Make a layer and apply it."""
         kind = layer_named(call.name, site.frame, self.evaluator.lost_names)
         plain, given = split_options(call, kind.options, kind.names()) if kind.options else (call, {})
-        layer = bind(kind, plain, lambda expression: self.evaluator.value(expression, site.frame), self._found)
+        layer = bind(
+            kind, plain, lambda expression: self.evaluator.value(expression, site.frame), self._found, kind.options
+        )
         options = call_options(given, kind.options, site.frame, self.evaluator)
         return self.apply(Use(layer, alias, call.span, call, options=options), site, flow)
 
@@ -112,19 +114,18 @@ class Application:
         match bound and bound[0]:
             case None:
                 kind = layer_named(call.name, site.frame, self.evaluator.lost_names)
-                for option, value in split_options(call, kind.options, kind.names())[1].items():
-                    hint = f"say it where the layer is applied: `{name.text}({option}=...)`"
-                    message = f"'{option}' belongs to a use of the layer, not to the layer"
-                    raise Problem(Slug.MISPLACED, message, value.span, help=hint)
+                _refuse_options(name, split_options(call, kind.options, kind.names())[1])
                 layer: Layer = bind(kind, call, lambda value: self.evaluator.value(value, site.frame), self._found)
                 layer = _changed(layer, settings)
             case Poison():
                 raise Skip
             case Defined(node=tree.Model() | tree.Variant()) as model:
+                _refuse_options(name, split_options(call, Functional.options, self._models.parameter_names(model))[1])
                 layer = self._model(model, call, site.frame, settings)
             case _:
-                message = f"'{call.name.text}' is no layer or model"
-                raise Problem(Slug.MISPLACED, message, call.name.span)
+                message = f"'{call.name.text}' is no class of layers, and no model"
+                hint = f"`layer {name.text} = Dense(3)` makes a layer, and `layer {name.text} = m` one of a model"
+                raise Problem(Slug.MISPLACED, message, call.name.span, help=hint)
         refuse_taken(name.text, name.span)
         shared = Shared(
             name.text, self.assembly.declare(name.text, site.scope, name.span, given=True), layer, site.path
@@ -253,6 +254,18 @@ class Application:
             if not self.assembly.is_applied(shared.owner):
                 hint = "apply it, or remove it"
                 self._found.add(Diagnostic(Slug.UNUSED, f"no step applies the layer '{shared.name}'", span, help=hint))
+
+
+def _refuse_options(name: tree.Name, options: Mapping[str, tree.Expression]) -> None:
+    """Refuse what belongs to a use of a layer where the layer is made.
+
+    Raises:
+        Problem: there is such an option.
+    """
+    for option, value in options.items():
+        hint = f"say it where the layer is applied: `{name.text}({option}=...)`"
+        message = f"'{option}' belongs to a use of the layer, not to the layer"
+        raise Problem(Slug.MISPLACED, message, value.span, help=hint)
 
 
 def _changed(layer: Layer, settings: Mapping[str, Any]) -> Layer:

@@ -11,7 +11,6 @@ from pydantic_core import ErrorDetails
 
 from specdsl.declaration import Declaration, Kind, Misuse, text
 from specdsl.diagnostics import Diagnostic, Slug, did_you_mean
-from specdsl.layers import Layer
 from specdsl.layers.arguments import ACTIVATIONS
 from specdsl.resolve.scope import Collector, Problem, Skip
 from specdsl.source import Span
@@ -103,8 +102,15 @@ def _unknown(what: str, name: str, names: list[str], span: Span) -> Diagnostic:
     return Diagnostic(Slug.UNKNOWN_ARGUMENT, f"{what} has no argument '{name}'", span, help=hint)
 
 
-def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector) -> Kind:
+def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector, options: Iterable[str] = ()) -> Kind:
     """The declaration that a call makes.
+
+    Args:
+        kind: the class to make one of.
+        call: the call.
+        evaluate: gives the values of its arguments.
+        found: where mistakes go.
+        options: what the call might say beside its arguments, which a wrong name may have meant.
 
     Raises:
         Skip: its arguments are wrong, which `found` now says, or depend on something that is already reported.
@@ -112,7 +118,6 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
     before = found.reported
     fields = kind.names()
     label = call.name.text
-    options = kind.options if issubclass(kind, Layer) else ()
     given = match_arguments(label, call.arguments or (), kind.positional(), fields, found, options)
     values: dict[str, Any] = {}
     unknown = False

@@ -147,6 +147,6 @@ def bind_results(step: tree.Step, flow: Tensor | list[Tensor] | Poison | None, f
 
 def _bind_each(names: Sequence[tree.Name], results: Sequence[Any], frame: Frame) -> None:
     for name, result in zip(names, results, strict=True):
-        if name.text != IGNORED or len(names) == 1:
+        if name.text != IGNORED:
             check_name(name)
             frame.bind(name.text, result, name.span)

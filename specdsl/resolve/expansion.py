@@ -16,7 +16,7 @@ from specdsl.layers import InputLayer, Layer
 from specdsl.resolve.application import Application, Current, Flow, Models, Site
 from specdsl.resolve.assembly import Assembly, Use
 from specdsl.resolve.binding import construct
-from specdsl.resolve.calls import bind_results, block_arguments
+from specdsl.resolve.calls import IGNORED, bind_results, block_arguments
 from specdsl.resolve.hooks import NO_HOOKS, Applied, Hooks
 from specdsl.resolve.lookup import nothing_entered, tensor_named
 from specdsl.resolve.scope import (
@@ -286,7 +286,7 @@ class Expansion:
     def _link(self, link: tree.Gather | tree.Step, site: Site, flow: Flow, *, first: bool) -> Flow:
         if isinstance(link, tree.Gather):
             return self._gather(link, site.frame)
-        alias = link.names[0] if len(link.names) == 1 else None
+        alias = link.names[0] if len(link.names) == 1 and link.names[0].text != IGNORED else None
         if isinstance(link.action, tree.Shortcut):
             return self._shortcut(link.action, alias, site, flow)
         if isinstance(link.action, tree.Branch):

@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any
 from unittest.mock import patch
@@ -16,6 +16,7 @@ import numpy as np
 
 from specdsl import Graph
 from specdsl.analyses import analyse
+from specdsl.functional import models_in
 from specdsl.graph import Tensor, option_tensors
 from specdsl.layers.activations import Softmax
 from specdsl.layers.core import Embedding, Masking
@@ -59,7 +60,8 @@ def compare_built(graph: Graph, model: keras.Model, *, frozen: bool = False) -> 
     for layer in analysis.layers:
         if layer.inner:
             inner = model.get_layer(layer.node.owner)
-            compare_built(layer.inner.graph, inner, frozen=frozen or not layer.node.layer.trainable)
+            inner = getattr(inner, "layer", inner)  # of a wrapper
+            compare_built(layer.inner.graph, inner, frozen=frozen or not next(models_in(layer.node.layer)).trainable)
 
 
 def _place(graph: Graph, tensor: Tensor) -> tuple[str, int, int]:
@@ -77,7 +79,9 @@ def graph_facts(graph: Graph, *, frozen: bool = False) -> dict[str, Facts]:
         if not layer.shared:
             facts[node.owner] = {
                 "type": type(node.layer).__name__,
-                "weights": [(_last(weight.name), weight.shape, weight.trainable) for weight in layer.weights],
+                "weights": _weights_of(
+                    (_last(weight.name), weight.shape, weight.trainable) for weight in layer.weights
+                ),
                 "parameters": layer.params,
                 "trainable": layer.trainable,
                 "non_trainable": layer.non_trainable,
@@ -107,12 +111,17 @@ def _layer_facts(layer: keras.Layer, model: keras.Model) -> Facts:
     trainable = {id(weight) for weight in layer.trainable_weights}
     return {
         "type": type(layer).__name__,
-        "weights": [(_last(weight.name), tuple(weight.shape), id(weight) in trainable) for weight in layer.weights],
+        "weights": _weights_of((_last(one.name), tuple(one.shape), id(one) in trainable) for one in layer.weights),
         "parameters": layer.count_params(),
         "trainable": _parameters(layer.trainable_weights),
         "non_trainable": _parameters(layer.non_trainable_weights),
         "calls": [_call_facts(node, layer, model) for node in _uses(layer, model)],
     }
+
+
+def _weights_of(weights: Iterable[tuple[str, Any, bool]]) -> list[tuple[str, Any, bool]]:
+    """Weights in an order of their own: in a model, Keras has layers by their distance from the outputs."""
+    return sorted(weights, key=str)
 
 
 def _last(name: str) -> str:

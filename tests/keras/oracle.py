@@ -41,6 +41,7 @@ STRICTER = {
     r"MultiHeadAttention (attends along axes|finds no axis)": "attention over examples or features, which misleads",
     r"MultiHeadAttention takes a (query|value)": "sizes that do not fit, which fail when it is called",
     r"dropout.*(greater than or equal to 0|less than or equal to 1)": "rates that Keras moves into their range",
+    r"MultiHeadAttention with trainable=false": "its projections are trained nevertheless",
     r"a sliding window lies over the steps": "a window over several axes, which fails when it is called",
     r"cannot unroll an unknown number": "the call fails",
     r"activity_regularizer.*no regularizer": "recurrent layers, which forget it",
