@@ -340,6 +340,9 @@ class Expansion:
     def _shortcut(self, shortcut: tree.Shortcut, alias: tree.Name | None, site: Site, flow: Flow) -> Flow:
         entering = self.application.single(flow, shortcut.merge.span, "a shortcut")
         left = self._inner(shortcut.body, site, entering, "body")
+        hooks = self.hooks.get(site.path)
+        if hooks and hooks.removed and not hooks.replacement and isinstance(left, Tensor | Poison):
+            return self.application.hooked(hooks, lambda current: current, shortcut.merge.span, site, left)
         around = self._inner(shortcut.via, site, entering, "via") if shortcut.via else entering
         if left == around and isinstance(left, Tensor):
             message = "this shortcut joins a tensor with itself: no step stands in it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from specdsl.declaration import text
@@ -127,7 +128,8 @@ class ModelBuilder:
         for serial, edit, variant in edits:
             mark, base = (variant.node.name.text, serial), variant.node.base.name.text
             try:
-                apply_edit(edit, mark, variant.frame, base, expansion.application.applied, hooks, self._evaluator())
+                evaluator = replace(expansion.application.evaluator, found=self._found)
+                apply_edit(edit, mark, variant.frame, base, expansion.application.applied, hooks, evaluator)
             except Problem as problem:
                 # A selector cannot see what lies behind a mistake: then the mistake is what to speak of.
                 self._found.add(*(seen.diagnostics or (problem.diagnostic,)))
@@ -299,7 +301,7 @@ class ModelBuilder:
             value: Any = POISON
             try:
                 if key in given:
-                    value = given[key]
+                    value = evaluator.bounded(given[key], place or parameter.span)
                 elif parameter.default is not None:
                     value = evaluator.value(parameter.default, frame)
                 elif not unknown:

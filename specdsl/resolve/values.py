@@ -61,12 +61,12 @@ class Evaluator:
     def _value(self, expression: tree.Expression, frame: Frame) -> Any:
         match expression:
             case tree.Literal():
-                return self._bounded(expression.value, expression.span)
+                return self.bounded(expression.value, expression.span)
             case tree.Call():
                 return self._call(expression, frame)
             case tree.Sequence():
                 items = [self.value(item, frame) for item in expression.items]
-                return self._bounded(tuple(items) if expression.is_tuple else items, expression.span)
+                return self.bounded(tuple(items) if expression.is_tuple else items, expression.span)
             case tree.Group():
                 return self.value(expression.inner, frame)
             case tree.Operation():
@@ -197,7 +197,7 @@ class Evaluator:
             given = ", ".join([*map(text, positional), *(f"{name}={text(value)}" for name, value in named.items())])
             usage = FUNCTIONS[call.name.text].__doc__
             raise Problem(Slug.BAD_VALUE, f"{call.name.text}({given}) has no value", call.span, help=usage) from error
-        return self._bounded(result, call.span)
+        return self.bounded(result, call.span)
 
     def _prefix(self, expression: tree.Prefix, frame: Frame) -> Any:
         if expression.operator == "not":
@@ -235,14 +235,14 @@ class Evaluator:
 
     def _arithmetic(self, sign: str, left: Any, right: Any, span: Span) -> Any:
         if sign == "+" and type(left) is type(right) and isinstance(left, tuple | list | str):
-            return self._bounded(left + right, span)
+            return self.bounded(left + right, span)
         if not (_is_number(left) and _is_number(right)):
             raise Problem(Slug.BAD_VALUE, f"'{sign}' takes numbers, not {text(left)} and {text(right)}", span)
         whole = isinstance(left, int) and isinstance(right, int)
         if sign == "**" and whole and abs(left) > 1 and right > self.limits.magnitude.bit_length():
             raise self._too_large(span)
         try:
-            return self._bounded(_ARITHMETIC[sign](left, right), span)
+            return self.bounded(_ARITHMETIC[sign](left, right), span)
         except ZeroDivisionError:
             raise Problem(Slug.BAD_VALUE, f"division by zero: {text(left)} {sign} {text(right)}", span) from None
         except OverflowError:
@@ -258,7 +258,12 @@ class Evaluator:
             raise Problem(Slug.BAD_VALUE, message, expression.index.span)
         return value[index]
 
-    def _bounded(self, value: Any, span: Span) -> Any:
+    def bounded(self, value: Any, span: Span) -> Any:
+        """A value that is within the limits.
+
+        Raises:
+            Problem: it is too large, or no real number.
+        """
         if _is_number(value):
             if not isfinite(value) or abs(value) > self.limits.magnitude:
                 raise self._too_large(span)
