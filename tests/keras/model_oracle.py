@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any
 from unittest.mock import patch
@@ -16,8 +16,9 @@ import numpy as np
 
 from specdsl import Graph
 from specdsl.analyses import analyse
-from specdsl.functional import models_in
+from specdsl.functional import Functional, models_in
 from specdsl.graph import Tensor, option_tensors
+from specdsl.layers import Layer
 from specdsl.layers.activations import Softmax
 from specdsl.layers.core import Embedding, Masking
 from specdsl.layers.merging import Concatenate
@@ -240,13 +241,23 @@ def read_summary(model: keras.Model) -> tuple[dict[str, tuple[str, str, int, tup
 # ---------------------------------------------------------------------------------------------- running it
 
 
+def all_layers(graph: Graph) -> Iterator[Layer]:
+    """The layers of a graph, those within models and wrappers too."""
+    waiting = [node.layer for node in graph.nodes]
+    while waiting:
+        layer = waiting.pop()
+        yield layer
+        waiting += [value for value in layer.arguments().values() if isinstance(value, Layer)]
+        waiting += [node.layer for node in layer.graph.nodes] if isinstance(layer, Functional) else []
+
+
 def runnable(graph: Graph) -> bool:
     """Whether the model can take any numbers.
 
     It cannot where a size is unknown, or something is looked up by what was computed. Tensors without axes are put
     behind each other by Concatenate as examples of a longer batch. And Keras's Softmax fails behind a Masking.
     """
-    kinds = {type(node.layer) for node in graph.nodes}
+    kinds = {type(layer) for layer in all_layers(graph)}
     endless = any(None in shape for node in graph.nodes for shape in node.shapes)
     longer = any(isinstance(node.layer, Concatenate) and not node.shape for node in graph.nodes)
     return not (endless or longer or Embedding in kinds or {Masking, Softmax} <= kinds)

@@ -24,6 +24,7 @@ from specdsl.layers.merging import Concatenate
 from specdsl.layers.normalization import BatchNormalization
 from specdsl.layers.reshaping import Flatten
 from tests.keras.model_oracle import (
+    all_layers,
     build_emitted,
     compare_emitted,
     compare_model,
@@ -95,10 +96,9 @@ def joins_masks(graph: specdsl.Graph) -> bool:
 
     Compiled models keep clear of their names; emitted source does not, and Keras refuses it where the two meet.
     """
-    makers = [
-        node for node in graph.nodes if isinstance(node.layer, Masking) or getattr(node.layer, "mask_zero", False)
-    ]
-    return bool(makers) and any(isinstance(node.layer, Concatenate) for node in graph.nodes)
+    layers = list(all_layers(graph))
+    makers = [layer for layer in layers if isinstance(layer, Masking) or getattr(layer, "mask_zero", False)]
+    return bool(makers) and any(isinstance(layer, Concatenate) for layer in layers)
 
 
 SEARCH = settings(
