@@ -284,8 +284,7 @@ class _Formatter:
         if part.otherwise is None:
             return
         closing = self.lines[-1].lstrip() == "}" and len(self.lines) > mark + 1
-        if closing:
-            self.lines.pop()
+        self.between(part.then, part.otherwise.span.start, closing=closing)
         before = "} else " if closing else "else "
         if isinstance(part.otherwise, tree.If):
             self.condition(part.otherwise, before)
@@ -321,11 +320,27 @@ class _Formatter:
             tail = name if index == len(parts) - 1 else ""
             if index == 0:
                 self.body(lead + head, body, tail)
-            elif self.lines[-1].strip() == "}":
-                self.lines.pop()
-                self.body(f"}} {head}", body, tail)
-            else:
-                self.body(f"      {head}", body, tail)
+                continue
+            closing = self.lines[-1].strip() == "}"
+            self.between(parts[index - 1][1], body.span.start, closing=closing)
+            self.body(f"}} {head}" if closing else f"      {head}", body, tail)
+
+    def between(self, body: tree.Body, start: int, *, closing: bool) -> None:
+        """Write the comments between a body and what goes on behind it where they stay with that body.
+
+        Args:
+            body: the body.
+            start: where what goes on begins.
+            closing: whether the last line is the body's closing brace, which that will stand behind.
+        """
+        if closing:
+            self.lines.pop()
+            self.level += 1
+            self.comments_before(start)
+            self.level -= 1
+        else:
+            self.trailing_comment(body.span.end)
+            self.comments_before(start)
 
     # ------------------------------------------------------------------------------------------ one line
 
