@@ -25,7 +25,7 @@ class Limits(NamedTuple):
     """
 
     characters: int = 4 * 1024**2
-    words: int = 300_000
+    words: int = 200_000
     imports: int = 32
     layers: int = 25_000
     steps: int = 200_000
