@@ -112,6 +112,9 @@ SWALLOWED = re.compile(
 )
 """A line that is not finished, and the first word of the line below, read as what it lacks."""
 
+_ASSIGNED = re.compile(r",[ \t\w,]*=(?!=)")
+"""More names, and what they would be given in another language."""
+
 _NUMBER = re.compile(r"(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?[kMG]?(?![\w.])")
 
 
@@ -250,8 +253,12 @@ def _naming(place: Place) -> str | None:
         return "`as name` stands on the line of its step"
     if place.line.endswith(" as") and place.opening in ("'", '"'):
         return "a name stands without quotes"
+    if place.line.endswith(" as") and place.opening in ("(", "["):
+        return "names stand without brackets: `as a, b`"
     if place.line.endswith(" as"):
         return "a name begins with a letter"
+    if place.opening == "," and _ASSIGNED.match(place.rest):
+        return f"several results are named behind their step: `... as {place.line}, b`"
     if re.search(r"\sas\s+\w+$", place.line):
         if place.opening == "(":
             return "arguments stand before the name: `Dense(3) as name`"
