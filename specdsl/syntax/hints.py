@@ -257,7 +257,7 @@ def _naming(place: Place) -> str | None:
         return "names stand without brackets: `as a, b`"
     if place.line.endswith(" as"):
         return "a name begins with a letter"
-    if place.opening == "," and _ASSIGNED.match(place.rest):
+    if place.opening == "," and place.line.isidentifier() and _ASSIGNED.match(place.rest):
         return f"several results are named behind their step: `... as {place.line}, b`"
     if re.search(r"\sas\s+\w+$", place.line):
         if place.opening == "(":
