@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from specdsl.counts import Count, Size, total
 from specdsl.declaration import Misuse, text
-from specdsl.graph import Graph, Tensor
+from specdsl.graph import Graph, Tensor, longest_path
 from specdsl.layers import Layer, Shape, Weight
 from specdsl.layers.base import OptionKind, show
 
@@ -21,6 +21,19 @@ def models_in(layer: Layer) -> Iterator[Functional]:
     for value in layer.arguments().values():
         if isinstance(value, Layer):
             yield from models_in(value)
+
+
+def models_within(graph: Graph) -> list[Functional]:
+    """The models in a model, those in these too: each once, however often it is used."""
+    found: dict[tuple[int, bool], Functional] = {}
+    waiting = [graph]
+    while waiting:
+        for node in waiting.pop().nodes:
+            for model in models_in(node.layer):
+                if (id(model.graph), model.trainable) not in found:
+                    found[id(model.graph), model.trainable] = model
+                    waiting.append(model.graph)
+    return list(found.values())
 
 
 def pinned_layers(graph: Graph) -> tuple[str, ...]:
@@ -137,7 +150,6 @@ class Functional(Layer):
             flow[Tensor(node.name)] = shape
         macs: list[Count] = []
         operations: list[Count] = []
-        depths: dict[str, int] = {}
         for node in self.graph.nodes:
             entering = tuple(flow[tensor] for tensor in node.inputs)
             if entering:
@@ -148,9 +160,7 @@ class Functional(Layer):
                 flow.update(zip(node.outputs, leaving, strict=True))
             macs.append(node.layer.macs(*entering))
             operations.append(node.layer.operations(*entering))
-            below = max((depths[tensor.node] for tensor in node.sources), default=0)
-            depths[node.name] = below + node.layer.depth(*entering)
-        depth = max(depths[tensor.node] for tensor in self.graph.outputs)
+        depth = longest_path(self.graph, lambda node: node.layer.depth(*(flow[tensor] for tensor in node.inputs)))
         return _Flow(flow, total(macs), total(operations), depth)
 
     @property

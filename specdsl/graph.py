@@ -193,6 +193,15 @@ class Graph:
         return f"<Graph {self.name}: {len(self.nodes)} nodes>"
 
 
+def longest_path(graph: Graph, length: Callable[[Node], int]) -> int:
+    """The length of the longest way from an input to an output, each node being as long as `length` says."""
+    lengths: dict[str, int] = {}
+    for node in graph.nodes:
+        before = max((lengths[tensor.node] for tensor in node.sources), default=0)
+        lengths[node.name] = before + length(node)
+    return max(lengths[tensor.node] for tensor in graph.outputs)
+
+
 def verify(graph: Graph) -> None:
     """Check what every graph promises; a failure is a fault of the compiler, not of a spec.
 

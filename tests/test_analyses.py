@@ -169,3 +169,26 @@ def test_quantities_are_worked_out_by_name() -> None:
     assert known["receptive_field"] == (3, 3)
     assert known["peak_activation_bytes"] == 4 * 2 * 30 * 30 * 4  # Flatten has an output of its own
     assert known["output"] == (2,)
+
+
+def test_models_within_models_take_time_by_their_number_not_by_their_uses() -> None:
+    """Each model uses the one before it twice; reports and source come at once, and the field is that of all uses."""
+    depth = 40
+    text = "model m0 { input x: (64, 64, 1); Conv2D(1, 3, padding='same') }\n"
+    for number in range(1, depth):
+        text += f"model m{number} {{ input x: (64, 64, 1); m{number - 1} -> m{number - 1} }}\n"
+    spec = specdsl.loads(text)
+    assert receptive_field(spec.model("m3")) == (17, 17)
+    graph = spec.model()
+    assert receptive_field(graph) == (2**depth + 1, 2**depth + 1)
+    assert graph.report().to_text(80)
+    assert graph.report().to_markdown()
+    assert graph.to_python().count("def build_") == depth
+    assert graph.diagram().dot
+    assert not graph.diff(spec.model())
+
+
+def test_a_feature_map_within_a_model_counts() -> None:
+    """Though the model itself leaves no feature map."""
+    spec = specdsl.load(SPECS / "zoo" / "siamese.spec")
+    assert receptive_field(spec.model("siamese")) == receptive_field(spec.model("encoder"))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from specdsl.counts import Count, Size, total
 from specdsl.functional import Functional, models_in
-from specdsl.graph import Graph, Node
+from specdsl.graph import Graph, Node, longest_path
 from specdsl.layers import InputLayer, Layer, Modes, Shape, Weight
 
 BYTES_PER_VALUE = 4
@@ -160,7 +160,7 @@ def _totals(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> Totals:
         weight_bytes=params * BYTES_PER_VALUE,
         largest_activation=largest,
         largest_activation_bytes=largest_bytes,
-        depth=_depth(graph),
+        depth=longest_path(graph, lambda node: node.layer.depth(*graph.input_shapes(node))),
         layers=sum(_number_of_layers(layer) for layer in layers),
     )
 
@@ -193,14 +193,6 @@ def _number_of_layers(layer: LayerAnalysis) -> int:
     if layer.inner:
         return layer.inner.totals.layers + int(not isinstance(layer.node.layer, Functional))
     return int(not layer.shared and not isinstance(layer.node.layer, InputLayer))
-
-
-def _depth(graph: Graph) -> int:
-    depth: dict[str, int] = {}
-    for node in graph.nodes:
-        below = max((depth[tensor.node] for tensor in node.sources), default=0)
-        depth[node.name] = below + node.layer.depth(*graph.input_shapes(node))
-    return max(depth[tensor.node] for tensor in graph.outputs)
 
 
 def values(shape: Shape) -> Size:

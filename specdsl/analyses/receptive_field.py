@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import ceil
 from typing import NamedTuple
 
-from specdsl.functional import Functional
+from specdsl.functional import Functional, models_within
 from specdsl.graph import Graph, Tensor
 from specdsl.layers.base import Reach
 
@@ -45,47 +44,75 @@ def receptive_field(graph: Graph) -> tuple[int, ...] | None:
     a field may be larger than the input; behind layers that enlarge, it is that of the places that see most, or more.
     None where no layer slides over spatial axes. Araujo et al., 2019.
     """
-    if not _slides(graph):
+    slides = (graph, *(model.graph for model in models_within(graph)))
+    if not any(any(node.layer.reach() or ()) for one in slides for node in one.nodes):
         return None
-    fields = _fields(graph, {})
-    largest: tuple[float, ...] = ()
-    for field in fields.values():
-        if field and len(field.size) >= len(largest):
-            same = len(field.size) == len(largest)
-            largest = tuple(map(max, field.seen, largest)) if same else field.seen
-    return tuple(ceil(size - ROUNDING) for size in largest) or None
+    largest = _through(graph, {}).largest
+    return tuple(ceil(size - ROUNDING) for size in largest.seen) if largest else None
 
 
-def _slides(graph: Graph) -> bool:
-    """Whether a layer of a model moves over spatial axes."""
-    return any(
-        _slides(node.layer.graph) if isinstance(node.layer, Functional) else any(node.layer.reach() or ())
-        for node in graph.nodes
-    )
+class _Through(NamedTuple):
+    """What is seen of a model's inputs: from each of its outputs, and the most from any tensor in it."""
+
+    outputs: tuple[Field | None, ...]
+    largest: Field | None
 
 
-def _fields(graph: Graph, entering: Mapping[Tensor, Field | None]) -> dict[Tensor, Field | None]:
-    """The field of each tensor, None for one that may see everything.
-
-    Args:
-        graph: the model.
-        entering: the fields of its inputs, where they are no inputs of the whole.
-    """
+def _through(graph: Graph, known: dict[int, _Through]) -> _Through:
+    """What is seen in a model. Models within it are in `known` once they have been looked through, each once."""
+    if id(graph) in known:
+        return known[id(graph)]
     fields: dict[Tensor, Field | None] = {}
+    largest: Field | None = None
     for node in graph.nodes:
-        known = [fields[tensor] for tensor in node.inputs]
+        entering = [fields[tensor] for tensor in node.inputs]
         if not node.inputs:
-            tensor = node.outputs[0]
-            one = (1.0,) * max(len(node.shape) - 1, 0)
-            fields[tensor] = entering[tensor] if tensor in entering else _start(one)
+            fields[node.outputs[0]] = _start((1.0,) * max(len(node.shape) - 1, 0))
         elif isinstance(node.layer, Functional):
-            inner = node.layer.graph
-            starts = {start.outputs[0]: field for start, field in zip(inner.input_nodes, known, strict=True)}
-            within = _fields(inner, starts)
-            fields |= {made: within[tensor] for made, tensor in zip(node.outputs, inner.outputs, strict=True)}
+            within, field = _through(node.layer.graph, known), _merged(entering)
+            fields |= {made: _behind(field, inner) for made, inner in zip(node.outputs, within.outputs, strict=True)}
+            largest = _larger(largest, _behind(field, within.largest))
         else:
-            fields |= dict.fromkeys(node.outputs, _seen(node.layer.reach(), known))
-    return fields
+            fields |= dict.fromkeys(node.outputs, _seen(node.layer.reach(), _merged(entering)))
+        for tensor in node.outputs:
+            largest = _larger(largest, fields[tensor])
+    known[id(graph)] = _Through(tuple(fields[tensor] for tensor in graph.outputs), largest)
+    return known[id(graph)]
+
+
+def _larger(one: Field | None, other: Field | None) -> Field | None:
+    """A field that sees as much as either of two along each axis; of two with other axes, the one with more."""
+    if one is None or other is None:
+        return one or other
+    if len(one.size) != len(other.size):
+        return max(one, other, key=lambda field: len(field.size))
+    return Field(tuple(map(max, one.seen, other.seen)), (0.0,) * len(one.size), one.grid, one.stride)
+
+
+def _behind(field: Field | None, inner: Field | None) -> Field | None:
+    """What is seen by a place that sees `inner` of a tensor whose places see `field`."""
+    if field is None or inner is None or len(field.size) != len(inner.size):
+        return None
+    more = ((seen - 1) * apart for seen, apart in zip(inner.seen, field.stride, strict=True))
+    field = field._replace(added=tuple(map(sum, zip(field.added, more, strict=True))))
+    grids = (max(grid, inner_grid * apart if inner_grid != 1 else grid) for grid, inner_grid, apart
+             in zip(field.grid, inner.grid, field.stride, strict=True))  # fmt: skip
+    stride = tuple(a * b for a, b in zip(field.stride, inner.stride, strict=True))
+    return Field(field.seen, (0.0,) * len(stride), tuple(grids), stride)
+
+
+def _merged(known: list[Field | None]) -> Field | None:
+    """What several tensors see together; None where one of them may see everything, or they have other axes."""
+    fields = [field for field in known if field]
+    if len(fields) < len(known) or len({len(field.size) for field in fields}) != 1:
+        return None
+    if len(fields) == 1:
+        return fields[0]
+    size, grid, stride = (
+        tuple(map(max, *values))
+        for values in ([one.seen for one in fields], [one.grid for one in fields], [one.stride for one in fields])
+    )
+    return Field(size, (0.0,) * len(size), grid, stride)
 
 
 def _start(one: tuple[float, ...]) -> Field | None:
@@ -93,15 +120,10 @@ def _start(one: tuple[float, ...]) -> Field | None:
     return Field(one, (0.0,) * len(one), one, one) if one else None
 
 
-def _seen(reach: Reach | None, known: list[Field | None]) -> Field | None:
-    """What a place of a layer's output sees, from what those of its inputs see."""
-    fields = [field for field in known if field]
-    if reach is None or len(fields) < len(known) or len({len(field.size) for field in fields}) != 1:
+def _seen(reach: Reach | None, field: Field | None) -> Field | None:
+    """What a place of a layer's output sees, from what those of its input see."""
+    if reach is None or field is None:
         return None
-    field = fields[0]
-    if len(fields) > 1:
-        strides = tuple(map(max, *(field.stride for field in fields)))
-        field = Field(tuple(map(max, *(field.seen for field in fields))), (0.0,) * len(strides), strides, strides)
     axes = len(field.size)
     extent, step = reach.extent or (1,) * axes, reach.stride or (1,) * axes
     if not len(extent) == len(step) == axes:

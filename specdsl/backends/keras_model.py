@@ -28,9 +28,6 @@ def build(graph: Graph, name: str | None = None) -> keras.Model:
     """
     _keep_names([name for node in graph.nodes for name in (node.name, node.owner)])
     layers: dict[str, Any] = {}
-    uses: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        uses.setdefault(node.owner, []).append(node)
     tensors: dict[Tensor, Any] = {}
     for node in graph.nodes:
         if isinstance(node.layer, InputLayer):
@@ -38,7 +35,8 @@ def build(graph: Graph, name: str | None = None) -> keras.Model:
         else:
             if node.owner not in layers:
                 layers[node.owner] = keras_layer(node.layer, node.owner)
-                _pin(layers[node.owner], uses[node.owner])
+                if "training" in node.options:  # all uses of a layer say the same
+                    _pin(layers[node.owner])
             made = _apply(layers[node.owner], node, tensors)
         outputs = made if isinstance(made, list | tuple) else [made]
         tensors.update(zip(node.outputs, outputs, strict=True))
@@ -59,15 +57,13 @@ def _deep(layers: int) -> Iterator[None]:
         sys.setrecursionlimit(before)
 
 
-def _pin(layer: Any, nodes: list[Node]) -> None:
-    """Make a layer act as in training, or as in inference, where its calls say so.
+def _pin(layer: Any) -> None:
+    """Make a layer act as in training, or as in inference, as its calls say.
 
     A functional model passes the `training` that it is called with on to each layer that has this argument, whatever
     the call of that layer said: `fit` and `predict` would undo `training=False`. It asks the layer which arguments to
     pass on. The model acts as the text says, then; but Keras has no place for this in a file.
     """
-    if all("training" not in node.options for node in nodes):
-        return
     layer._call_context_args = set(layer._call_context_args) - {"training"}
 
 

@@ -25,8 +25,8 @@ from specdsl.backends.python_values import (
     literal,
 )
 from specdsl.backends.report import local_name, names_itself
-from specdsl.functional import Functional, models_in
-from specdsl.graph import SEPARATOR, Graph, Node, Tensor, option_tensors
+from specdsl.functional import Functional, models_in, models_within
+from specdsl.graph import SEPARATOR, Graph, Node, Tensor, longest_path, option_tensors
 from specdsl.layers import InputLayer, Layer
 
 
@@ -53,13 +53,9 @@ DEEP = 300
 
 
 def _longest_path(graph: Graph) -> int:
-    """How many layers stand behind one another at most; of a model within, its own."""
-    depth: dict[str, int] = {}
-    inner = [0]
-    for node in graph.nodes:
-        depth[node.name] = 1 + max((depth[tensor.node] for tensor in node.sources), default=0)
-        inner += (_longest_path(model.graph) for model in models_in(node.layer))
-    return max(*depth.values(), *inner)
+    """How many layers stand behind one another at most, in the model or in one within it."""
+    graphs = (graph, *(model.graph for model in models_within(graph)))
+    return max(longest_path(one, lambda node: 1) for one in graphs)
 
 
 FROZEN = (
@@ -71,13 +67,12 @@ FROZEN = (
 
 
 def _has_frozen(graph: Graph) -> bool:
-    models = [model for node in graph.nodes for model in models_in(node.layer)]
-    return any(not model.trainable or _has_frozen(model.graph) for model in models)
+    return any(not model.trainable for model in models_within(graph))
 
 
 def _has_layers(graph: Graph) -> bool:
-    inner = (node.layer for node in graph.nodes if not isinstance(node.layer, InputLayer))
-    return any(not isinstance(layer, Functional) or _has_layers(layer.graph) for layer in inner)
+    graphs = (graph, *(model.graph for model in models_within(graph)))
+    return any(not isinstance(node.layer, InputLayer | Functional) for one in graphs for node in one.nodes)
 
 
 def _definitions(graph: Graph, builder: str, taken: set[str], builders: dict[Functional, str]) -> list[str]:

@@ -24,7 +24,8 @@ from specdsl.diagnostics import SpecError
 
 if TYPE_CHECKING:
     from specdsl.limits import Limits
-    from specdsl.recipes import TrainRecipe
+    from specdsl.data import DataSet
+    from specdsl.recipes import Source, TrainRecipe
     from specdsl.training import RunSummary
 
 
@@ -97,16 +98,20 @@ def train(
     target = out or default_folder(name or graphs[""].name, datetime.now())
     console = Console()
     summaries: dict[str, RunSummary] = {}
+    datasets: dict[Source, DataSet] = {}
     try:
         for key, graph in graphs.items():
             check_fit(graph, plans[key].data, plans[key].data.source.classes)
         for key, graph in graphs.items():
+            source = plans[key].data.source
+            if source not in datasets:
+                datasets[source] = load(source, folder=folder)
             if name:
                 console.print(f"{key}, {len(summaries) + 1} of {len(graphs)}", style="bold", highlight=False)
             summary = run(
                 graph,
                 plans[key],
-                load(plans[key].data.source, folder=folder),
+                datasets[source],
                 out=target / key,
                 spec_text=spec.text,
                 spec_name=spec.name,
