@@ -23,8 +23,8 @@ from specdsl.cli.shared import (
 from specdsl.diagnostics import SpecError
 
 if TYPE_CHECKING:
-    from specdsl.limits import Limits
     from specdsl.data import DataSet
+    from specdsl.limits import Limits
     from specdsl.recipes import Source, TrainRecipe
     from specdsl.training import RunSummary
 
