@@ -360,6 +360,21 @@ def test_the_report_fits_its_width(path: Path) -> None:
                 assert layer.node.name.removeprefix(f"{layer.node.scope}-") in plain
 
 
+@every_graph
+@pytest.mark.parametrize("width", [60, 140])
+def test_every_model_has_a_table(graph: Graph, width: int) -> None:
+    """A table comes of every model, narrow or roomy, with a line for each layer, those of models within included."""
+    plain = re.sub(r"\x1b\[\d+m", "", graph.report().to_text(width))
+
+    def names(layers: list[dict[str, Any]]) -> list[str]:
+        own = [layer["name"].removeprefix(f"{layer['block']}-") for layer in layers]
+        return own + [name for layer in layers for name in names((layer["layers"] or [])[1:])]
+
+    assert all(
+        re.search(rf"^ *{re.escape(name[:10])}", plain, re.M) for name in names(graph.report().to_dict()["layers"])
+    )
+
+
 def test_a_report_in_rich_and_in_notebooks() -> None:
     """A rich console shows the report at its own width, a notebook the Markdown and the drawing."""
     report = SEVERAL.report()

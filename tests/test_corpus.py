@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from specdsl.analyses import analyse, broken_expectations
-from specdsl.backends.report import option_text, type_name
+from specdsl.backends.words import option_text, type_name
 from specdsl.counts import number
 from specdsl.diagnostics import Diagnostic, SpecError, render, render_concise, render_json
 from specdsl.graph import Graph, verify

@@ -17,7 +17,7 @@ import graphviz
 from graphviz.backend import dot_command
 
 from specdsl.analyses import Analysis, LayerAnalysis
-from specdsl.backends.report import local_name, names_itself, type_name
+from specdsl.backends.words import local_name, names_itself, type_name
 from specdsl.counts import number
 from specdsl.declaration import text
 from specdsl.functional import Functional

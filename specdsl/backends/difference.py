@@ -9,8 +9,8 @@ from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 from specdsl.analyses import Analysis, LayerAnalysis
-from specdsl.backends.report import shapes_text, type_name
 from specdsl.backends.table import Cell, Column, Line, layout, styled
+from specdsl.backends.words import shapes_text, type_name
 from specdsl.counts import Size, number
 from specdsl.declaration import text
 from specdsl.functional import models_in

@@ -24,7 +24,7 @@ from specdsl.backends.python_values import (
     listed,
     literal,
 )
-from specdsl.backends.report import local_name, names_itself
+from specdsl.backends.words import local_name, names_itself
 from specdsl.functional import Functional, models_in, models_within
 from specdsl.graph import SEPARATOR, Graph, Node, Tensor, longest_path, option_tensors
 from specdsl.layers import InputLayer, Layer

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from specdsl.backends.python_values import compact, free, joined_with, literal
-from specdsl.backends.report import local_name
+from specdsl.backends.words import local_name
 from specdsl.functional import Functional, models_in
 from specdsl.graph import Graph, Node, Tensor
 

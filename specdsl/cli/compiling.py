@@ -183,20 +183,21 @@ def _place(written: str, default: Path | None = None) -> tuple[Path, str | None]
 
 
 def _show_report(analysis: Analysis, form: str, output: Path | None) -> None:
-    from specdsl.backends import report
+    from specdsl.backends.report import Report
 
+    report = Report(analysis)
     if form == "table":
-        text = report.to_text(analysis, shutil.get_terminal_size().columns)
+        text = report.to_text(shutil.get_terminal_size().columns)
         if output is None:
             click.echo(text, nl=False)
             return
         text = click.unstyle(text)
     elif form == "markdown":
-        text = report.to_markdown(analysis)
+        text = report.to_markdown()
     else:
         import json
 
-        text = json.dumps(report.to_dict(analysis), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -1,0 +1,53 @@
+"""The analysis of a model for people and for programs.
+
+`content.py` says what there is to tell: a column for each fact of a layer, a total for each fact of a model. The other
+files lay that out, each in one form.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from specdsl.analyses import Analysis
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+
+class Report:
+    """The analysis of a model, ready to be shown: on a terminal, in a notebook, as a dictionary."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that the report knows, as plain data; a batch axis is None."""
+        from specdsl.backends.report.data import to_dict
+
+        return to_dict(self.analysis)
+
+    def to_markdown(self) -> str:
+        """The report as Markdown."""
+        from specdsl.backends.report.markdown import to_markdown
+
+        return to_markdown(self.analysis)
+
+    def to_text(self, width: int = 100) -> str:
+        """The report as a table of at most `width` columns, with terminal styles."""
+        from specdsl.backends.report.terminal import to_text
+
+        return to_text(self.analysis, width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        yield Text.from_ansi(self.to_text(options.max_width).rstrip("\n"))
+
+    def __str__(self) -> str:
+        return re.sub(r"\x1b\[\d+m", "", self.to_text())
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()

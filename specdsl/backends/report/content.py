@@ -1,0 +1,398 @@
+"""What a report tells: a column for each fact of a layer, a total for each fact of a model.
+
+Every form of the report follows from the two tables `COLUMNS` and `TOTALS`. An entry with a title stands in the forms
+for people; every entry stands in the dictionary and in its schema, under its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypedDict
+
+from specdsl.analyses import Analysis, LayerAnalysis, peak_activation_bytes, receptive_field
+from specdsl.backends.words import connections, option_text, readable_bytes, shapes_text, type_name
+from specdsl.counts import number
+from specdsl.declaration import Declaration
+from specdsl.functional import Functional
+from specdsl.graph import Graph, Node, Option, Scope, Tensor
+from specdsl.layers import InputLayer, Modes, Shape
+from specdsl.layers.base import show
+
+CONVENTIONS = (
+    "MACs are the multiply-accumulates of convolutions and matrix products for one example; "
+    "additions of a bias, pooling, normalisation and activations are not counted. "
+    "FLOPs count them in inference, one for each operation or function of a value, and two for each MAC."
+)
+"""What the numbers mean, under every report for people."""
+
+
+# ---------------------------------------------------------------------------------------------- rows
+
+
+class Row(NamedTuple):
+    """A layer where it stands in the report.
+
+    Attributes:
+        graph: the model that it stands in: the one reported, or one within it.
+        layer: what is known of it.
+        told: where its input comes from, "" where that is the output of the layer above.
+        within: what a model within the model is called, with a "/" behind it; "" in the model itself.
+        level: how many block instances and models it stands in.
+        entered: the block instances that begin with it, outer ones first, and the level of each.
+    """
+
+    graph: Graph
+    layer: LayerAnalysis
+    told: str
+    within: str
+    level: int
+    entered: tuple[tuple[Scope, int], ...]
+
+    @property
+    def node(self) -> Node:
+        """The layer in its graph."""
+        return self.layer.node
+
+    @property
+    def flags(self) -> list[str]:
+        """What the call says beside tensors, `training=false`."""
+        return [f"{key}={option_text(value)}" for key, value in self.node.options.items() if isinstance(value, bool)]
+
+
+def own_rows(analysis: Analysis, within: str = "", base: int = 0) -> Iterator[Row]:
+    """The rows of the layers in a model's own body; those of a model within the model without its inputs."""
+    graph, told = analysis.graph, connections(analysis.graph)
+    scope, level = "", base
+    for layer in analysis.layers:
+        node = layer.node
+        if within and isinstance(node.layer, InputLayer):
+            continue
+        entered: tuple[tuple[Scope, int], ...] = ()
+        if node.scope != scope:
+            already = {instance.name for instance in graph.enclosing(scope)}
+            around = list(reversed(list(graph.enclosing(node.scope))))
+            entered = tuple((one, base + depth) for depth, one in enumerate(around) if one.name not in already)
+            scope, level = node.scope, base + len(around)
+        yield Row(graph, layer, told.get(node.name, ""), within, level, entered)
+
+
+def rows(analysis: Analysis, within: str = "", base: int = 0) -> Iterator[Row]:
+    """The rows of a model's layers, those of a model within it below the row where it stands first."""
+    for row in own_rows(analysis, within, base):
+        yield row
+        if row.layer.inner:
+            yield from rows(row.layer.inner, f"{within}{row.node.owner}/", row.level + 1)
+
+
+def differing(analysis: Analysis, within: str = "") -> Iterator[tuple[str, Modes]]:
+    """The layers that act differently in training and in inference, those of a model within behind its name."""
+    for layer in analysis.layers:
+        if layer.modes:
+            yield f"{within}{layer.node.name}", layer.modes
+        if layer.inner and "training" not in layer.node.options:
+            yield from differing(layer.inner, f"{within}{layer.node.owner}/")
+
+
+# ---------------------------------------------------------------------------------------------- facts of a layer
+
+
+class WeightData(TypedDict):
+    """A variable of a layer."""
+
+    name: str
+    shape: list[int]
+    trainable: bool
+
+
+class ModesData(TypedDict):
+    """How a layer acts in training and in inference."""
+
+    training: str
+    inference: str
+
+
+class Column(NamedTuple):
+    """A fact of a layer.
+
+    Attributes:
+        key: what it is called in data.
+        kind: the type that its value has in data.
+        meaning: what it is, in a sentence without a full stop.
+        value: the fact as plain data.
+        title: the heading above it for people; "" for one that data alone tell.
+        text: the fact in words.
+        right: whether it is aligned to the right, as numbers are.
+        optional: whether it is left out where no layer has anything to say.
+        room: the columns that a terminal has at least where it is shown there.
+    """
+
+    key: str
+    kind: Any
+    meaning: str
+    value: Callable[[Row], Any]
+    title: str = ""
+    text: Callable[[Row], str] = lambda row: ""
+    right: bool = False
+    optional: bool = False
+    room: int = 0
+
+
+ROOMY = 104
+"""The columns of a terminal that has room for more than the least."""
+
+COLUMNS: tuple[Column, ...] = (
+    Column(
+        "name", str, "what the application of the layer is called, unique in the model",
+        lambda row: row.node.name,
+        "Layer", lambda row: f"{row.within}{row.node.name}",
+    ),
+    Column(
+        "type", str, "the Keras class of the layer, `Functional` for a model",
+        lambda row: type_name(row.node),
+        "Type", lambda row: type_name(row.node), room=ROOMY,
+    ),
+    Column(
+        "block", str | None, "the block instance that it stands in, null in the model's own body",
+        lambda row: row.node.scope or None,
+    ),
+    Column(
+        "layer", str, "the layer whose weights it uses: its own name, or that of an earlier application",
+        lambda row: row.node.owner,
+    ),
+    Column(
+        "output_shape", list[int | None], "the shape of its first output; null for the batch and for unknown sizes",
+        lambda row: batched(row.node.shape),
+    ),
+    Column(
+        "output_shapes", list[list[int | None]], "the shapes of all its outputs",
+        lambda row: list(map(batched, row.node.shapes)),
+        "Output", lambda row: shapes_text(row.node),
+    ),
+    Column(
+        "arguments", dict[str, Any], "its arguments that are not defaults; objects such as initializers by their text",
+        lambda row: {name: plain(value) for name, value in _told(row.node).items()},
+    ),
+    Column(
+        "options", dict[str, bool | str | list[str]], "what the call says beside the tensors, such as `training`",
+        lambda row: {name: _plain_option(value) for name, value in row.node.options.items()},
+    ),
+    Column(
+        "params", int, "the number of its parameters, 0 where an earlier application has them",
+        lambda row: row.layer.params,
+        "Parameters", lambda row: derivation(row.layer), right=True,
+    ),
+    Column(
+        "trainable", int, "the number of those that training changes by gradient",
+        lambda row: row.layer.trainable,
+        "Trainable", lambda row: number(row.layer.trainable), right=True,
+    ),
+    Column(
+        "non_trainable", int, "the number of those that it does not",
+        lambda row: row.layer.non_trainable,
+    ),
+    Column(
+        "weights", list[WeightData], "its variables, in Keras's order",
+        lambda row: [{"name": one.name, "shape": list(one.shape), "trainable": one.trainable}
+                     for one in row.layer.weights],
+    ),
+    Column(
+        "formula", str, "the derivation of `params`, a sum of products of sizes",
+        lambda row: row.layer.count.formula,
+    ),
+    Column(
+        "macs", int | None, "multiply-accumulates for one example; null where a size is unknown",
+        lambda row: row.layer.macs.value,
+        "MACs", lambda row: number(row.layer.macs.value), right=True,
+    ),
+    Column(
+        "macs_formula", str, "the derivation of `macs`; `?` stands for an unknown size",
+        lambda row: row.layer.macs.formula,
+    ),
+    Column(
+        "flops", int | None, "operations for one example in inference, two for each of `macs`",
+        lambda row: row.layer.flops,
+    ),
+    Column(
+        "modes", ModesData | None, "how training differs from inference, null where it does not",
+        lambda row: {"training": row.layer.modes.training, "inference": row.layer.modes.inference}
+                    if row.layer.modes else None,
+    ),
+    Column(
+        "inbound", list[str], "the tensors that it depends on; `a[1]` is the second output of `a`",
+        lambda row: list(map(str, row.node.sources)),
+        "Connected to", lambda row: row.told, optional=True, room=ROOMY,
+    ),
+    Column(
+        "layers", "list[Layer] | None", "of a model within the model that stands here first, its layers",
+        lambda row: layers_data(row.layer.inner) if row.layer.inner else None,
+    ),
+)  # fmt: skip
+"""The facts of a layer, in the order of the columns."""
+
+
+def told_columns(
+    analysis: Analysis, dressed: Mapping[str, Callable[[Row], str]] | None = None
+) -> tuple[list[Column], list[list[str]]]:
+    """The columns that people are told of a model, and the text of each in each row.
+
+    Args:
+        analysis: the model's.
+        dressed: by key, what the text of a column is where the form of the report wants another one.
+    """
+    found = list(rows(analysis))
+    texts = [
+        (column, list(map((dressed or {}).get(column.key, column.text), found))) for column in COLUMNS if column.title
+    ]
+    texts = [(column, cells) for column, cells in texts if any(cells) or not column.optional]
+    return [column for column, _ in texts], [list(cells) for cells in zip(*(cells for _, cells in texts), strict=True)]
+
+
+def derivation(layer: LayerAnalysis) -> str:
+    """The parameters with their derivation; of a model within the model it stands with its own layers."""
+    return number(layer.params) if layer.inner else layer.count.derivation
+
+
+def layers_data(analysis: Analysis) -> list[dict[str, Any]]:
+    """The layers of a model as plain data."""
+    return [{column.key: column.value(row) for column in COLUMNS} for row in own_rows(analysis)]
+
+
+# ---------------------------------------------------------------------------------------------- facts of a model
+
+
+class Total(NamedTuple):
+    """A fact of a whole model.
+
+    Attributes:
+        key: what it is called in data.
+        kind: the type that its value has in data.
+        meaning: what it is, in a sentence without a full stop.
+        value: the fact as plain data.
+        title: what it is called for people; "" for one that data alone tell.
+        text: its value in words.
+        note: what is to be said beside it, given the value.
+        part: whether it is a part of the total above it.
+        optional: whether it is left out where the value is None.
+    """
+
+    key: str
+    kind: Any
+    meaning: str
+    value: Callable[[Analysis], Any]
+    title: str = ""
+    text: Callable[[Any], str] = number
+    note: Callable[[Any, Analysis], str] = lambda value, analysis: ""
+    part: bool = False
+    optional: bool = False
+
+
+TOTALS: tuple[Total, ...] = (
+    Total(
+        "params", int, "parameters",
+        lambda analysis: analysis.totals.params,
+        "Parameters",
+    ),
+    Total(
+        "trainable", int, "the parameters that training changes by gradient",
+        lambda analysis: analysis.totals.trainable,
+        "trainable", part=True,
+    ),
+    Total(
+        "non_trainable", int, "the parameters that it does not",
+        lambda analysis: analysis.totals.non_trainable,
+        "non-trainable", note=lambda value, _: "moved by statistics or frozen" if value else "", part=True,
+    ),
+    Total(
+        "macs", int | None, "multiply-accumulates for one example; null where a size is unknown",
+        lambda analysis: analysis.totals.macs,
+        "MACs", note=lambda value, _: "multiply-accumulates for one example",
+    ),
+    Total(
+        "flops", int | None, "operations for one example in inference, two for each of `macs`",
+        lambda analysis: analysis.totals.flops,
+        "FLOPs", note=lambda value, _: "two for each MAC, one for each other operation",
+    ),
+    Total(
+        "weight_bytes", int, "memory of the parameters as float32",
+        lambda analysis: analysis.totals.weight_bytes,
+        "Weights", readable_bytes, lambda value, _: f"{value:,} bytes as float32",
+    ),
+    Total(
+        "largest_activation", str | None, "the layer with the largest output, null where a size is unknown",
+        lambda analysis: analysis.totals.largest_activation,
+    ),
+    Total(
+        "largest_activation_bytes", int | None, "memory of that output for one example as float32",
+        lambda analysis: analysis.totals.largest_activation_bytes,
+        "Largest activation", readable_bytes,
+        lambda value, analysis: f"{analysis.totals.largest_activation}, one example as float32"
+                                if value is not None else "a size is unknown",
+    ),
+    Total(
+        "peak_activation_bytes", int | None,
+        "the most memory that activations take at once in inference of one example, as float32",
+        peak_activation_bytes,
+        "Peak of activations", readable_bytes,
+        lambda value, _: "at once in inference" if value else "a size is unknown",
+    ),
+    Total(
+        "receptive_field", list[int] | None,
+        "what a place of the last feature map sees along each spatial axis, or null",
+        lambda analysis: plain(receptive_field(analysis.graph)),
+        "Receptive field", lambda value: show(tuple(value)), lambda value, _: "of the last feature map", optional=True,
+    ),
+    Total(
+        "depth", int, "layers that multiply, on the longest path",
+        lambda analysis: analysis.totals.depth,
+        "Depth", note=lambda value, _: "layers that multiply, on the longest path",
+    ),
+    Total(
+        "layers", int, "layers, each once however often it is applied, inputs not counted",
+        lambda analysis: analysis.totals.layers,
+    ),
+)  # fmt: skip
+"""The facts of a model, in order."""
+
+
+class Told(NamedTuple):
+    """A total in words: what, how much, and what is to be said beside it."""
+
+    title: str
+    amount: str
+    note: str
+    part: bool
+
+
+def told_totals(analysis: Analysis) -> Iterator[Told]:
+    """The totals that people are told."""
+    for total in TOTALS:
+        value = total.value(analysis) if total.title else None
+        if total.title and not (total.optional and value is None):
+            yield Told(total.title, total.text(value), total.note(value, analysis), total.part)
+
+
+# ---------------------------------------------------------------------------------------------- values as data
+
+
+def batched(shape: Shape) -> list[int | None]:
+    """A shape with the batch axis before it, as data has it."""
+    return [None, *shape]
+
+
+def plain(value: Any) -> Any:
+    """A value of the language as JSON has it; an object such as an initializer by its text."""
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Declaration) else value
+
+
+def _told(node: Node) -> dict[str, Any]:
+    """The arguments of a layer that are not defaults; of a model the values of its parameters too."""
+    layer = node.layer
+    return {**layer.graph.parameters, **layer.arguments()} if isinstance(layer, Functional) else layer.arguments()
+
+
+def _plain_option(value: Option) -> bool | str | list[str]:
+    if isinstance(value, bool):
+        return value
+    return str(value) if isinstance(value, Tensor) else list(map(str, value))

@@ -1,0 +1,150 @@
+"""The report as a table on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from textwrap import wrap
+
+from specdsl.analyses import Analysis
+from specdsl.backends.report.content import (
+    COLUMNS,
+    CONVENTIONS,
+    Column,
+    Row,
+    derivation,
+    differing,
+    rows,
+    told_totals,
+)
+from specdsl.backends.table import Cell, Line, layout, styled
+from specdsl.backends.table import Column as Track
+from specdsl.backends.words import local_name, names_itself, type_name
+from specdsl.counts import number
+from specdsl.functional import Functional
+from specdsl.graph import SEPARATOR
+from specdsl.layers import Modes
+from specdsl.layers.base import show
+
+
+def to_text(analysis: Analysis, width: int) -> str:
+    """The report for a terminal of `width` columns, with the codes of terminal styles."""
+    return "\n".join(line.rstrip() for line in _lines(analysis, width)) + "\n"
+
+
+def _lines(analysis: Analysis, width: int) -> Iterator[str]:
+    graph = analysis.graph
+    parameters = ", ".join(f"{name}={value}" for name, value in graph.parameters.items())
+    yield styled(graph.name, "bold") + (f"  ({parameters})" if parameters else "")
+    if graph.docstring:
+        yield from (styled(line, "italic") for line in wrap(" ".join(graph.docstring.split("\n\n")[0].split()), width))
+    yield ""
+    yield from _layer_table(analysis, width)
+    yield ""
+    totals = [
+        [
+            [Line(f"  {total.title}") if total.part else Line(total.title, "bold")],
+            [Line(total.amount)],
+            [Line(total.note, "dim")],
+        ]
+        for total in told_totals(analysis)
+    ]
+    yield from list(layout([Track(""), Track("", right=True), Track("", least=20)], totals, width))[1:]
+    if any(differing(analysis)):
+        yield ""
+        yield from _modes(analysis, width)
+    yield ""
+    yield from (styled(line, "dim") for line in wrap(CONVENTIONS, width))
+
+
+# ---------------------------------------------------------------------------------------------- the layers
+
+
+def _layer_table(analysis: Analysis, width: int) -> Iterator[str]:
+    told = list(rows(analysis))
+    columns = [
+        column
+        for column in COLUMNS
+        if column.title
+        and column.key != "trainable"  # stands with the parameters
+        and column.room <= width
+        and not (column.optional and not any(map(column.text, told)))
+    ]
+    shown = {column.key for column in columns}
+    lines: list[list[Cell]] = []
+    for row in told:
+        for instance, level in row.entered:
+            local = instance.name[len(instance.parent) + len(SEPARATOR) :] if instance.parent else instance.name
+            heading = [Line(f"{'  ' * level}{local}", "bold")]
+            if instance.arguments:
+                arguments = ", ".join(f"{name}={value}" for name, value in instance.arguments.items())
+                heading.append(Line(f"{'  ' * level}({arguments})", "dim"))
+            lines.append([heading, *([] for _ in columns[1:])])
+        lines.append([_name(row, shown), *(_cell(row, column) for column in columns[1:])])
+    tracks = [Track(column.title, column.right, _LEAST.get(column.key)) for column in columns]
+    return layout(tracks, lines, width)
+
+
+_LEAST = {"name": 16, "params": 14, "inbound": 16}
+"""How far columns may shrink."""
+
+
+def _name(row: Row, shown: set[str]) -> Cell:
+    """The name of a layer, and below it what no column tells."""
+    node, indent = row.node, "  " * row.level
+    name = [Line(f"{indent}{local_name(node)}")]
+    if "type" not in shown and not names_itself(node):
+        name.append(Line(f"{indent}{type_name(node)}", "cyan"))
+    if "inbound" not in shown and row.told:
+        name.append(Line(f"{indent}← {row.told}", "dim"))
+    if isinstance(node.layer, Functional) and node.layer.graph.parameters:
+        name.append(Line(f"{indent}{node.layer}", "dim"))
+    if node.owner != node.name:
+        name.append(Line(f"{indent}applies {node.owner}", "dim"))
+    if row.flags:
+        name.append(Line(f"{indent}{', '.join(row.flags)}", "dim"))
+    return name
+
+
+def _cell(row: Row, column: Column) -> Cell:
+    make = _CELLS.get(column.key)
+    return make(row) if make else [Line(column.text(row))]
+
+
+def _parameters(row: Row) -> Cell:
+    layer = row.layer
+    if not layer.weights:
+        return [Line("0", "dim")]
+    lines = [Line(derivation(layer))]
+    if layer.non_trainable:
+        lines.append(Line(f"{layer.trainable:,} trainable" if layer.trainable else "not trainable", "dim"))
+    return lines
+
+
+def _macs(row: Row) -> Cell:
+    return [Line(number(row.layer.macs.value), "" if row.layer.macs.terms else "dim")]
+
+
+_CELLS: Mapping[str, Callable[[Row], Cell]] = {
+    "type": lambda row: [Line(type_name(row.node), "cyan")],
+    "output_shapes": lambda row: [Line(show(shape)) for shape in row.node.shapes],
+    "params": _parameters,
+    "macs": _macs,
+}
+"""The columns whose text has styles or several lines on a terminal."""
+
+
+# ---------------------------------------------------------------------------------------------- training and inference
+
+
+def _modes(analysis: Analysis, width: int) -> Iterator[str]:
+    """What the layers do in training and in inference that act differently in the two, alike ones together."""
+    alike: dict[Modes, list[str]] = {}
+    for name, modes in differing(analysis):
+        alike.setdefault(modes, []).append(name)
+    yield styled("Training and inference differ in", "bold")
+    for modes, names in alike.items():
+        yield from wrap(", ".join(names), width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+        for when, what in (("training ", modes.training), ("inference", modes.inference)):
+            first, *rest = wrap(what, max(20, width - 15)) or [""]
+            yield f"    {styled(when, 'dim')}  {first}"
+            yield from (f"{' ' * 15}{line}" for line in rest)
