@@ -10,7 +10,7 @@ from specdsl.analyses.counting import (
 )
 from specdsl.analyses.memory import peak_activation_bytes
 from specdsl.analyses.quantities import broken_expectations, quantities
-from specdsl.analyses.receptive_field import receptive_field
+from specdsl.analyses.receptive_field import effective_stride, receptive_field
 
 __all__ = [
     "BYTES_PER_VALUE",
@@ -19,6 +19,7 @@ __all__ = [
     "Totals",
     "analyse",
     "broken_expectations",
+    "effective_stride",
     "peak_activation_bytes",
     "quantities",
     "receptive_field",

@@ -7,7 +7,7 @@ from typing import Any
 
 from specdsl.analyses.counting import Analysis
 from specdsl.analyses.memory import peak_activation_bytes
-from specdsl.analyses.receptive_field import receptive_field
+from specdsl.analyses.receptive_field import effective_stride, receptive_field
 from specdsl.diagnostics import Diagnostic, Slug
 from specdsl.layers import Shape
 
@@ -21,6 +21,7 @@ _KNOWN: dict[str, Callable[[Analysis], Any]] = {
     "largest_activation_bytes": lambda analysis: analysis.totals.largest_activation_bytes,
     "peak_activation_bytes": peak_activation_bytes,
     "receptive_field": lambda analysis: receptive_field(analysis.graph),
+    "stride": lambda analysis: effective_stride(analysis.graph),
     "depth": lambda analysis: analysis.totals.depth,
     "layers": lambda analysis: analysis.totals.layers,
     "input": lambda analysis: _alone(tuple(node.shape for node in analysis.graph.input_nodes)),

@@ -1,136 +1,255 @@
-"""How much of its input a place of a feature map sees."""
+"""How much of its input a place of a feature map sees, and how far apart neighbours see it."""
 
 from __future__ import annotations
 
-from math import ceil
+from collections.abc import Mapping
+from fractions import Fraction
+from math import ceil, gcd, lcm
 from typing import NamedTuple
 
-from specdsl.functional import Functional, models_within
-from specdsl.graph import Graph, Tensor
-from specdsl.layers.base import Reach
+from specdsl.functional import Functional
+from specdsl.graph import Graph, Node, Tensor
+from specdsl.layers.base import Reach, Window
 
-ROUNDING = 1e-6
-"""What a sum of fractions of a place may be off by."""
+PHASES = 128
+"""How many neighbours may see differently until they are all taken to see what the one with the widest view does."""
 
 
-class Field(NamedTuple):
-    """What a place of a tensor sees along each spatial axis of the input.
+class Axis(NamedTuple):
+    """What the places of a tensor see along an axis of the input, each from a first place to a last one.
 
-    Where a tensor has been enlarged, several neighbours see the same places, and then the next one sees a grid further.
+    Behind a layer that enlarges, neighbours do not see equally much. There are as many phases as it takes until it
+    begins anew: place p + len(first) sees what place p sees, `step` places further.
 
     Attributes:
-        size: how many places of the input, what has been added since the last enlargement aside.
-        added: how many places of the input neighbours have added since, were they spread evenly.
-        grid: how many places of the input lie between those that were neighbours before it.
-        stride: how many places of the input lie between neighbours on average.
+        step: how far the view of the first phase lies before that of the next first phase.
+        first: the first place that each phase sees; below 0 in the padding before the input.
+        last: the last one.
     """
 
-    size: tuple[float, ...]
-    added: tuple[float, ...]
-    grid: tuple[float, ...]
-    stride: tuple[float, ...]
+    step: int | Fraction
+    first: tuple[int | Fraction, ...]
+    last: tuple[int | Fraction, ...]
 
     @property
-    def seen(self) -> tuple[float, ...]:
+    def seen(self) -> int:
         """How many places of the input a place sees at most."""
-        steps = (ceil(added / grid - ROUNDING) for added, grid in zip(self.added, self.grid, strict=True))
-        return tuple(size + step * grid for size, step, grid in zip(self.size, steps, self.grid, strict=True))
+        return ceil(max(last - first for first, last in zip(self.first, self.last, strict=True))) + 1
+
+    @property
+    def stride(self) -> Fraction:
+        """How many places of the input lie between the views of neighbours, on average."""
+        return Fraction(self.step) / len(self.first)
+
+    def view(self, place: int | Fraction) -> tuple[int | Fraction, int | Fraction]:
+        """The first and the last place of the input that a place sees; between places only where there is one phase."""
+        if len(self.first) == 1:
+            moved = self.step * place
+            return self.first[0] + moved, self.last[0] + moved
+        times, phase = divmod(int(place), len(self.first))
+        return self.first[phase] + times * self.step, self.last[phase] + times * self.step
+
+    def through(self, window: Window) -> Axis:
+        """What the places behind a layer see."""
+        if window == Window():
+            return self
+        phases = window.share * len(self.first)
+        phases //= gcd(phases, window.step)
+        if phases > PHASES:
+            return self.evened()._evenly_through(window)
+        times = window.step * phases // (window.share * len(self.first))
+        first = ((window.step * place + window.first) // window.share for place in range(phases))
+        last = ((window.step * place + window.last) // window.share for place in range(phases))
+        return Axis(
+            times * self.step, tuple(self.view(one)[0] for one in first), tuple(self.view(one)[1] for one in last)
+        )
+
+    def _evenly_through(self, window: Window) -> Axis:
+        """At least what the places behind a layer see, each as far from the next one, of a tensor with one phase."""
+        each = self.step * Fraction(1, window.share)
+        first, last = each * (window.first - window.share + 1), each * window.last
+        return Axis(each * window.step, (self.first[0] + first,), (self.last[0] + last,))
+
+    def evened(self) -> Axis:
+        """At least what the places see, each as far from the next one."""
+        if len(self.first) == 1:
+            return self
+        each = self.stride
+        first = min(first - each * place for place, first in enumerate(self.first))
+        return Axis(each, (first,), (max(last - each * place for place, last in enumerate(self.last)),))
+
+    def repeated(self, phases: int) -> Axis:
+        """The same with a multiple of its phases."""
+        if phases == len(self.first):
+            return self
+        views = [self.view(place) for place in range(phases)]
+        return Axis(self.step * (phases // len(self.first)), *zip(*views, strict=True))
+
+
+Field = tuple[Axis, ...]
+"""What the places of a tensor see along each spatial axis of the input."""
+
+
+class Sight(NamedTuple):
+    """What is seen of a model's inputs.
+
+    Attributes:
+        fields: by each tensor; None where it may be everything.
+        largest: along each axis, the view of the tensors that see most, yet not everything.
+        last: by the last tensor that does not see everything, those of models within counted.
+        slides: whether a layer has a window, if only of one place.
+    """
+
+    fields: Mapping[Tensor, Field | None]
+    largest: Field | None
+    last: Field | None
+    slides: bool
 
 
 def receptive_field(graph: Graph) -> tuple[int, ...] | None:
     """The receptive field along each spatial axis, the largest of all tensors that see less than everything.
 
-    It is that of the last feature map, before a Flatten or a global pooling looks at all of it. Padding is ignored, so
-    a field may be larger than the input; behind layers that enlarge, it is that of the places that see most, or more.
-    None where no layer slides over spatial axes. Araujo et al., 2019.
+    It is that of the last feature map, before a Flatten or a global pooling looks at all of it. It is what a place far
+    from the edges sees: a field may be larger than the input. Where neighbours see differently, behind layers that
+    enlarge, it is that of those that see most. None where no layer slides over spatial axes. Araujo et al., 2019.
     """
-    slides = (graph, *(model.graph for model in models_within(graph)))
-    if not any(any(node.layer.reach() or ()) for one in slides for node in one.nodes):
-        return None
-    largest = _through(graph, {}).largest
-    return tuple(ceil(size - ROUNDING) for size in largest.seen) if largest else None
+    seen = sight(graph)
+    return tuple(axis.seen for axis in seen.largest) if seen.largest and seen.slides else None
 
 
-class _Through(NamedTuple):
-    """What is seen of a model's inputs: from each of its outputs, and the most from any tensor in it."""
+def effective_stride(graph: Graph) -> tuple[int | float, ...] | None:
+    """How many places of the input lie between neighbours of the last feature map, along each spatial axis.
 
-    outputs: tuple[Field | None, ...]
-    largest: Field | None
+    That is the last tensor in the order of the graph that does not see everything. Below 1 where it is larger than the
+    input. None where no layer slides over spatial axes.
+    """
+    seen = sight(graph)
+    return strides(seen.last) if seen.last and seen.slides else None
 
 
-def _through(graph: Graph, known: dict[int, _Through]) -> _Through:
-    """What is seen in a model. Models within it are in `known` once they have been looked through, each once."""
+def strides(field: Field) -> tuple[int | float, ...]:
+    """How many places of the input lie between neighbours along each axis, on average."""
+    return tuple(int(axis.stride) if axis.stride.denominator == 1 else float(axis.stride) for axis in field)
+
+
+START = Axis(1, (0,), (0,))
+"""What the places of an input see: themselves."""
+
+
+def sight(graph: Graph) -> Sight:
+    """What each tensor of a model sees of its inputs.
+
+    Models within are looked through once each, however often they are used.
+    """
+    return _sight(graph, {})
+
+
+def _sight(graph: Graph, known: dict[int, Sight]) -> Sight:
     if id(graph) in known:
         return known[id(graph)]
     fields: dict[Tensor, Field | None] = {}
     largest: Field | None = None
+    last: Field | None = None
+    slides = False
+    channels = 0 if any(getattr(node.layer, "data_format", None) == "channels_first" for node in graph.nodes) else -1
     for node in graph.nodes:
-        entering = [fields[tensor] for tensor in node.inputs]
+        field = _gathered(graph, node, fields, channels)
+        tops: list[Field | None]
         if not node.inputs:
-            fields[node.outputs[0]] = _start((1.0,) * max(len(node.shape) - 1, 0))
+            made: tuple[Field | None, ...] = ((START,) * (len(node.shape) - 1) or None,)
+            tops = [*made]
         elif isinstance(node.layer, Functional):
-            within, field = _through(node.layer.graph, known), _merged(entering)
-            fields |= {made: _behind(field, inner) for made, inner in zip(node.outputs, within.outputs, strict=True)}
-            largest = _larger(largest, _behind(field, within.largest))
+            inner = node.layer.graph
+            within = _sight(inner, known)
+            made = tuple(_behind(field, within.fields[tensor]) for tensor in inner.outputs)
+            tops = [_behind(field, within.largest), *made]
+            last = _behind(field, within.last) or last
+            slides |= within.slides
         else:
-            fields |= dict.fromkeys(node.outputs, _seen(node.layer.reach(), _merged(entering)))
-        for tensor in node.outputs:
-            largest = _larger(largest, fields[tensor])
-    known[id(graph)] = _Through(tuple(fields[tensor] for tensor in graph.outputs), largest)
+            reach = node.layer.reach(*graph.input_shapes(node)) if field else None
+            made = (_through(field, reach),) * len(node.shapes)
+            slides |= bool(reach)
+            tops = [*made]
+        fields.update(zip(node.outputs, made, strict=True))
+        for top in tops:
+            largest = _larger(largest, top)
+        last = next(filter(None, reversed(made)), last)
+    known[id(graph)] = Sight(fields, largest, last, slides)
     return known[id(graph)]
 
 
-def _larger(one: Field | None, other: Field | None) -> Field | None:
-    """A field that sees as much as either of two along each axis; of two with other axes, the one with more."""
-    if one is None or other is None:
-        return one or other
-    if len(one.size) != len(other.size):
-        return max(one, other, key=lambda field: len(field.size))
-    return Field(tuple(map(max, one.seen, other.seen)), (0.0,) * len(one.size), one.grid, one.stride)
+def _gathered(graph: Graph, node: Node, fields: Mapping[Tensor, Field | None], channels: int) -> Field | None:
+    """What the tensors see together that enter a node; None where one may see everything, or they do not fit."""
+    entering = [fields[tensor] for tensor in node.inputs]
+    if len(entering) < 2:
+        return entering[0] if entering else None
+    known = [field for field in entering if field]
+    if len(known) < len(entering) or len({len(field) for field in known}) > 1:
+        return None
+    shapes = [list(graph.shape(tensor)) for tensor in (*node.inputs, *node.outputs)]
+    if not isinstance(node.layer, Functional):
+        for shape in shapes:
+            del shape[channels]
+        if any(shape != shapes[0] for shape in shapes):  # laid end to end, or repeated: place is not upon place
+            return None
+    axes = [_together(axes) for axes in zip(*known, strict=True)]
+    return tuple(axis for axis in axes if axis) if all(axes) else None
+
+
+def _together(axes: tuple[Axis, ...]) -> Axis | None:
+    """What places see that are made of places of several tensors; None where they drift apart from one to the next."""
+    first = axes[0]
+    if all(axis == first for axis in axes):
+        return first
+    if any(axis.stride != first.stride for axis in axes):
+        return None
+    phases = lcm(*(len(axis.first) for axis in axes))
+    if phases > PHASES:
+        phases, axes = 1, tuple(axis.evened() for axis in axes)
+    axes = tuple(axis.repeated(phases) for axis in axes)
+    begin = tuple(map(min, *(axis.first for axis in axes)))
+    return Axis(axes[0].step, begin, tuple(map(max, *(axis.last for axis in axes))))
+
+
+def _through(field: Field | None, reach: Reach | None) -> Field | None:
+    if field is None or reach is None:
+        return None
+    if not reach:
+        return field
+    if len(reach) != len(field):
+        return None
+    return tuple(axis.through(window) for axis, window in zip(field, reach, strict=True))
 
 
 def _behind(field: Field | None, inner: Field | None) -> Field | None:
     """What is seen by a place that sees `inner` of a tensor whose places see `field`."""
-    if field is None or inner is None or len(field.size) != len(inner.size):
+    if field is None or inner is None or len(field) != len(inner):
         return None
-    more = ((seen - 1) * apart for seen, apart in zip(inner.seen, field.stride, strict=True))
-    field = field._replace(added=tuple(map(sum, zip(field.added, more, strict=True))))
-    grids = (max(grid, inner_grid * apart if inner_grid != 1 else grid) for grid, inner_grid, apart
-             in zip(field.grid, inner.grid, field.stride, strict=True))  # fmt: skip
-    stride = tuple(a * b for a, b in zip(field.stride, inner.stride, strict=True))
-    return Field(field.seen, (0.0,) * len(stride), tuple(grids), stride)
+    return tuple(map(_axis_behind, field, inner))
 
 
-def _merged(known: list[Field | None]) -> Field | None:
-    """What several tensors see together; None where one of them may see everything, or they have other axes."""
-    fields = [field for field in known if field]
-    if len(fields) < len(known) or len({len(field.size) for field in fields}) != 1:
-        return None
-    if len(fields) == 1:
-        return fields[0]
-    size, grid, stride = (
-        tuple(map(max, *values))
-        for values in ([one.seen for one in fields], [one.grid for one in fields], [one.stride for one in fields])
-    )
-    return Field(size, (0.0,) * len(size), grid, stride)
+def _axis_behind(outer: Axis, inner: Axis) -> Axis:
+    if any(isinstance(place, Fraction) for place in (inner.step, *inner.first, *inner.last)):
+        outer = outer.evened()
+    if len(outer.first) == 1:
+        first = tuple(outer.view(place)[0] for place in inner.first)
+        return Axis(outer.step * inner.step, first, tuple(outer.view(place)[1] for place in inner.last))
+    assert isinstance(inner.step, int)
+    rounds = len(outer.first) // gcd(len(outer.first), inner.step)
+    if rounds * len(inner.first) > PHASES:
+        return _axis_behind(outer.evened(), inner)
+    inner = inner.repeated(rounds * len(inner.first))
+    first = tuple(outer.view(place)[0] for place in inner.first)
+    step = outer.step * (int(inner.step) // len(outer.first))
+    return Axis(step, first, tuple(outer.view(place)[1] for place in inner.last))
 
 
-def _start(one: tuple[float, ...]) -> Field | None:
-    """What a place of an input sees: itself."""
-    return Field(one, (0.0,) * len(one), one, one) if one else None
-
-
-def _seen(reach: Reach | None, field: Field | None) -> Field | None:
-    """What a place of a layer's output sees, from what those of its input see."""
-    if reach is None or field is None:
-        return None
-    axes = len(field.size)
-    extent, step = reach.extent or (1,) * axes, reach.stride or (1,) * axes
-    if not len(extent) == len(step) == axes:
-        return None
-    more = ((places - 1) * apart for places, apart in zip(extent, field.stride, strict=True))
-    field = field._replace(added=tuple(map(sum, zip(field.added, more, strict=True))))
-    if reach.enlarges:
-        finer = tuple(stride / times for stride, times in zip(field.stride, step, strict=True))
-        return Field(field.seen, (0.0,) * axes, tuple(map(max, field.stride, field.grid)), finer)
-    return field._replace(stride=tuple(stride * times for stride, times in zip(field.stride, step, strict=True)))
+def _larger(one: Field | None, other: Field | None) -> Field | None:
+    """Along each axis, the view that is wider; of fields of other axes, the one with more."""
+    if one is None or other is None:
+        return one or other
+    if len(one) != len(other):
+        return max(one, other, key=len)
+    if one == other:
+        return one
+    return tuple(b if b.seen >= a.seen else a for a, b in zip(one, other, strict=True))

@@ -15,7 +15,7 @@ class _Activation(Layer):
     def operations(self, *shapes: Shape) -> Count:
         return product(*shapes[0])
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE
 
 
@@ -89,5 +89,5 @@ class Softmax(_Activation):
     def operations(self, *shapes: Shape) -> Count:
         return 3 * product(*shapes[0])
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE if self.axis == -1 else None

@@ -36,22 +36,25 @@ TRAINING: Mapping[str, OptionKind] = {"training": "flag"}
 """The option of the layers that act differently in training: a call may say which way to act."""
 
 
-class Reach(NamedTuple):
-    """What a layer sees along each spatial axis.
+class Window(NamedTuple):
+    """What a layer sees along an axis: place q of its output sees places of its input from one to another.
 
-    Attributes:
-        extent: how many places of its input one place of its output sees; () for one alone along every axis.
-        stride: how many places of its input lie between neighbours of its output; () for one along every axis.
-        enlarges: whether it is the other way round: so many places of its output for each of its input.
+    They are (step·q + first) // share and (step·q + last) // share. A kernel of 3 with strides 2 and one place of
+    padding before the axis is Window(-1, 1, step=2), and a layer that repeats each place twice Window(share=2). Where
+    the first lies behind the last, the place sees nothing.
     """
 
-    extent: tuple[int, ...] = ()
-    stride: tuple[int, ...] = ()
-    enlarges: bool = False
+    first: int = 0
+    last: int = 0
+    step: int = 1
+    share: int = 1
 
 
-POINTWISE = Reach()
-"""Each place of the output sees the same place of the input alone."""
+Reach = tuple[Window, ...]
+"""What a layer sees along each spatial axis."""
+
+POINTWISE: Reach = ()
+"""Each place of the output sees the same place of the input alone, along every axis."""
 
 
 class Modes(NamedTuple):
@@ -133,8 +136,8 @@ class Layer(Declaration):
         times = int(getattr(self, "use_bias", False)) + activation_cost(getattr(self, "activation", None))
         return times * product(*self.result_shape(*shapes)) if times else Count()
 
-    def reach(self) -> Reach | None:
-        """What a place of its output sees along the spatial axes; None where that may be everything."""
+    def reach(self, *shapes: Shape) -> Reach | None:
+        """What places of its output see along spatial axes when `shapes` enter; None where that may be everything."""
         return None
 
     def depth(self, *shapes: Shape) -> int:

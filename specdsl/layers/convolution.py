@@ -17,8 +17,8 @@ from specdsl.layers.arguments import (
     Padding,
     RegularizerArgument,
 )
-from specdsl.layers.base import Layer, Reach, Shape, Weight, known, show
-from specdsl.layers.spatial import join, slide, split
+from specdsl.layers.base import Layer, Reach, Shape, Weight, Window, known, show
+from specdsl.layers.spatial import join, seen, slide, split
 from specdsl.layers.values import (
     Ints,
     NonNegativeSizes1,
@@ -65,8 +65,9 @@ class _Convolution(Layer):
                 )
         return join(_places(self, shapes[0]), self.filters, self.data_format)
 
-    def reach(self) -> Reach | None:
-        return Reach(_extent(self), self.strides)
+    def reach(self, *shapes: Shape) -> Reach | None:
+        spatial, _ = split(shapes[0], self.rank, self, self.data_format)
+        return seen(spatial, _extent(self), self.strides, self.padding)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         fan_in = _channels(self, shapes[0]) // self.groups
@@ -161,9 +162,14 @@ class _TransposedConvolution(Layer):
             )
         return join(grown, self.filters, self.data_format)
 
-    def reach(self) -> Reach | None:
-        pairs = zip(_extent(self), self.strides, strict=True)
-        return Reach(tuple(-(-extent // stride) for extent, stride in pairs), self.strides, enlarges=True)
+    def reach(self, *shapes: Shape) -> Reach | None:
+        # Place q is met by the patches of those that begin at most an extent before it, or before the edge cut off.
+        windows: list[Window] = []
+        for axis, (extent, stride) in enumerate(zip(_extent(self), self.strides, strict=True)):
+            excess = stride if self.output_padding is None else extent % 2 + self.output_padding[axis]
+            cut = max(extent - excess, 0) // 2 if self.padding == "same" else 0
+            windows.append(Window(cut - extent + stride, cut, share=stride))
+        return tuple(windows)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         shape = (*self.kernel_size, self.filters, _channels(self, shapes[0]))
@@ -261,8 +267,9 @@ class _DepthwiseConvolution(Layer):
         channels = _channels(self, shapes[0]) * self.depth_multiplier
         return join(_places(self, shapes[0]), channels, self.data_format)
 
-    def reach(self) -> Reach | None:
-        return Reach(_extent(self), self.strides)
+    def reach(self, *shapes: Shape) -> Reach | None:
+        spatial, _ = split(shapes[0], self.rank, self, self.data_format)
+        return seen(spatial, _extent(self), self.strides, self.padding)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         channels = _channels(self, shapes[0])
@@ -323,8 +330,9 @@ class _SeparableConvolution(Layer):
     def result_shape(self, *shapes: Shape) -> Shape:
         return join(_places(self, shapes[0]), self.filters, self.data_format)
 
-    def reach(self) -> Reach | None:
-        return Reach(_extent(self), self.strides)
+    def reach(self, *shapes: Shape) -> Reach | None:
+        spatial, _ = split(shapes[0], self.rank, self, self.data_format)
+        return seen(spatial, _extent(self), self.strides, self.padding)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         channels = _channels(self, shapes[0])

@@ -57,14 +57,14 @@ class Dense(Layer):
     def macs(self, *shapes: Shape) -> Count:
         return product(*shapes[0], self.units)
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE
 
 
 class Identity(Layer):
     """The tensor as it is."""
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE
 
 
@@ -93,7 +93,7 @@ class Masking(Layer):
     def operations(self, *shapes: Shape) -> Count:
         return product(*shapes[0])
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE
 
 
@@ -111,7 +111,7 @@ class Rescaling(Layer):
     def operations(self, *shapes: Shape) -> Count:
         return 2 * product(*shapes[0])
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE
 
     def result_shape(self, *shapes: Shape) -> Shape:

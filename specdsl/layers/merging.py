@@ -17,7 +17,7 @@ class _Merging(Layer):
     family = "merging"
     arity: ClassVar[tuple[int, int | None]] = (2, None)
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE
 
 
@@ -130,7 +130,7 @@ class Dot(_Merging):
         # Each value is squared, summed, and multiplied by one over the root of the sum.
         return 3 * product(*shapes[0]) + 3 * product(*shapes[1])
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return None
 
     def result_shape(self, *shapes: Shape) -> Shape:

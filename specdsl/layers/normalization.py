@@ -22,7 +22,7 @@ class _Normalization(Layer):
         times = self.statistics + int(getattr(self, "scale", False)) + int(getattr(self, "center", False))
         return times * product(*shapes[0])
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE if getattr(self, "axis", None) == -1 else None
 
 
@@ -53,7 +53,7 @@ class BatchNormalization(_Normalization):
     def operations(self, *shapes: Shape) -> Count:
         return 2 * product(*shapes[0])  # by the moving averages it is one factor and one summand for each channel
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
@@ -122,7 +122,7 @@ class GroupNormalization(_Normalization):
     beta_constraint: ConstraintArgument = None
     gamma_constraint: ConstraintArgument = None
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return None
 
     def result_shape(self, *shapes: Shape) -> Shape:
@@ -167,7 +167,7 @@ class Normalization(Layer):
     def operations(self, *shapes: Shape) -> Count:
         return 2 * product(*shapes[0])
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE
 
     def check(self) -> None:

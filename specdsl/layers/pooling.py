@@ -6,7 +6,7 @@ from typing import ClassVar
 from specdsl.counts import Count, product
 from specdsl.layers.arguments import DataFormat, Padding
 from specdsl.layers.base import Layer, Reach, Shape
-from specdsl.layers.spatial import join, slide, split
+from specdsl.layers.spatial import join, seen, slide, split
 from specdsl.layers.values import Ints, Sizes1, Sizes2, Sizes3
 
 
@@ -31,8 +31,9 @@ class _Pooling(Layer):
     def operations(self, *shapes: Shape) -> Count:
         return (prod(self.pool_size) - self.compares) * product(*self.result_shape(*shapes))
 
-    def reach(self) -> Reach | None:
-        return Reach(self.pool_size, self.strides or self.pool_size)
+    def reach(self, *shapes: Shape) -> Reach | None:
+        spatial, _ = split(shapes[0], self.rank, self, self.data_format)
+        return seen(spatial, self.pool_size, self.strides or self.pool_size, self.padding)
 
 
 class _Pooling1D(_Pooling):

@@ -21,7 +21,7 @@ class _Regularization(Layer):
     family = "regularization"
     options = TRAINING
 
-    def reach(self) -> Reach | None:
+    def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE
 
     def modes(self) -> Modes | None:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, require_rank, show
+from specdsl.layers.base import Layer, Reach, Shape, Window, require_rank, show
 from specdsl.layers.spatial import join, split
 from specdsl.layers.values import Ints, Margins1, Margins2, Margins3, Positive, Sizes2, Sizes3
 
@@ -20,13 +20,6 @@ class _Reshaping(Layer):
     """A layer without weights whose values are those of its input."""
 
     family = "reshaping"
-
-
-class _Framing(_Reshaping):
-    """A layer that adds or takes places at the edges."""
-
-    def reach(self) -> Reach | None:
-        return POINTWISE
 
 
 class Flatten(_Reshaping):
@@ -100,60 +93,78 @@ class RepeatVector(_Reshaping):
         return (self.n, *shapes[0])
 
 
-class ZeroPadding1D(_Framing):
+class ZeroPadding1D(_Reshaping):
     """Zeros before and after a sequence."""
 
     padding: Margins1 = (1, 1)
     data_format: DataFormat = None
 
+    def reach(self, *shapes: Shape) -> Reach | None:
+        return tuple(Window(-before, -before) for before, _ in (self.padding,))
+
     def result_shape(self, *shapes: Shape) -> Shape:
         return _padded(self, shapes[0], (self.padding,), self.data_format)
 
 
-class ZeroPadding2D(_Framing):
+class ZeroPadding2D(_Reshaping):
     """A frame of zeros around an image."""
 
     padding: Margins2 = ((1, 1), (1, 1))
     data_format: DataFormat = None
 
+    def reach(self, *shapes: Shape) -> Reach | None:
+        return tuple(Window(-before, -before) for before, _ in self.padding)
+
     def result_shape(self, *shapes: Shape) -> Shape:
         return _padded(self, shapes[0], self.padding, self.data_format)
 
 
-class ZeroPadding3D(_Framing):
+class ZeroPadding3D(_Reshaping):
     """A shell of zeros around a volume."""
 
     padding: Margins3 = ((1, 1), (1, 1), (1, 1))
     data_format: DataFormat = None
 
+    def reach(self, *shapes: Shape) -> Reach | None:
+        return tuple(Window(-before, -before) for before, _ in self.padding)
+
     def result_shape(self, *shapes: Shape) -> Shape:
         return _padded(self, shapes[0], self.padding, self.data_format)
 
 
-class Cropping1D(_Framing):
+class Cropping1D(_Reshaping):
     """A sequence without its first and last steps."""
 
     cropping: Margins1 = (1, 1)
+
+    def reach(self, *shapes: Shape) -> Reach | None:
+        return tuple(Window(before, before) for before, _ in (self.cropping,))
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return _cropped(self, shapes[0], (self.cropping,), None)
 
 
-class Cropping2D(_Framing):
+class Cropping2D(_Reshaping):
     """An image without its margins."""
 
     cropping: Margins2 = ((0, 0), (0, 0))
     data_format: DataFormat = None
 
+    def reach(self, *shapes: Shape) -> Reach | None:
+        return tuple(Window(before, before) for before, _ in self.cropping)
+
     def result_shape(self, *shapes: Shape) -> Shape:
         return _cropped(self, shapes[0], self.cropping, self.data_format)
 
 
-class Cropping3D(_Framing):
+class Cropping3D(_Reshaping):
     """A volume without its margins."""
 
     cropping: Margins3 = ((1, 1), (1, 1), (1, 1))
     data_format: DataFormat = None
+
+    def reach(self, *shapes: Shape) -> Reach | None:
+        return tuple(Window(before, before) for before, _ in self.cropping)
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return _cropped(self, shapes[0], self.cropping, self.data_format)
@@ -164,8 +175,8 @@ class UpSampling1D(_Reshaping):
 
     size: Positive = 2
 
-    def reach(self) -> Reach | None:
-        return Reach(stride=(self.size,), enlarges=True)
+    def reach(self, *shapes: Shape) -> Reach | None:
+        return (Window(share=self.size),)
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], (self.size,), None)
@@ -186,8 +197,13 @@ class UpSampling2D(_Reshaping):
         taps = 2 * _TAPS[self.interpolation]  # along each of two axes, a multiplication and an addition for each
         return 2 * taps * product(*self.result_shape(*shapes)) if taps else Count()
 
-    def reach(self) -> Reach | None:
-        return Reach((max(1, _TAPS[self.interpolation]),) * 2, self.size, enlarges=True)
+    def reach(self, *shapes: Shape) -> Reach | None:
+        # The middle of place q lies at (2q + 1 - size) / 2 size; as many places on both sides of it are weighed.
+        taps = _TAPS[self.interpolation]
+        if not taps:
+            return tuple(Window(share=size) for size in self.size)
+        more = taps - 1
+        return tuple(Window(1 - more * s, more * s, 2, 2 * s) if s > 1 else Window() for s in self.size)
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], self.size, self.data_format)
@@ -199,8 +215,8 @@ class UpSampling3D(_Reshaping):
     size: Sizes3 = (2, 2, 2)
     data_format: DataFormat = None
 
-    def reach(self) -> Reach | None:
-        return Reach(stride=self.size, enlarges=True)
+    def reach(self, *shapes: Shape) -> Reach | None:
+        return tuple(Window(share=size) for size in self.size)
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], self.size, self.data_format)

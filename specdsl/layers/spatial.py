@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from specdsl.counts import Size
 from specdsl.declaration import Misuse
-from specdsl.layers.base import Layer, Shape, require_rank, show
+from specdsl.layers.base import Layer, Reach, Shape, Window, require_rank, show
 
 Sizes = tuple[int, ...]
 """One size for each spatial axis."""
@@ -38,6 +38,21 @@ def window(size: Size, kernel: int, stride: int, padding: str, dilation: int = 1
     if padding == "valid":
         return (size - dilation * (kernel - 1) - 1) // stride + 1
     return (size - 1) // stride + 1
+
+
+def seen(spatial: Shape, extent: Sizes, strides: Sizes, padding: str) -> Reach:
+    """What each place of a window sees, of which `extent` counts the gaps that dilation makes.
+
+    Where a size is unknown, it is taken for a multiple of the stride.
+    """
+    reach: list[Window] = []
+    for size, wide, stride in zip(spatial, extent, strides, strict=True):
+        before = wide - 1 if padding == "causal" else 0
+        if padding == "same":
+            places = -(-size // stride) if size else 1
+            before = max((places - 1) * stride + wide - (size or stride), 0) // 2
+        reach.append(Window(-before, wide - 1 - before, stride))
+    return tuple(reach)
 
 
 def slide(
