@@ -8,7 +8,7 @@ from hypothesis import given, settings
 import specdsl
 from specdsl import Graph
 from specdsl.analyses import analyse, peak_activation_bytes, quantities, receptive_field, values
-from tests.strategies import spec_texts
+from tests.spec_strategies import spec_texts
 
 
 def model(body: str, size: str = "(32, 32, 3)") -> Graph:

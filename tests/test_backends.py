@@ -21,7 +21,7 @@ from specdsl.backends import diagram
 from specdsl.backends.diagram import FILLS, FORMATS, SHORTCUT, DiagramError
 from specdsl.functional import Functional
 from specdsl.layers import LAYERS
-from tests.strategies import spec_texts
+from tests.spec_strategies import spec_texts
 from tests.test_corpus import CORPUS, OK
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from hypothesis import given
 
 import specdsl
 from specdsl.backends.difference import Difference
-from tests.strategies import spec_texts
+from tests.spec_strategies import spec_texts
 from tests.test_cli import SPECS, run, spec  # noqa: F401 - `run` is a fixture
 
 BASE = """

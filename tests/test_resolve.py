@@ -17,7 +17,8 @@ from specdsl.diagnostics import Diagnostic, Slug
 from specdsl.graph import verify
 from specdsl.layers import Layer, Shape
 from specdsl.layers.base import show
-from tests.strategies import APPLICABLE, layers, spec_texts, step_texts
+from tests.spec_strategies import spec_texts, step_texts
+from tests.strategies import APPLICABLE, layers
 
 SINGLE = [kind for kind in APPLICABLE if kind.arity == (1, 1)]
 

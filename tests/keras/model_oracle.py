@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any
-from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -22,6 +20,7 @@ from specdsl.layers import Layer
 from specdsl.layers.activations import Softmax
 from specdsl.layers.core import Embedding, Masking
 from specdsl.layers.merging import Concatenate
+from tests.keras.summary import compare_summary
 
 Facts = Mapping[str, Any]
 
@@ -175,67 +174,6 @@ def _origin(tensor: Any, model: keras.Model) -> tuple[str, int, int]:
 
 def _parameters(weights: list[Any]) -> int:
     return sum(prod(weight.shape) for weight in weights)
-
-
-# ---------------------------------------------------------------------------------------------- the summary's text
-
-
-def compare_summary(graph: Graph, model: keras.Model) -> None:
-    """Check that a graph agrees with the text that Keras prints of the model.
-
-    Raises:
-        AssertionError: it does not.
-    """
-    rows, totals = read_summary(model)
-    analysis = analyse(graph)
-    names = {node.owner for node in graph.nodes}
-    masks = set(rows) - names
-    assert names <= set(rows)
-    assert all(rows[name][2] == 0 for name in masks), "what only Keras has is the arithmetic of masks"
-    assert masks.isdisjoint(layer.name for layer in model.layers)
-    for layer in analysis.layers:
-        node = layer.node
-        if layer.shared:
-            continue
-        kind, shape, parameters, inbound = rows[node.owner]
-        assert kind == type(node.layer).__name__
-        shapes = [f"({', '.join(map(str, (None, *shape)))})" for shape in node.shapes]
-        assert shape in (shapes[0], f"[{', '.join(shapes)}]") or node.owner in graph.shared
-        assert parameters == layer.params
-        entering = [
-            graph.by_name[tensor.node].owner for use in graph.nodes if use.owner == node.owner for tensor in use.sources
-        ]
-        assert inbound is None or [name for name in inbound if name in names] == entering
-    known = analysis.totals
-    assert totals == {
-        "Total params": known.params,
-        "Trainable params": known.trainable,
-        "Non-trainable params": known.non_trainable,
-    }
-
-
-def read_summary(model: keras.Model) -> tuple[dict[str, tuple[str, str, int, tuple[str, ...] | None]], dict[str, int]]:
-    """The text of `model.summary()`: type, shape, parameters and inputs by layer, and the totals."""
-    lines: list[str] = []
-    with patch.dict(os.environ, COLUMNS="400"):  # the table is as wide as the terminal, whatever its line length
-        model.summary(line_length=400, print_fn=lambda text: lines.extend(text.split("\n")))
-    rows: dict[str, tuple[str, str, int, tuple[str, ...] | None]] = {}
-    last = ""
-    for line in lines:
-        if not line.startswith("│"):
-            continue
-        head, shape, parameters, *rest = (cell.strip() for cell in line.strip("│").split("│"))
-        inbound = tuple(re.findall(r"([^\s,]+)\[\d+\]\[\d+\]", rest[0])) if rest else None
-        if not head:  # the list of a merge's inputs goes on
-            kind, old_shape, old_parameters, before = rows[last]
-            rows[last] = (kind, old_shape, old_parameters, (before or ()) + (inbound or ()))
-            continue
-        named = re.fullmatch(r"(.+) \((\w+)\)", head)
-        assert named, head
-        last = named[1]
-        rows[last] = (named[2], shape, int(parameters.replace(",", "")), inbound)
-    totals = re.findall(r"^ ?([A-Za-z-]+ params): ([\d,]+)", "\n".join(lines), re.MULTILINE)
-    return rows, {name: int(number.replace(",", "")) for name, number in totals}
 
 
 # ---------------------------------------------------------------------------------------------- running it

@@ -32,10 +32,10 @@ from tests.keras.model_oracle import (
     configuration,
     graph_facts,
     model_facts,
-    read_summary,
     runnable,
 )
-from tests.strategies import spec_texts
+from tests.keras.summary import read_summary
+from tests.spec_strategies import spec_texts
 from tests.test_corpus import CORPUS, OK
 
 pytestmark = [
@@ -142,9 +142,9 @@ def test_parameters_are_the_known_ones(name: str) -> None:
         assert counted == layers
     totals = analyse(graph).totals
     assert (totals.params, totals.trainable, totals.non_trainable) == (parameters, trainable, parameters - trainable)
-    rows, printed = read_summary(graph.to_keras())
-    assert [row[2] for row in rows.values() if row[2]] == [count for count, _ in layers]
-    assert list(printed.values()) == [parameters, trainable, parameters - trainable]
+    printed = read_summary(graph.to_keras())
+    assert [row.params for row in printed.rows.values() if row.params] == [count for count, _ in layers]
+    assert [number for number, _ in printed.totals.values()] == [parameters, trainable, parameters - trainable]
 
 
 @pytest.mark.parametrize("depth", [8, 20])
