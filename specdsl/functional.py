@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from specdsl.counts import Count, Size, total
 from specdsl.declaration import Misuse, text
-from specdsl.graph import Graph, Tensor, longest_path
+from specdsl.graph import Graph, Tensor, longest_path, said_layer
 from specdsl.layers import Layer, Shape, Weight
 from specdsl.layers.base import OptionKind, show
 
@@ -150,17 +150,20 @@ class Functional(Layer):
             flow[Tensor(node.name)] = shape
         macs: list[Count] = []
         operations: list[Count] = []
+        depths: dict[str, int] = {}
         for node in self.graph.nodes:
             entering = tuple(flow[tensor] for tensor in node.inputs)
+            layer = said_layer(node.layer, node.options, flow.__getitem__)
             if entering:
                 try:
-                    leaving = node.layer.infer(*entering)
+                    leaving = layer.infer(*entering)
                 except Misuse as misuse:
                     raise Misuse(f"in '{self.graph.name}': {misuse.message}", help=misuse.help) from None
                 flow.update(zip(node.outputs, leaving, strict=True))
-            macs.append(node.layer.macs(*entering))
-            operations.append(node.layer.operations(*entering))
-        depth = longest_path(self.graph, lambda node: node.layer.depth(*(flow[tensor] for tensor in node.inputs)))
+            macs.append(layer.macs(*entering))
+            operations.append(layer.operations(*entering))
+            depths[node.name] = layer.depth(*entering)
+        depth = longest_path(self.graph, lambda node: depths[node.name])
         return _Flow(flow, total(macs), total(operations), depth)
 
     @property

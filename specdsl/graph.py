@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from specdsl.diagnostics import Diagnostic
 from specdsl.layers import InputLayer, Layer, Shape, Weight
+from specdsl.layers.base import Said
 from specdsl.source import Span
 
 SEPARATOR = "-"
@@ -27,8 +29,11 @@ class Tensor:
         return f"{self.node}[{self.index}]" if self.index else self.node
 
 
-Option = bool | Tensor | tuple[Tensor, ...]
-"""What a call says beside its tensors: `training=false`, `mask=m`, `initial_state=[h, c]`."""
+Option = bool | Tensor | tuple[Tensor | None, ...]
+"""What a call says beside its tensors: `training=false`, `mask=m`, `initial_state=[h, c]`, `mask=[none, m]`."""
+
+Grouped = bool | Tensor | None | tuple["Grouped", ...]
+"""The value of an option as Keras takes it, with tensors in lists of lists where Keras has them so."""
 
 NO_OPTIONS: Mapping[str, Option] = MappingProxyType({})
 
@@ -81,8 +86,20 @@ def option_tensors(options: Mapping[str, Option]) -> tuple[Tensor, ...]:
         if isinstance(value, Tensor):
             found.append(value)
         elif not isinstance(value, bool):
-            found += value
+            found += (tensor for tensor in value if tensor is not None)
     return tuple(found)
+
+
+def said_layer(layer: Layer, options: Mapping[str, Option], shape: Callable[[Tensor], Shape]) -> Layer:
+    """A layer as a call has it that says `options` beside its tensors: what its rules then depend on."""
+    said: dict[str, Said] = {}
+    for name, value in options.items():
+        if isinstance(value, bool):
+            said[name] = value
+        else:
+            listed = (value,) if isinstance(value, Tensor) else value
+            said[name] = tuple(None if tensor is None else shape(tensor) for tensor in listed)
+    return layer.called(said)
 
 
 class Scope(NamedTuple):
@@ -158,6 +175,21 @@ class Graph:
         """The shapes that enter a node, in order."""
         return tuple(map(self.shape, node.inputs))
 
+    def applied(self, node: Node) -> Layer:
+        """The layer of a node as its call has it, which knows what that says beside the tensors."""
+        return said_layer(node.layer, node.options, self.shape)
+
+    def grouped(self, node: Node) -> Mapping[str, Grouped]:
+        """The options of a node as Keras takes them: the states of several cells in a list for each cell."""
+        options: dict[str, Grouped] = dict(node.options)
+        for name, value in node.options.items():
+            sizes = () if isinstance(value, bool | Tensor) else node.layer.lists(name, *self.input_shapes(node))
+            if sizes:
+                assert isinstance(value, tuple)
+                tensors = iter(value)
+                options[name] = tuple(tuple(islice(tensors, size)) for size in sizes)
+        return options
+
     def enclosing(self, scope: str) -> Iterator[Scope]:
         """The block instance of that name and those that enclose it, innermost first."""
         while scope:
@@ -216,7 +248,7 @@ def verify(graph: Graph) -> None:
         assert node.name not in seen, f"{node.name} stands twice"
         assert all(tensor in tensors for tensor in node.sources), f"{node.name} comes before one of its inputs"
         shapes = graph.input_shapes(node)
-        assert node.shapes == node.layer.infer(*shapes), f"{node.name} has another shape than its rule gives"
+        assert node.shapes == graph.applied(node).infer(*shapes), f"{node.name} has another shape than its rule gives"
         assert not node.scope or node.scope in graph.scopes, f"{node.name} stands in an unknown scope"
         assert node.skip is None or node.skip < len(node.inputs), f"{node.name} has no input {node.skip}"
         assert owners.setdefault(node.owner, node.layer) == node.layer, f"{node.owner} stands for two layers"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from math import prod
 from types import NoneType, UnionType
@@ -25,6 +25,7 @@ from specdsl.layers.arguments import (
     InitializerArgument,
     RegularizerArgument,
 )
+from specdsl.layers.base import NOTHING_SAID, Said
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
 from specdsl.layers.values import Table
 from specdsl.layers.wrappers import Bidirectional
@@ -34,14 +35,16 @@ from specdsl.syntax.parser import GRAMMAR
 
 
 class Call(NamedTuple):
-    """A layer class, arguments for it and the shapes that enter; not all of them go together."""
+    """A layer class, arguments for it, the shapes that enter, and options of the call; not all of them go together."""
 
     kind: type[Layer]
     arguments: dict[str, Any]
     shapes: tuple[Shape, ...]
+    options: Mapping[str, Said] = NOTHING_SAID
 
     def __str__(self) -> str:
-        return f"{self.kind.__name__}({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())}) on {self.shapes}"
+        made = f"{self.kind.__name__}({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())})"
+        return f"{made} on {self.shapes} with {dict(self.options)}"
 
 
 APPLICABLE = [kind for kind in LAYERS.values() if kind is not InputLayer]
@@ -57,7 +60,52 @@ def calls(draw: st.DrawFn, kinds: Iterable[type[Layer]] = APPLICABLE) -> Call:
     kind = draw(st.sampled_from(list(kinds)))
     shapes = draw(_shapes(kind))
     arguments = draw(_arguments(kind, shapes, wild=_chance(draw, 1, 6)))
-    return Call(kind, arguments, shapes)
+    return Call(kind, arguments, shapes, draw(_options(kind, arguments, shapes)))
+
+
+@st.composite
+def _options(
+    draw: st.DrawFn, kind: type[Layer], arguments: dict[str, Any], shapes: tuple[Shape, ...]
+) -> dict[str, Said]:
+    """Options of a call, `training` aside: flags, and shapes of tensors that suit the layer or do not."""
+    said: dict[str, Said] = {}
+    for name, what in kind.options.items():
+        needed = name in kind.needed_options
+        if name == "training" or (not needed and not _chance(draw, 1, 4)) or (needed and _chance(draw, 1, 12)):
+            continue
+        if what == "flag":
+            said[name] = draw(st.booleans())
+            continue
+        fitting = list(_suiting(kind, arguments, name, shapes))
+        given = draw(st.sampled_from(fitting)) if fitting and not _chance(draw, 1, 6) else shapes[-1:]
+        if what == "masks" and _chance(draw, 1, 2):
+            given = (None, *given[1:])
+        if given and _chance(draw, 1, 8):
+            given = draw(st.sampled_from([given[:-1], given + given[:1], (given[0][1:] if given[0] else (2,),)]))
+        said[name] = (given or ((),))[:1] if what == "tensor" else given
+    return said
+
+
+def _suiting(
+    kind: type[Layer], arguments: dict[str, Any], name: str, shapes: tuple[Shape, ...]
+) -> Iterable[tuple[Shape, ...]]:
+    """Shapes of the tensors that an option may give, where the layer can be made and takes what enters."""
+    query, value = shapes[0], shapes[min(1, len(shapes) - 1)]
+    if name == "attention_mask":
+        full = (*query[:-1], *value[:-1])
+        yield from ((full,), ((1,) * len(full),), ((arguments.get("num_heads", 1), *full),))
+    elif name in ("states", "initial_state"):
+        try:
+            layer: Any = kind(**arguments)
+            yield layer.states(*shapes)
+        except (ValidationError, Misuse):
+            return
+    elif kind.__name__ == "Softmax":
+        yield from ((query,), ((1,) * len(query),))
+    elif kind.options[name] == "masks":
+        yield from ((query[:1], value[:1]), (query[:1], value[:1], shapes[-1][:1]))
+    else:
+        yield ((value if name in ("value_mask", "key_mask") else query)[:1],)
 
 
 @st.composite

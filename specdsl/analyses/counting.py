@@ -106,7 +106,8 @@ def analyse(graph: Graph, *, frozen: bool = False) -> Analysis:
 
 
 def _layer(graph: Graph, node: Node, frozen: bool) -> LayerAnalysis:
-    shapes, layer = graph.input_shapes(node), node.layer.frozen() if frozen else node.layer
+    shapes, layer = graph.input_shapes(node), graph.applied(node)
+    layer = layer.frozen() if frozen else layer
     shared = graph.first_uses[node.owner] != node.name
     weights = () if shared else layer.variables(*shapes)
     count = Count(tuple(weight.shape for weight in weights))
@@ -160,7 +161,7 @@ def _totals(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> Totals:
         weight_bytes=params * BYTES_PER_VALUE,
         largest_activation=largest,
         largest_activation_bytes=largest_bytes,
-        depth=longest_path(graph, lambda node: node.layer.depth(*graph.input_shapes(node))),
+        depth=longest_path(graph, lambda node: graph.applied(node).depth(*graph.input_shapes(node))),
         layers=sum(_number_of_layers(layer) for layer in layers),
     )
 

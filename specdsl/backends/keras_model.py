@@ -14,7 +14,7 @@ import keras
 
 from specdsl.declaration import Declaration
 from specdsl.functional import Functional
-from specdsl.graph import Graph, Node, Option, Tensor
+from specdsl.graph import Graph, Grouped, Node, Tensor
 from specdsl.layers import InputLayer, Layer
 from specdsl.layers.objects import KerasObject
 
@@ -37,9 +37,8 @@ def build(graph: Graph, name: str | None = None) -> keras.Model:
                 layers[node.owner] = keras_layer(node.layer, node.owner)
                 if "training" in node.options:  # all uses of a layer say the same
                     _pin(layers[node.owner])
-            made = _apply(layers[node.owner], node, tensors)
-        outputs = made if isinstance(made, list | tuple) else [made]
-        tensors.update(zip(node.outputs, outputs, strict=True))
+            made = _apply(layers[node.owner], node, graph, tensors)
+        tensors.update(zip(node.outputs, keras.tree.flatten(made), strict=True))
     inputs = [tensors[node.outputs[0]] for node in graph.input_nodes]
     outputs = [tensors[tensor] for tensor in graph.outputs]
     with _deep(len(graph.nodes)):
@@ -67,20 +66,20 @@ def _pin(layer: Any) -> None:
     layer._call_context_args = set(layer._call_context_args) - {"training"}
 
 
-def _apply(layer: Any, node: Node, tensors: Mapping[Tensor, Any]) -> Any:
+def _apply(layer: Any, node: Node, graph: Graph, tensors: Mapping[Tensor, Any]) -> Any:
     inputs = [tensors[tensor] for tensor in node.inputs]
-    options = {name: _option(value, tensors) for name, value in node.options.items()}
+    options = {name: _option(value, tensors) for name, value in graph.grouped(node).items()}
     return layer(inputs, **options) if node.layer.in_list else layer(*inputs, **options)
 
 
-def _option(value: Option, tensors: Mapping[Tensor, Any]) -> Any:
+def _option(value: Grouped, tensors: Mapping[Tensor, Any]) -> Any:
     match value:
-        case bool():
+        case bool() | None:
             return value
         case Tensor():
             return tensors[value]
         case _:
-            return [tensors[tensor] for tensor in value]
+            return [_option(item, tensors) for item in value]
 
 
 def _keep_names(names: list[str]) -> None:
@@ -109,7 +108,7 @@ def keras_layer(layer: Layer, name: str | None = None) -> keras.Layer:
             model.trainable = False
         return model
     named = {"name": name} if name else {}
-    return getattr(keras.layers, type(layer).__name__)(**_arguments(layer), **named)
+    return getattr(keras.layers, layer.keras_name)(**_arguments(layer), **named)
 
 
 def _arguments(declaration: Declaration) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from specdsl.backends.python_values import (
 )
 from specdsl.backends.words import local_name, names_itself
 from specdsl.functional import Functional, models_in, models_within
-from specdsl.graph import SEPARATOR, Graph, Node, Tensor, longest_path, option_tensors
+from specdsl.graph import SEPARATOR, Graph, Grouped, Node, Tensor, longest_path
 from specdsl.layers import InputLayer, Layer
 
 
@@ -184,10 +184,14 @@ class _Routine:
             lines += step.first
             if step.node is None:
                 lines += _call(lead, step.callee, [*inputs.values(), *step.arguments], "")
-            elif step.node.owner in self.layers:
-                lines.append(f"{lead}{self.layers[step.node.owner]}{_applied(step.node, inputs)}")
+                continue
+            applied = _applied(step.node, graph, inputs)
+            if step.node.layer.nested:
+                lead, applied = f"{lead}keras.tree.flatten(", f"{applied})"
+            if step.node.owner in self.layers:
+                lines.append(f"{lead}{self.layers[step.node.owner]}{applied}")
             else:
-                lines += _call(lead, step.callee, step.arguments, _applied(step.node, inputs))
+                lines += _call(lead, step.callee, step.arguments, applied)
         if result is not None and self.steps[-1].outputs != (result,):
             lines.append(f"    return {self.variables[result]}")
         return lines
@@ -211,7 +215,7 @@ class _Routine:
             if node.layer.dtype != "float32":
                 arguments.append(f"dtype={literal(node.layer.dtype)}")
             return _Step("keras.Input", [*arguments, self._name(node.name)], (), node.outputs, node, None)
-        callee, arguments = f"layers.{type(node.layer).__name__}", []
+        callee, arguments = f"layers.{node.layer.keras_name}", []
         if isinstance(node.layer, Functional):
             own = node.owner if node.owner != node.layer.graph.name else None
             callee, _, rest = built(node.layer, self.structure.builders, own).partition("(")
@@ -276,18 +280,25 @@ class _Routine:
         return False
 
 
-def _applied(node: Node, variables: Mapping[Tensor, str]) -> str:
+def _applied(node: Node, graph: Graph, variables: Mapping[Tensor, str]) -> str:
     """The call of a layer: its tensors, and the options of the call."""
     if isinstance(node.layer, InputLayer):
         return ""
     inputs = ", ".join(variables[tensor] for tensor in node.inputs)
     given = [f"[{inputs}]" if node.layer.in_list else inputs]
-    for name, value in node.options.items():
-        tensors = option_tensors({name: value})
-        listed = f"[{', '.join(variables[tensor] for tensor in tensors)}]"
-        shown = repr(value) if isinstance(value, bool) else variables[value] if isinstance(value, Tensor) else listed
-        given.append(f"{name}={shown}")
+    given += (f"{name}={_option(value, variables)}" for name, value in graph.grouped(node).items())
     return f"({', '.join(given)})"
+
+
+def _option(value: Grouped, variables: Mapping[Tensor, str]) -> str:
+    """An option of a call, its tensors by the variables that they are in."""
+    match value:
+        case bool() | None:
+            return repr(value)
+        case Tensor():
+            return variables[value]
+        case _:
+            return f"[{', '.join(_option(item, variables) for item in value)}]"
 
 
 def _arguments(layers: list[Layer], function: Function | None, builders: Mapping[Any, str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from specdsl.backends.python_values import compact, free, joined_with, literal
 from specdsl.backends.words import local_name
 from specdsl.functional import Functional, models_in
-from specdsl.graph import Graph, Node, Tensor
+from specdsl.graph import Graph, Node, Option, Tensor
 
 
 @dataclass(eq=False)
@@ -172,9 +172,7 @@ class Structure:
                 places[inner.leaving] = index
             else:
                 inputs = tuple(places[tensor] for tensor in element.sources)
-                options = tuple(
-                    (name, value if value in (True, False) else "") for name, value in element.options.items()
-                )
+                options = tuple((name, _form(value)) for name, value in element.options.items())
                 parts.append((type(element.layer), local_name(element), inputs, options))
                 places |= {tensor: (index, tensor.index) for tensor in element.outputs}
         return (instance.block, tuple(parts), places[boundary.leaving])
@@ -194,6 +192,13 @@ class Structure:
         for function in dict.fromkeys(functions.values()):
             function.find_parameters(taken)
         return functions
+
+
+def _form(option: Option) -> Any:
+    """What is told of an option beside the tensors that it gives: a flag, or which places of a list are empty."""
+    if isinstance(option, bool):
+        return option
+    return "" if isinstance(option, Tensor) else tuple(tensor is None for tensor in option)
 
 
 def _inner_first(instance: Instance) -> Iterator[Instance]:

@@ -54,7 +54,7 @@ def literal(value: Any, builders: Mapping[Any, str] = MappingProxyType({})) -> s
             return built(value, builders)
         case Layer():
             given = f"{_given(value, builders)}, name={literal(value.own_name)}".removeprefix(", ")
-            return f"layers.{type(value).__name__}({given})"
+            return f"layers.{value.keras_name}({given})"
         case Declaration():
             raise AssertionError(f"{type(value).__name__} has no Python form")
         case _:

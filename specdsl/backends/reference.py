@@ -51,7 +51,12 @@ def layer_page(layer: type[Layer]) -> str:
     return "\n".join([*lines, ""])
 
 
-_OPTIONS = {"flag": "true or false", "tensor": "a tensor", "tensors": "a list of tensors"}
+_OPTIONS = {
+    "flag": "true or false",
+    "tensor": "a tensor",
+    "tensors": "a list of tensors",
+    "masks": "a list of tensors or none",
+}
 
 
 def _summary(layer: type[Layer]) -> str:
@@ -74,7 +79,7 @@ def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         return f"several of ({type_text(inner[0])})"
     word = _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
     if isinstance(annotation, type) and issubclass(annotation, Layer):
-        word = "layer" if annotation is Layer else f"{annotation.family} layer"
+        word = annotation.noun
     bounds = [
         f"{sign} {getattr(item, name):g}"
         for item in _flat(metadata)

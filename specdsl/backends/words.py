@@ -49,7 +49,9 @@ def option_text(value: Option) -> str:
     """An option of a call as the language writes it."""
     if isinstance(value, bool):
         return text(value)
-    return str(value) if isinstance(value, Tensor) else f"[{', '.join(map(str, value))}]"
+    if isinstance(value, Tensor):
+        return str(value)
+    return f"[{', '.join('none' if tensor is None else str(tensor) for tensor in value)}]"
 
 
 def readable_bytes(size: int | None) -> str:

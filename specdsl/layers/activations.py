@@ -1,9 +1,23 @@
 """Activation layers."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, Weight, activation_cost, axis_index, known, show
+from specdsl.layers.base import (
+    POINTWISE,
+    Layer,
+    OptionKind,
+    Reach,
+    Shape,
+    Weight,
+    activation_cost,
+    axis_index,
+    known,
+    show,
+)
 from specdsl.layers.values import Axes, AxisList, NonNegativeFloat
 
 
@@ -78,7 +92,19 @@ class PReLU(_Activation):
 class Softmax(_Activation):
     """exp(x), divided so that the values along `axis` sum to 1."""
 
+    options: ClassVar[Mapping[str, OptionKind]] = {"mask": "tensor"}
+
     axis: Axes = -1
+
+    def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
+        (mask,) = given
+        assert mask is not None, "this option is a tensor"
+        (shape,) = shapes
+        if len(mask) != len(shape) or any(
+            a != 1 and None not in (a, b) and a != b for a, b in zip(mask, shape, strict=True)
+        ):
+            message = f"'{name}' of Softmax takes a tensor of shape {show(shape)}, a size of 1 for all alike"
+            raise Misuse(f"{message}, not {show(mask)}", argument=name)
 
     def result_shape(self, *shapes: Shape) -> Shape:
         axes = (self.axis,) if isinstance(self.axis, int) else self.axis

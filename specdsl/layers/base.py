@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import ClassVar, Literal, NamedTuple, Self
 
 from specdsl.counts import Count, Size, product
@@ -28,9 +29,14 @@ class Weight:
         return Count((self.shape,))
 
 
-OptionKind = Literal["flag", "tensor", "tensors"]
-"""What an option of a call is: true or false, a tensor, or a list of tensors."""
+OptionKind = Literal["flag", "tensor", "tensors", "masks"]
+"""What an option of a call is: true or false, a tensor, a list of tensors, or a list in which `none` may stand too."""
 
+Said = bool | tuple["Shape | None", ...]
+"""What the rules of a layer see of an option: the flag, or the shapes of the tensors that it gives."""
+
+
+NOTHING_SAID: Mapping[str, Said] = MappingProxyType({})
 
 TRAINING: Mapping[str, OptionKind] = {"training": "flag"}
 """The option of the layers that act differently in training: a call may say which way to act."""
@@ -77,6 +83,9 @@ class Layer(Declaration):
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names of the same layer in `keras.layers`."""
 
+    exported: ClassVar[str | None] = None
+    """The only name of the layer in `keras.layers`, where that is not the name of Keras's class."""
+
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """The least and the greatest number of tensors that it takes at once; None for any."""
 
@@ -89,14 +98,49 @@ class Layer(Declaration):
     options: ClassVar[Mapping[str, OptionKind]] = {}
     """What a call of the layer may say beside its tensors, by Keras's name, and what that is."""
 
+    noun: ClassVar[str] = "layer"
+    example: ClassVar[str] = "Dense(10)"
+    """What an argument takes that takes a layer of this kind, in words, and one such layer."""
+
     keyword_only: ClassVar[tuple[str, ...]] = ("trainable",)
 
     trainable: bool = True
+
+    needed_options: ClassVar[tuple[str, ...]] = ()
+    """Those that each call says."""
+
+    @property
+    def keras_name(self) -> str:
+        """Its name in `keras.layers`."""
+        return self.exported or type(self).__name__
 
     @property
     def own_name(self) -> str:
         """What a layer is called that the text gives no name, without a number: as Keras does, after its class."""
         return snake_case(type(self).__name__)
+
+    @property
+    def nested(self) -> bool:
+        """Whether Keras returns some of its results in lists of their own."""
+        return False
+
+    @property
+    def said(self) -> Mapping[str, Said]:
+        """What the call says beside its tensors, for the rules that depend on it; nothing but after `called`."""
+        said: Mapping[str, Said] = vars(self).get("_said", NOTHING_SAID)
+        return said
+
+    def called(self, said: Mapping[str, Said]) -> Self:
+        """The same layer in a call that says this beside its tensors: what leaves it and its work may depend on it."""
+        if not said:
+            return self
+        copy = object.__new__(type(self))
+        vars(copy).update(vars(self), _said=said)
+        return copy
+
+    def lists(self, option: str, *shapes: Shape) -> tuple[int, ...]:
+        """How many tensors of an option stand in each list of a list, where Keras takes lists; () for one list."""
+        return ()
 
     @property
     def in_list(self) -> bool:
@@ -148,21 +192,28 @@ class Layer(Declaration):
         """How training differs from inference, None where it does not."""
         return None
 
-    def check_option(self, name: str, given: tuple[Shape, ...], *shapes: Shape) -> None:
-        """Check the shapes of the tensors that an option of a call gives, when `shapes` enter.
+    def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
+        """Check the shapes of the tensors that an option of a call gives, None where it gives none.
 
         Raises:
             Misuse: the layer cannot take them.
         """
 
     def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
-        """The shapes of all outputs, after the number of inputs is checked.
+        """The shapes of all outputs, after the number of inputs and the options of the call are checked.
 
         Raises:
             Misuse: too few or too many tensors, shapes that the layer cannot take, or weights that it cannot make.
         """
         self.check_number(len(shapes))
+        for name in self.needed_options:
+            if name not in self.said:
+                message = f"each call of a {type(self).__name__} says its '{name}'"
+                raise Misuse(message, help=f"name the tensors with `... as h`, and give `{name}=[h]`")
         leaving = self.result_shapes(*shapes)
+        for name, given in self.said.items():
+            if not isinstance(given, bool):
+                self.check_option(name, given, *shapes)
         for weight in self.weights(*shapes):
             for purpose in ("initializer", "regularizer", "constraint"):
                 self._check_object(f"{weight.role or weight.name}_{purpose}", weight.shape, weight.name)
@@ -269,3 +320,20 @@ def show(shape: Shape) -> str:
     """A shape as the language writes it: `(28, 28, 3)`, with `none` where a size is unknown."""
     inner = ", ".join("none" if size is None else str(size) for size in shape)
     return f"({inner}{',' if len(shape) == 1 else ''})"
+
+
+def check_given(layer: Layer, name: str, given: tuple[Shape | None, ...], wanted: tuple[Shape, ...]) -> None:
+    """Check the shapes of the tensors that an option of a call gives; None fits anything.
+
+    Raises:
+        Misuse: there are more or fewer than wanted, or one of them has another shape.
+    """
+    fits = len(given) == len(wanted) and all(
+        a is None or (len(a) == len(b) and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True)))
+        for a, b in zip(given, wanted, strict=True)
+    )
+    if not fits:
+        what = " and ".join(map(show, wanted))
+        got = " and ".join("none" if shape is None else show(shape) for shape in given) or "nothing"
+        number = f"{len(wanted)} tensors of shape" if len(wanted) > 1 else "a tensor of shape"
+        raise Misuse(f"'{name}' of {type(layer).__name__} takes {number} {what}, not {got}", argument=name)

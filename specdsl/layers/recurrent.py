@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import Layer, Modes, OptionKind, Shape, Weight, known, require_rank, show
+from specdsl.layers.base import Layer, Modes, OptionKind, Shape, Weight, check_given, known, require_rank
 from specdsl.layers.values import Fraction, Positive, Seed
 
 RECURRENT_OPTIONS: Mapping[str, OptionKind] = {"initial_state": "tensors", "mask": "tensor", "training": "flag"}
@@ -33,7 +33,7 @@ class _Recurrent(Layer):
         """The shapes of the states that it carries from step to step."""
         raise NotImplementedError
 
-    def check_option(self, name: str, given: tuple[Shape, ...], *shapes: Shape) -> None:
+    def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
         wanted = self.states(*shapes) if name == "initial_state" else (shapes[0][:1],)
         check_given(self, name, given, wanted)
 
@@ -215,20 +215,3 @@ class GRU(_Gated):
 
     def _bias_shape(self) -> tuple[int, ...]:
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
-
-
-def check_given(layer: Layer, name: str, given: tuple[Shape, ...], wanted: tuple[Shape, ...]) -> None:
-    """Check the shapes of the tensors that an option of a call gives.
-
-    Raises:
-        Misuse: there are more or fewer than wanted, or one of them has another shape.
-    """
-    fits = len(given) == len(wanted) and all(
-        len(a) == len(b) and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
-        for a, b in zip(given, wanted, strict=True)
-    )
-    if not fits:
-        what = " and ".join(map(show, wanted))
-        got = " and ".join(map(show, given)) or "nothing"
-        number = f"{len(wanted)} tensors of shape" if len(wanted) > 1 else "a tensor of shape"
-        raise Misuse(f"'{name}' of {type(layer).__name__} takes {number} {what}, not {got}", argument=name)

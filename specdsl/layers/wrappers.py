@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
-from specdsl.layers.base import TRAINING, Layer, Modes, Shape, Weight, known, show
-from specdsl.layers.recurrent import RECURRENT_OPTIONS, _Recurrent, check_given
+from specdsl.layers.base import TRAINING, Layer, Modes, Shape, Weight, check_given, known, show
+from specdsl.layers.recurrent import RECURRENT_OPTIONS, _Recurrent
 
 
 class TimeDistributed(Layer):
@@ -107,7 +107,7 @@ class Bidirectional(Layer):
         forward, backward = self._both()
         return forward.modes() or backward.modes()
 
-    def check_option(self, name: str, given: tuple[Shape, ...], *shapes: Shape) -> None:
+    def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
         forward, backward = self._both()
         states = forward.states(*shapes) + backward.states(*shapes)
         check_given(self, name, given, states if name == "initial_state" else (shapes[0][:1],))

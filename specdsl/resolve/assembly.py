@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from specdsl.declaration import Misuse, snake_case
 from specdsl.diagnostics import Note, Slug
-from specdsl.graph import NO_OPTIONS, Node, Option, Scope, Tensor, option_tensors
+from specdsl.graph import NO_OPTIONS, Node, Option, Scope, Tensor, option_tensors, said_layer
 from specdsl.layers import InputLayer, Layer, Shape
 from specdsl.layers.base import show
 from specdsl.resolve.binding import argument_spans
@@ -118,11 +118,7 @@ class Assembly:
             inputs = (*inputs, *inputs)
         entering = tuple(map(self.shape, inputs))
         try:
-            shapes = use.layer.infer(*entering)
-            for name, value in use.options.items():
-                if isinstance(value, bool):
-                    continue
-                use.layer.check_option(name, tuple(map(self.shape, option_tensors({name: value}))), *entering)
+            shapes = said_layer(use.layer, use.options, self.shape).infer(*entering)
         except Misuse as misuse:
             tensors = (*inputs, *option_tensors(use.options))
             origins = dict.fromkeys(map(self._origin, tensors))

@@ -55,7 +55,7 @@ def call_options(
         return NO_OPTIONS
     options: dict[str, Option] = {}
     for name, expression in given.items():
-        if isinstance(expression, tree.Literal) and expression.value is None:
+        if _is_none(expression):
             continue
         if kinds[name] == "flag":
             value = evaluator.value(expression, frame)
@@ -68,8 +68,15 @@ def call_options(
             options[name] = _tensor(name, expression, frame, evaluator)
         else:
             listed = expression.items if isinstance(expression, tree.Sequence) else (expression,)
-            options[name] = tuple(_tensor(name, item, frame, evaluator) for item in listed)
+            options[name] = tuple(
+                None if kinds[name] == "masks" and _is_none(item) else _tensor(name, item, frame, evaluator)
+                for item in listed
+            )
     return options
+
+
+def _is_none(expression: tree.Expression) -> bool:
+    return isinstance(expression, tree.Literal) and expression.value is None
 
 
 def _tensor(name: str, expression: tree.Expression, frame: Frame, evaluator: Evaluator) -> Tensor:

@@ -142,7 +142,7 @@ def _call_facts(node: Any, layer: Any, model: keras.Model) -> Facts:
     entering = positional[0] if positional and isinstance(positional[0], list | tuple) else positional
     known = set(names) | {"training", "mask"}
     options = {
-        name: value if isinstance(value, bool) else [_origin(one, model) for one in _listed(value)]
+        name: value if isinstance(value, bool) else [_origin(one, model) for one in _tensors(value)]
         for name, value in node.arguments.kwargs.items()
         if name in known and value not in (None, False) and not _is_implied_mask(name, value, model)
     }
@@ -158,12 +158,13 @@ def _is_implied_mask(name: str, value: Any, model: keras.Model) -> bool:
     return (
         "mask" in name
         and value is not True
-        and any(_origin(one, model)[0] not in {own.name for own in model.layers} for one in _listed(value))
+        and any(_origin(one, model)[0] not in {own.name for own in model.layers} for one in _tensors(value))
     )
 
 
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _tensors(value: Any) -> list[Any]:
+    """The tensors that an option gives, without what stands for none."""
+    return [one for one in keras.tree.flatten(value) if one is not None]
 
 
 def _origin(tensor: Any, model: keras.Model) -> tuple[str, int, int]:

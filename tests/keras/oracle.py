@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import keras
@@ -41,7 +43,12 @@ STRICTER = {
     r"MultiHeadAttention (attends along axes|finds no axis)": "attention over examples or features, which misleads",
     r"MultiHeadAttention takes a (query|value)": "sizes that do not fit, which fail when it is called",
     r"dropout.*(greater than or equal to 0|less than or equal to 1)": "rates that Keras moves into their range",
-    r"MultiHeadAttention with trainable=false": "its projections are trained nevertheless",
+    r"MultiHeadAttention returns its scores only": "Keras infers a wrong shape for the scores of other sequences",
+    r"GroupedQueryAttention takes a (query|value|key)": "sizes that do not fit, which fail when it is called",
+    r"'(query_mask|value_mask|key_mask|attention_mask|mask)' (of|is for)": "masks that do not fit: the call fails",
+    r"num_query_heads.*greater than 0": "GroupedQueryAttention without heads",
+    r"flash attention has no attention scores": "the call fails",
+    r"(MultiHead|GroupedQuery)Attention with trainable=false": "its projections are trained nevertheless",
     r"a sliding window lies over the steps": "a window over several axes, which fails when it is called",
     r"cannot unroll an unknown number": "the call fails",
     r"activity_regularizer.*no regularizer": "recurrent layers, which forget it",
@@ -73,7 +80,7 @@ def declared_facts(call: Call) -> Facts:
         RefusalError: the arguments are illegal, alone or with these shapes.
     """
     try:
-        layer = call.kind(**call.arguments)
+        layer = call.kind(**call.arguments).called(call.options)
         shapes = layer.infer(*call.shapes)
         weights = layer.variables(*call.shapes)
     except (ValidationError, Misuse) as refusal:
@@ -98,7 +105,9 @@ def keras_facts(call: Call) -> Facts:
     weights = tuple(
         (weight.path.removeprefix(own), tuple(weight.shape), id(weight) in trainable) for weight in layer.weights
     )
-    return Facts(tuple(tuple(output.shape)[1:] for output in _listed(outputs)), weights, layer.count_params())
+    return Facts(
+        tuple(tuple(output.shape)[1:] for output in keras.tree.flatten(outputs)), weights, layer.count_params()
+    )
 
 
 def compare(call: Call) -> str:
@@ -141,19 +150,48 @@ def run(call: Call, batch: int = 2, unknown: int = 3, training: bool = False) ->
     """The outputs of the real layer on random values, with a number in place of sizes that are unknown."""
     layer, _ = _apply(call)
     random = np.random.default_rng(0)
-    shapes = ((batch, *(unknown if size is None else size for size in shape)) for shape in call.shapes)
-    inputs = [random.random(shape, "float32") for shape in shapes]
-    options = {"training": training} if layer._call_has_training_arg else {}
-    return [keras.ops.convert_to_numpy(output) for output in _listed(layer(*_entering(call, inputs), **options))]
+
+    def drawn(shape: Shape) -> Any:
+        return random.random((batch, *(unknown if size is None else size for size in shape)), "float32")
+
+    options: dict[str, Any] = {"training": training} if layer._call_has_training_arg else {}
+    outputs = layer(*_entering(call, [drawn(shape) for shape in call.shapes]), **_told(call, drawn), **options)
+    return [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(outputs)]
 
 
 def _apply(call: Call) -> tuple[keras.Layer, Any]:
+    layer = keras_layer(_declared(call))
+    entering = [keras.KerasTensor((None, *shape)) for shape in call.shapes]
+    return layer, layer(*_entering(call, entering), **_told(call, lambda shape: keras.KerasTensor((None, *shape))))
+
+
+def _declared(call: Call) -> Layer:
     try:
-        declared = call.kind(**call.arguments)
+        return call.kind(**call.arguments)
     except (ValidationError, Misuse):
-        declared = _unchecked(call)
-    layer = keras_layer(declared)
-    return layer, layer(*_entering(call, [keras.KerasTensor((None, *shape)) for shape in call.shapes]))
+        return _unchecked(call)
+
+
+def _told(call: Call, tensor: Callable[[Shape], Any]) -> dict[str, Any]:
+    """The options of a call as Keras takes them, with tensors of the shapes that they give."""
+    told: dict[str, Any] = {}
+    for name, given in call.options.items():
+        if isinstance(given, bool):
+            told[name] = given
+            continue
+        tensors = [None if shape is None else tensor(shape) for shape in given]
+        if "mask" in name:
+            tensors = [None if one is None else keras.ops.cast(one, "bool") for one in tensors]
+        try:
+            sizes = _declared(call).lists(name, *call.shapes)
+        except Misuse:
+            sizes = ()
+        if sizes:
+            rest = iter(tensors)
+            told[name] = [list(islice(rest, size)) for size in sizes]
+        else:
+            told[name] = tensors[0] if call.kind.options[name] == "tensor" and tensors else tensors
+    return told
 
 
 def _unchecked(call: Call) -> Layer:
@@ -171,7 +209,3 @@ def _entering(call: Call, tensors: list[Any]) -> list[Any]:
     if call.kind.apart:
         return tensors * 2 if call.kind.repeats and len(tensors) == 1 else tensors
     return [tensors]
-
-
-def _listed(outputs: Any) -> list[Any]:
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

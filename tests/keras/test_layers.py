@@ -51,6 +51,7 @@ REQUIRED: dict[str, Any] = {
     "units": 1, "filters": 1, "kernel_size": 1, "pool_size": 1, "activation": "relu", "rate": 0.5, "stddev": 0.5,
     "axes": 1, "dims": (1,), "n": 1, "target_shape": (1,), "input_dim": 2, "output_dim": 2, "scale": 1.0,
     "num_heads": 2, "key_dim": 3, "layer": LAYERS["SimpleRNN"](units=2),
+    "head_dim": 3, "num_query_heads": 2, "num_key_value_heads": 1,
 }  # fmt: skip
 """A legal value for each argument without a default."""
 
@@ -68,7 +69,7 @@ QUICK = settings(THOROUGH, max_examples=10)
 @pytest.mark.parametrize("kind", APPLICABLE, ids=lambda kind: kind.__name__)
 def test_arguments_and_defaults_are_those_of_keras(kind: type[Layer]) -> None:
     """Same names in the same order, same ones required, and Keras's defaults mean what ours mean."""
-    _assert_same_signature(kind, getattr(keras.layers, kind.__name__))
+    _assert_same_signature(kind, getattr(keras.layers, kind.exported or kind.__name__))
 
 
 @pytest.mark.parametrize(
@@ -97,9 +98,9 @@ def _assert_same_signature(kind: type[Declaration], real: type) -> None:
 def test_each_keras_name_of_a_layer_is_known() -> None:
     public = {name: layer for name, layer in vars(keras.layers).items() if inspect.isclass(layer)}
     covered = {name for name, layer in public.items() if layer.__name__ in LAYERS}
-    assert covered == set(NAMES)
-    for name, kind in NAMES.items():
-        assert public[name] is public[kind.__name__]
+    assert covered == {name for name, kind in NAMES.items() if name != kind.__name__ or not kind.exported}
+    for name in covered:
+        assert public[name].__name__ == NAMES[name].__name__
 
 
 def test_each_activation_of_keras_is_known() -> None:
@@ -158,7 +159,7 @@ def test_a_layer_agrees_with_keras_and_with_its_own_output(kind: type[Layer]) ->
         if re.search(r"(use_cudnn|flash_attention)=True", str(call), re.IGNORECASE):
             return  # needs a GPU
         for training in (False, True):
-            expected = call.kind(**call.arguments).infer(*call.shapes)
+            expected = call.kind(**call.arguments).called(call.options).infer(*call.shapes)
             assert tuple(value.shape[1:] for value in run(call, training=training)) == expected
 
     check()

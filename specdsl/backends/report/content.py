@@ -395,4 +395,6 @@ def _told(node: Node) -> dict[str, Any]:
 def _plain_option(value: Option) -> bool | str | list[str]:
     if isinstance(value, bool):
         return value
-    return str(value) if isinstance(value, Tensor) else list(map(str, value))
+    if isinstance(value, Tensor):
+        return str(value)
+    return [None if tensor is None else str(tensor) for tensor in value]
