@@ -392,7 +392,7 @@ def _told(node: Node) -> dict[str, Any]:
     return {**layer.graph.parameters, **layer.arguments()} if isinstance(layer, Functional) else layer.arguments()
 
 
-def _plain_option(value: Option) -> bool | str | list[str]:
+def _plain_option(value: Option) -> bool | str | list[str | None]:
     if isinstance(value, bool):
         return value
     if isinstance(value, Tensor):
