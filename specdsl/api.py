@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from specdsl.backends.diagram import Diagram
     from specdsl.backends.difference import Difference
     from specdsl.backends.report import Report
+    from specdsl.sweeps import Sweep
 
 
 class Graph(_graph.Graph):
@@ -87,6 +88,7 @@ class Spec:
         """
         self.name = source.name
         self.text = source.text
+        self._path = path
         self.program = Program(source, limits, Importer(path, limits or Limits()) if path else None)
         mistakes = all_mistakes(self.program)
         if mistakes:
@@ -120,6 +122,52 @@ class Spec:
     def default_graph(self, name: str) -> Graph | None:
         """A model with the defaults of its parameters; None when one of them has no default."""
         return None if self.program.required(name) else self.graph(name, {})
+
+    def sweep(
+        self,
+        domains: Mapping[str, Sequence[Any] | str],
+        models: Sequence[str] | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        front: str | None = None,
+        jobs: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Sweep:
+        """Analyse every combination of values for the models' parameters, without a framework.
+
+        Args:
+            domains: the values of each parameter: a sequence, or a text such as `"16..256:16"`.
+            models: the names of the models; by default the only or last one.
+            columns: the quantities that are wanted, by the names that `expect` has for them.
+            where: an expression over quantities and parameters; models that do not meet it are left out.
+            front: what the Pareto front is of, by default `"min:macs,max:params"`.
+            jobs: how many processes share the work; a script that asks for several begins with the
+                `if __name__ == "__main__"` of `multiprocessing`.
+            progress: is told how many combinations are done, and of how many.
+
+        Raises:
+            SpecError: there is no such model, parameter or quantity, or a text is not what it should be.
+        """
+        from specdsl import sweeps
+        from specdsl.sweeps.pareto import DEFAULT_FRONT, goals
+        from specdsl.sweeps.sweep import DEFAULT_COLUMNS
+
+        read_ = {
+            name: sweeps.domain(values, name, self.program.limits) if isinstance(values, str) else values
+            for name, values in domains.items()
+        }
+        return sweeps.sweep(
+            sweeps.Text(self.name, self.text, self._path, self.program.limits),
+            read_,
+            models,
+            columns=columns or DEFAULT_COLUMNS,
+            where=where,
+            goals=goals(front) if front else DEFAULT_FRONT,
+            jobs=jobs,
+            progress=progress,
+            program=self.program,
+        )
 
     def __repr__(self) -> str:
         return f"<Spec {self.name}: {', '.join(self.models)}>"

@@ -30,9 +30,20 @@ ALLOWED: dict[str, set[str]] = {
     "resolve": {"source", "limits", "diagnostics", "declaration", "syntax", "layers", "recipes", "graph", "functional"},
     "analyses": {"counts", "diagnostics", "layers", "graph", "functional"},
     "backends": {"counts", "declaration", "layers", "graph", "functional", "analyses"},
+    "sweeps": {
+        "source",
+        "limits",
+        "diagnostics",
+        "counts",
+        "declaration",
+        "graph",
+        "resolve",
+        "analyses",
+        "backends",
+    },
     "data": {"recipes", "declaration"},
     "training": {"counts", "declaration", "version", "graph", "functional", "recipes", "data", "backends"},
-    "api": {"source", "limits", "diagnostics", "syntax", "graph", "resolve", "analyses", "backends"},
+    "api": {"source", "limits", "diagnostics", "syntax", "graph", "resolve", "analyses", "backends", "sweeps"},
 }
 """What each room may import; `cli`, `__main__` and the package itself may import all."""
 
@@ -43,7 +54,7 @@ BANNED_OUTSIDE: dict[str, set[str]] = {
     "jax": {"training"},
     "torch": {"training"},
     "graphviz": {"backends/diagram.py"},
-    "matplotlib": {"training/figures.py"},
+    "matplotlib": {"training/figures.py", "sweeps/plot.py"},
     "numpy": {"data", "training"},
     "click": {"cli"},
     "pygments": {"highlight", "cli"},
@@ -128,6 +139,7 @@ main()
         ["compile", "bn_cnn.spec", "--emit", "python"],
         ["compile", "bn_cnn.spec", "--diagram", "{tmp}/bn_cnn.svg"],
         ["fmt", "--check", "bn_cnn.spec"],
+        ["sweep", "bn_cnn.spec"],
         ["layers", "Conv2D"],
         ["train"],
     ],

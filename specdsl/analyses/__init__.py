@@ -9,11 +9,12 @@ from specdsl.analyses.counting import (
     values,
 )
 from specdsl.analyses.memory import peak_activation_bytes
-from specdsl.analyses.quantities import broken_expectations, quantities
+from specdsl.analyses.quantities import QUANTITIES, broken_expectations, quantities
 from specdsl.analyses.receptive_field import effective_stride, receptive_field
 
 __all__ = [
     "BYTES_PER_VALUE",
+    "QUANTITIES",
     "Analysis",
     "LayerAnalysis",
     "Totals",

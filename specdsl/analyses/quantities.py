@@ -28,6 +28,9 @@ _KNOWN: dict[str, Callable[[Analysis], Any]] = {
     "output": lambda analysis: _alone(analysis.graph.output_shapes),
 }
 
+QUANTITIES = tuple(_KNOWN)
+"""The names of all quantities, in the order in which they are documented."""
+
 
 class Quantities(Mapping[str, Any]):
     """The quantities of a model by name, each worked out when it is asked for."""

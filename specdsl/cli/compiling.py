@@ -22,6 +22,7 @@ from specdsl.cli.shared import (
     WrongInput,
     complain,
     count,
+    file_and_model,
     load_spec,
     parameters,
     point_to_explanations,
@@ -153,8 +154,8 @@ def diff(before: str, after: str, form: str, limits: Limits) -> None:
     """
     from specdsl.backends.difference import Difference
 
-    first, model = _place(before)
-    second, other = _place(after, first)
+    first, model = file_and_model(before)
+    second, other = file_and_model(after, first)
     old, new = load_spec(first, limits).model(model), load_spec(second, limits).model(other)
     difference = Difference(old.analyse(), new.analyse())
     if form == "table":
@@ -168,18 +169,6 @@ def diff(before: str, after: str, form: str, limits: Limits) -> None:
     click.echo(shown, nl=False)
     if difference:
         sys.exit(FAILED)
-
-
-def _place(written: str, default: Path | None = None) -> tuple[Path, str | None]:
-    """The file and the model that `FILE:MODEL`, `FILE` or `:MODEL` names."""
-    path, separator, model = written.rpartition(":")
-    if not separator or Path(written).exists():
-        return Path(written), None
-    if path:
-        return Path(path), model
-    if default is None:
-        raise WrongInput(f"'{written}' names no file: write FILE:MODEL")
-    return default, model
 
 
 def _show_report(analysis: Analysis, form: str, output: Path | None) -> None:

@@ -112,6 +112,22 @@ def spec_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
+def file_and_model(written: str, default: Path | None = None) -> tuple[Path, str | None]:
+    """The file and the model that `FILE:MODEL`, `FILE` or `:MODEL` names.
+
+    Raises:
+        WrongInput: it names no file.
+    """
+    path, separator, model = written.rpartition(":")
+    if not separator or Path(written).exists():
+        return Path(written), None
+    if path:
+        return Path(path), model
+    if default is None:
+        raise WrongInput(f"'{written}' names no file: write FILE:MODEL")
+    return default, model
+
+
 def parameters(settings: tuple[str, ...], limits: Limits) -> dict[str, Any]:
     """The values of `--set NAME=VALUE`, each an expression of the language.
 

@@ -24,8 +24,8 @@ def _expectation(item: tree.Expect, frame: Frame, limits: Limits, sharing: int) 
 
     def check(quantities: Mapping[str, Any]) -> tuple[Diagnostic, ...]:
         found = Collector()
-        mentioned = dict.fromkeys(_mentioned(item.condition))
-        names = {name: (quantities[name], item.span) for name in mentioned if name in quantities}
+        named = dict.fromkeys(mentioned(item.condition))
+        names = {name: (quantities[name], item.span) for name in named if name in quantities}
         evaluator = Evaluator(limits, found, frozenset(), lambda entering: quantities["input"], Steps(limits, sharing))
         inner = Frame(frame, None, dict(names))
         for name in names:
@@ -44,7 +44,7 @@ def _expectation(item: tree.Expect, frame: Frame, limits: Limits, sharing: int) 
         except Skip:
             return found.diagnostics
         known = {name: value for name, (value, _) in names.items()} | _entering(quantities, frame)
-        facts = ", ".join(f"{name} is {text(known[name])}" for name in mentioned if name in known)
+        facts = ", ".join(f"{name} is {text(known[name])}" for name in named if name in known)
         message = f"this does not hold{f': {facts}' if facts else ''}"
         return (Diagnostic(Slug.EXPECTATION, message, item.condition.span),)
 
@@ -72,25 +72,25 @@ def _entering(quantities: Mapping[str, Any], frame: Frame) -> dict[str, Any]:
     return {name: value for name, value in (("channels", shape[-1]), ("shape", shape)) if not frame.lookup(name)}
 
 
-def _mentioned(expression: tree.Expression | tree.Keyword) -> list[str]:
+def mentioned(expression: tree.Expression | tree.Keyword) -> list[str]:
     """The names that an expression mentions, in the order of the text."""
     match expression:
         case tree.Call():
-            inner = [name for argument in expression.arguments or () for name in _mentioned(argument)]
+            inner = [name for argument in expression.arguments or () for name in mentioned(argument)]
             return inner if expression.arguments is not None else [expression.name.text]
         case tree.Keyword():
-            return _mentioned(expression.value)
+            return mentioned(expression.value)
         case tree.Operation():
-            return [name for operand in expression.operands for name in _mentioned(operand)]
+            return [name for operand in expression.operands for name in mentioned(operand)]
         case tree.Sequence():
-            return [name for item in expression.items for name in _mentioned(item)]
+            return [name for item in expression.items for name in mentioned(item)]
         case tree.Prefix():
-            return _mentioned(expression.operand)
+            return mentioned(expression.operand)
         case tree.Group():
-            return _mentioned(expression.inner)
+            return mentioned(expression.inner)
         case tree.Index():
-            return _mentioned(expression.value) + _mentioned(expression.index)
+            return mentioned(expression.value) + mentioned(expression.index)
         case tree.Ternary():
-            return _mentioned(expression.condition) + _mentioned(expression.then) + _mentioned(expression.otherwise)
+            return mentioned(expression.condition) + mentioned(expression.then) + mentioned(expression.otherwise)
         case tree.Literal():
             return []

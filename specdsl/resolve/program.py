@@ -157,20 +157,30 @@ class Program:
             SpecError: the file or the model is wrong; with all mistakes found.
         """
         name = name or self.default_model()
+        model = self.model_named(name)
+        if not parameters and name in self._graphs:
+            return self._graphs[name]
+        found = Collector(self.limits)
+        found.add(*self._found.diagnostics)
+        graph = self._builder(found).graph(model, dict(parameters or {}), self._docstring())
+        if graph is None or found:
+            raise SpecError(found.diagnostics)
+        return graph
+
+    def model_named(self, name: str) -> Defined:
+        """The definition of a model, of this file or an imported one.
+
+        Raises:
+            SpecError: there is none of that name.
+        """
         bound = self.frame.lookup(name)
         if bound is None or not is_model(bound[0]):
             self.raise_mistakes()
             models = list(self.frame.visible(is_model))
             hint = did_you_mean(name, models) or (f"there are {', '.join(models)}" if models else None)
             raise SpecError([Diagnostic(Slug.UNKNOWN_MODEL, f"{self.source.name} has no model '{name}'", help=hint)])
-        if not parameters and name in self._graphs:
-            return self._graphs[name]
-        found = Collector(self.limits)
-        found.add(*self._found.diagnostics)
-        graph = self._builder(found).graph(bound[0], dict(parameters or {}), self._docstring())
-        if graph is None or found:
-            raise SpecError(found.diagnostics)
-        return graph
+        model: Defined = bound[0]
+        return model
 
     def _builder(self, found: Collector) -> ModelBuilder:
         return ModelBuilder(self.limits, self._parsed.lost_names, found)
@@ -196,6 +206,18 @@ class Program:
             Skip: that is reported already.
         """
         return self._builder(Collector()).parameter_names(model)
+
+    def parameters_of(self, name: str) -> list[str]:
+        """The parameters that may be given to a model by its name, one of this file or an imported one.
+
+        Raises:
+            SpecError: there is no such model, or what it is a variant of is none.
+        """
+        try:
+            return self.parameter_names(self.model_named(name))
+        except (Problem, Skip):
+            self.raise_mistakes()
+            raise
 
     def mistakes(self) -> tuple[Diagnostic, ...]:
         """Everything wrong in definitions, models, and blocks that no model uses. Expectations are not tested."""

@@ -1,0 +1,266 @@
+"""Sweeps over parameters: values, tables, fronts, plots, the verb."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import specdsl
+from specdsl import SpecError
+from specdsl.sweeps import domain
+from specdsl.sweeps.pareto import Goal, front, goals
+from tests.test_cli import run as run
+
+ROOT = Path(__file__).parents[1]
+RESNET = str(ROOT / "specs" / "zoo" / "resnet_cifar.spec")
+
+GRID = """
+model grid(width=8, kernel=3, act="relu") {
+    input image: (8, 8, 3)
+    Conv2D(width, kernel, activation=act) -> Flatten
+    Dense(5)
+}
+model deep = grid with { before Flatten { Conv2D(4, 1) } }
+"""
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> str:
+    path = tmp_path / "grid.spec"
+    path.write_text(GRID)
+    return str(path)
+
+
+# ---------------------------------------------------------------------------------------------- values
+
+
+@pytest.mark.parametrize(
+    ("written", "values"),
+    [
+        ("16..64:16", [16, 32, 48, 64]),
+        ("1..3", [1, 2, 3]),
+        ("1..10:4", [1, 5, 9]),
+        ("8..128:*2", [8, 16, 32, 64, 128]),
+        ("20, 56,110", [20, 56, 110]),
+        ("1k, 2..4, 8", [1000, 2, 3, 4, 8]),
+        ("0.1..0.4:0.1", [0.1, 0.2, 0.3, 0.4]),
+        ('"a, b", "c"', ["a, b", "c"]),
+        ("true, false, none", [True, False, None]),
+        ("[3, 4], [5, 6]", [[3, 4], [5, 6]]),
+        ("1, 1.0, true, 1", [1, 1.0, True]),
+        ("2 * 3, max(1, 2)", [6, 2]),
+        ('"../x"', ["../x"]),
+    ],
+)
+def test_values_as_people_write_them(written: str, values: list[object]) -> None:
+    found = list(domain(written, "--set x"))
+    assert found == values
+    assert list(map(type, found)) == list(map(type, values))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("", "a value is missing"),
+        ("1,,2", "a value is missing"),
+        ("8..1", "is empty"),
+        ("1..8:0", "above zero"),
+        ("1..8:-1", "above zero"),
+        ("1..8:*1", "a factor above one"),
+        ("a..b", "nothing is called"),
+        ('"a".."b"', "unexpected '.'"),
+        ("1..", "is no range"),
+        ("1..1G", "1,000,000 are the most"),
+        ("1..8:true", "numbers as its ends"),
+        ("rel", "nothing is called 'rel'"),
+        ("1; let y = 2", "one expression"),
+    ],
+)
+def test_wrong_values_are_said_to_be(written: str, said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        domain(written, "--set x")
+    assert said in str(caught.value)
+
+
+@given(st.integers(-50, 50), st.integers(0, 60), st.integers(1, 9))
+def test_ranges_are_those_of_python_with_the_end(first: int, length: int, step: int) -> None:
+    assert list(domain(f"{first}..{first + length}:{step}", "x")) == list(range(first, first + length + 1, step))
+
+
+# ---------------------------------------------------------------------------------------------- the front
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6)), max_size=12),
+    st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    st.integers(2, 3),
+)
+def test_front_is_what_nothing_dominates(points: list[tuple[int, int, int]], most: tuple[bool, ...], axes: int) -> None:
+    """The front is the set of rows that no other row is at least as good as in all and better than in one."""
+    wanted = [Goal(name, sense) for name, sense in zip("abc", most, strict=True)][:axes]
+    rows = [dict(zip("abc", point, strict=True)) for point in points]
+    signed = [[-row[goal.quantity] if goal.most else row[goal.quantity] for goal in wanted] for row in rows]
+
+    def dominated(one: list[int]) -> bool:
+        return any(other != one and all(a <= b for a, b in zip(other, one, strict=True)) for other in signed)
+
+    assert front(wanted, rows) == {number for number, one in enumerate(signed) if not dominated(one)}
+
+
+@pytest.mark.parametrize("written", ["macs", "min:macs,max:macs", "least:macs,params", "macs,parms", "macs,output", ""])
+def test_wrong_goals_are_refused(written: str) -> None:
+    with pytest.raises(SpecError):
+        goals(written)
+
+
+# ---------------------------------------------------------------------------------------------- the interface
+
+
+def test_rows_are_what_models_have(grid: str) -> None:
+    """Each row is the combination's own analysis, whatever the number of processes."""
+    spec = specdsl.load(grid)
+    done = spec.sweep({"width": "4..8:2", "act": ["relu", "elu"], "kernel": [3, 9]}, ["grid", "deep"])
+    assert len(done.rows) == len(done.space) == done.tried == 24
+    for row in done.rows:
+        if row.values["kernel"] == 9:
+            assert row.quantities is None
+            assert row.reason == "line 4: Conv2D cannot lay a window of (9, 9) on (8, 8)"
+        else:
+            totals = spec.model(row.model, **row.values).analyse().totals
+            assert row.quantities is not None
+            assert (row.quantities["params"], row.quantities["macs"]) == (totals.params, totals.macs)
+    assert done.pareto
+    assert "make no valid model" in str(done)
+
+
+def test_jobs_change_nothing(grid: str) -> None:
+    spec = specdsl.load(grid)
+    values = {"width": "1..40", "kernel": "1..2"}
+    alone, together = (spec.sweep(values, ["grid"], where="params > 2k", jobs=jobs) for jobs in (1, 2))
+    assert alone.rows == together.rows
+    assert 0 < len(alone.rows) < 80
+
+
+def test_sorting_puts_what_fails_last(grid: str) -> None:
+    done = specdsl.load(grid).sweep({"kernel": "1..9"}, ["grid"]).sorted("macs", descending=True)
+    macs = [row.quantities["macs"] for row in done.valid if row.quantities]
+    assert macs == sorted(macs, reverse=True)
+    assert done.rows[-1].reason
+    with pytest.raises(SpecError, match="not by 'maccs'"):
+        done.sorted("maccs")
+
+
+# ---------------------------------------------------------------------------------------------- the verb
+
+
+def test_sweep_shows_a_table(run, grid: str) -> None:
+    code, out, err = run("sweep", f"{grid}:grid", "--set", "width=4,8", "--set", "kernel=3,9", columns=100)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[2].split()[:4] == ["width", "kernel", "Parameters", "MACs"]
+    assert "line 4: Conv2D cannot lay a window of (9, 9) on (8, 8)" in out
+    assert "4 combinations: 2 models, 2 that make no valid model." in out
+    assert "\x1b" not in out
+
+
+def test_sweep_in_other_forms(run, grid: str, tmp_path: Path) -> None:
+    arguments = ("sweep", grid, "--model", "all", "--set", "width=4,8", "--set", "kernel=3,9")
+    _, out, _ = run(*arguments, "--format", "json")
+    data = json.loads(out)
+    assert (data["schema"], data["combinations"], data["tried"], len(data["rows"])) == (1, 8, 8, 8)
+    _, out, _ = run(*arguments, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["params"] for row in rows] == [str((one["quantities"] or {}).get("params", "")) for one in data["rows"]]
+    assert [row["pareto"] for row in rows] == [str(one["pareto"]).lower() for one in data["rows"]]
+    code, out, err = run(*arguments, "--format", "markdown", "-o", str(tmp_path / "t.md"))
+    assert (code, out) == (0, "")
+    assert "wrote" in err
+    assert len((tmp_path / "t.md").read_text().splitlines()) == 2 + 8 + 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--set", "widht=1"], "did you mean 'width'?"),
+        (["--set", "width"], "--set takes NAME=VALUES"),
+        (["--set", "width=1", "--set", "width=2"], "gives 'width' twice"),
+        (["--set", "width=3..1"], "is empty"),
+        (["--where", "parms < 1"], "did you mean 'params'?"),
+        (["--where", "params +"], "syntax"),
+        (["--columns", "param"], "'param' is not counted"),
+        (["--sort", "height"], "'height' is not counted"),
+        (["--pareto", "macs"], "two quantities or more"),
+        (["--model", "wide"], "has no model 'wide'"),
+        (["--plot", "x.gif"], "ends in .svg, .png, .pdf"),
+        (["--set", "width=1..1000", "--set", "kernel=1..1001"], "1,000,000 are the most"),
+    ],
+)
+def test_wrong_input_is_refused_before_any_work(run, grid: str, arguments: list[str], said: str) -> None:
+    code, out, err = run("sweep", grid, *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_a_condition_that_has_no_value_is_a_reason(run, grid: str) -> None:
+    """A filter that cannot be worked out leaves nothing out in silence."""
+    code, out, _ = run("sweep", grid, "--where", "receptive_field < 3")
+    assert code == 1
+    assert "'<' compares numbers" in out
+
+
+def test_plots_are_drawn(run, grid: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for ending, mark in ((".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")):
+        file = tmp_path / f"plot{ending}"
+        code, _, err = run(
+            "sweep", f"{grid}:grid", "--set", "width=1..64:*2", "--set", "kernel=1,3", "--plot", str(file)
+        )
+        assert (code, err) == (0, f"wrote {file}\n")
+        assert file.read_bytes().startswith(mark)
+    code, _, err = run("sweep", f"{grid}:grid", "--set", "kernel=9", "--plot", str(tmp_path / "none.svg"))
+    assert code == 1
+    assert "to draw" in err
+
+
+def test_a_plot_without_matplotlib_is_an_error_that_says_so(tmp_path: Path, grid: str) -> None:
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        f"sys.argv = ['specdsl', 'sweep', {grid!r}, '--plot', 'x.svg']\nfrom specdsl.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "a plot needs matplotlib: `pip install 'specdsl[training]'` brings it" in done.stderr
+
+
+def test_an_interrupted_sweep_keeps_what_is_done(tmp_path: Path) -> None:
+    """Ctrl-C ends a sweep on a terminal with the table of what is done, and exit code 130."""
+    out = tmp_path / "out.json"
+    command = [sys.executable, "-m", "specdsl", "sweep", f"{RESNET}:resnet20", "--set", "width=1..900", "-o", str(out)]
+    master, slave = pty.openpty()
+    process = subprocess.Popen([*command, "--format", "json"], stdout=slave, stderr=slave, stdin=slave, cwd=tmp_path)
+    os.close(slave)
+    seen = b""
+    end = time.monotonic() + 60
+    while b"/900" not in seen and time.monotonic() < end:
+        seen += os.read(master, 4096)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    try:
+        while os.read(master, 4096):
+            pass
+    except OSError:
+        pass  # the other side is closed
+    assert process.wait(60) == 130
+    data = json.loads(out.read_text())
+    assert 0 < data["tried"] == len(data["rows"]) < 900
