@@ -9,6 +9,7 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
+from hypothesis import assume
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -16,16 +17,20 @@ from specdsl import Graph, SpecError, loads
 from specdsl.declaration import Misuse
 from specdsl.declaration import text as _text
 from specdsl.layers import LAYERS, Layer, Shape
-from tests.strategies import _SIZES, APPLICABLE, _arguments, _chance
+from tests.strategies import _SIZES, APPLICABLE, _arguments, _chance, _shapes
 
 
 @st.composite
-def spec_texts(draw: st.DrawFn) -> str:
+def spec_texts(draw: st.DrawFn, featuring: type[Layer] | None = None) -> str:
     """A valid spec with one to three models: inputs of any rank, layers, shortcuts, blocks, loops, edits, names.
 
     It is written step by step, and a step stays when the compiler takes the text so far.
+
+    Args:
+        draw: draws from other strategies.
+        featuring: a layer class that stands in the first model, perhaps within a block, a shortcut or another model.
     """
-    return _Writer(draw).spec()
+    return _Writer(draw, featuring=featuring).spec()
 
 
 @st.composite
@@ -38,8 +43,10 @@ def step_texts(draw: st.DrawFn) -> tuple[Shape, str]:
 
 
 _POPULAR = [LAYERS[name] for name in ("Dense", "Conv1D", "Conv2D", "BatchNormalization", "ReLU", "Dropout", "Flatten")]
-_MERGES = ["add", "concat", "multiply", "average", "maximum", "concat(axis=1)", "subtract", "dot(axes=-1)"]
-_GATHERS = ["Add", "Concatenate", "Multiply", "Average", "Maximum", "Concatenate(axis=1)", "Subtract", "Dot(axes=-1)"]
+_MERGES = ["add", "concat", "multiply", "average", "maximum", "minimum", "subtract"]
+_MERGES += ["concat(axis=1)", "dot(axes=-1)"]
+_GATHERS = ["Add", "Concatenate", "Multiply", "Average", "Maximum", "Minimum", "Subtract"]
+_GATHERS += ["Concatenate(axis=1)", "Dot(axes=-1)"]
 _NAMES = ["h", "skip", "x", "y", "name", "lambda", "keras", "layers", "build_model", "é", "out", "x2", "dense"]
 """Names that a compiler to Python must take care of are among them."""
 _DOCSTRINGS = [
@@ -51,6 +58,8 @@ _DOCSTRINGS = [
     "é × ← 図",
     "a<b> & c",
 ]
+_LENGTHS = ["ZeroPadding1D(1)", "Cropping1D((1, 0))", "MaxPooling1D(2)", "UpSampling1D(2)"]
+"""Steps that make a sequence longer or shorter and leave its features."""
 _CONTROL = re.compile(r"(repeat|for|if|let|layer|\[|\w+ ->)")
 _SIZE_ARGUMENT = re.compile(r"\b(?:units|filters)=(\d+)|\b(?:Dense|Conv\dD)\((\d+)")
 _LARGEST = 3_000
@@ -60,9 +69,10 @@ _LARGEST = 3_000
 class _Writer:
     """Draws a spec. Each of its methods gives text that the compiler took when it was tried."""
 
-    def __init__(self, draw: st.DrawFn, *, blocks: bool = True) -> None:
+    def __init__(self, draw: st.DrawFn, *, blocks: bool = True, featuring: type[Layer] | None = None) -> None:
         self.draw = draw
         self.blocks = blocks
+        self.featuring = featuring
         self.definitions: list[str] = []
         self.calls: list[str] = []
         self.used: set[str] = set()
@@ -115,11 +125,11 @@ class _Writer:
         entering, lines = shape, []
         kinds = [self.layer] * 5
         if depth:
-            kinds += [self.shortcut, self.repeat, self.loop, self.condition, self.named, self.shared]
+            kinds += [self.shortcut, self.branch, self.repeat, self.loop, self.condition, self.named, self.shared]
         if depth and len(shape) == 2:
             kinds.append(self.states)
         if depth and self.blocks:
-            kinds += [self.block] * 2 + [self.model]
+            kinds += [self.block] * 2 + [self.model, self.joining_model]
         for _ in range(self.draw(st.integers(1, most))):
             step = self.pick(kinds)(shape, depth - 1)
             leaving = self.leaving([entering], [*lines, step])
@@ -141,7 +151,11 @@ class _Writer:
         return self.join(lines)
 
     def layer(self, shape: Shape, depth: int = 0) -> str:
-        """A layer that takes the shape."""
+        """A layer that takes the shape, or a few steps that end in one."""
+        if _chance(self.draw, 1, 3 if self.featuring else 6):
+            step = self.feature(shape)
+            if step:
+                return step
         for _ in range(5):
             kind = self.pick(self.pick([_POPULAR, _fitting(len(shape)), _fitting(len(shape), of_rank=True)]))
             arguments = self.draw(_arguments(kind, (shape,), wild=False))
@@ -150,11 +164,70 @@ class _Writer:
                 layer.infer(shape)
             except (ValidationError, Misuse):
                 continue
-            text = str(layer)
+            text = self.said(layer)
             if kind.positional() and f"({kind.positional()[0]}=" in text and self.pick([True, False]):
                 return text.replace(f"({kind.positional()[0]}=", "(", 1)
             return text.removesuffix("()") if self.pick([True, False]) else text
         return "Identity"
+
+    def said(self, layer: Layer) -> str:
+        """A layer as text, seldom with options of its call that are true or false."""
+        flags = [name for name, what in layer.options.items() if what == "flag" and _chance(self.draw, 1, 8)]
+        said = [f"{name}={self.pick(['false', 'true'])}" for name in flags]
+        given = [str(layer).removesuffix(")").partition("(")[2]]
+        return f"{type(layer).__name__}({', '.join(filter(None, [*given, *said]))})"
+
+    def feature(self, shape: Shape) -> str | None:
+        """A layer of the class that is featured, or of any, behind what makes the tensors that it takes.
+
+        None where none is found.
+        """
+        kind = self.featuring or self.pick(APPLICABLE)
+        for _ in range(6):
+            suiting = self.draw(_shapes(kind))
+            lead, first = self.reshaped(shape, len(suiting[0]))
+            shapes, steps = [first], [lead]
+            while len(shapes) < len(suiting):
+                steps.append(
+                    self.pick(_LENGTHS if len(first) == 2 and _chance(self.draw, 1, 2) else ["Identity", "ReLU"])
+                )
+                shapes.append(self.leaving([first], steps[-1:]) or ())
+            try:
+                layer = kind(**self.draw(_arguments(kind, tuple(shapes), wild=False)))
+                leaving = layer.infer(*shapes)
+            except (ValidationError, Misuse):
+                continue
+            text = self.gathered(steps, self.said(layer)) + self.chosen(len(leaving))
+            if self.leaving([shape], [text]) is not None:
+                return text
+        return None
+
+    def reshaped(self, shape: Shape, rank: int) -> tuple[str, Shape]:
+        """A step that gives a tensor so many axes, and its shape then; nothing of the kind where a size is unknown."""
+        if len(shape) == rank or not rank or None in shape:
+            return "Identity", shape
+        rest, sizes = prod(size for size in shape if size), []
+        for _ in range(rank - 1):
+            sizes.append(self.pick([size for size in range(1, 9) if rest % size == 0][::-1]))
+            rest //= sizes[-1]
+        new = tuple(self.draw(st.permutations([*sizes, rest])))
+        return f"Reshape({_text(new)})", new
+
+    def gathered(self, steps: Sequence[str], layer: str) -> str:
+        """A layer behind one step, or over a tensor that a step gives and what others make of that tensor."""
+        if len(steps) == 1:
+            return layer if steps == ["Identity"] else f"{steps[0]} -> {layer}"
+        first, *others = (self.name("tensor") for _ in steps)
+        lines = [f"{steps[0]} as {first}"]
+        lines += [f"{first} -> {step} as {name}" for step, name in zip(steps[1:], others, strict=True)]
+        return "\n".join([*lines, f"[{', '.join([first, *others])}] -> {layer}"])
+
+    def chosen(self, number: int) -> str:
+        """What goes on with one of so many results, behind the step that gives them."""
+        if number == 1:
+            return ""
+        name, place = self.name("result"), self.draw(st.integers(0, number - 1))
+        return f" as {', '.join(name if index == place else '_' for index in range(number))}\n{name} -> Identity"
 
     def named(self, shape: Shape, depth: int) -> str:
         """Two layers whose outputs have names and are merged."""
@@ -174,11 +247,16 @@ class _Writer:
     def states(self, shape: Shape, depth: int) -> str:
         """A recurrent layer whose output and states have names, and perhaps another that begins with the states."""
         kind, number = self.pick([("GRU", 1), ("SimpleRNN", 1), ("LSTM", 2)])
-        names = [self.name(stem) for stem in ("out", "state", "memory")[: number + 1]]
+        both = self.pick([False, False, True])
+        number = 2 * number if both else number
+        names = [self.name(stem) for stem in ("out", *("state", "memory") * 2)[: number + 1]]
         start = self.name("steps")
-        lines = [f"Identity as {start}", f"{start} -> {kind}(3, return_state=true) as {', '.join(names)}"]
+        made, again = f"{kind}(3, return_state=true)", f"{kind}(3"
+        if both:
+            made, again = f'Bidirectional({made}, merge_mode="sum")', f'Bidirectional({kind}(3), merge_mode="sum"'
+        lines = [f"Identity as {start}", f"{start} -> {made} as {', '.join(names)}"]
         if self.pick([True, False]):
-            lines.append(f"{start} -> {kind}(3, initial_state=[{', '.join(names[1:])}]) as {self.name('again')}")
+            lines.append(f"{start} -> {again}, initial_state=[{', '.join(names[1:])}]) as {self.name('again')}")
             names.append(lines[-1].rpartition(" ")[2])
         return "\n".join([*lines, f"[{', '.join(names)}] -> {self.pick(['Concatenate', 'Add'])}"])
 
@@ -190,6 +268,26 @@ class _Writer:
         step = self.pick([name, f"{name} -> {name}", f"{name}(trainable=false)", f"TimeDistributed({name})"])
         if self.leaving([shape], [step]) is None:
             step = name
+        if self.leaving([shape], [step]) is None:
+            self.definitions.pop()
+            return "Identity"
+        return step
+
+    def joining_model(self, shape: Shape, depth: int) -> str:
+        """A use of a model with two inputs, and with an output or two, which is defined for it."""
+        name, first, second, left, right = map(self.name, ("joining", "a", "b", "left", "right"))
+        other = self.pick(["ReLU", "Flatten", self.layer(shape)])
+        beside = self.leaving([shape], [other])
+        if beside is None:
+            return "Identity"
+        lines = [f"input {first}: {_text(shape)}", f"input {second}: {_text(beside)}"]
+        lines += [f"{first} -> {self.layer(shape)} as {left}", f"{second} -> {self.layer(beside)} as {right}"]
+        output = f"output {right}, {left}"
+        for _ in range(2):
+            joined = f"[{left}, {right}] -> {self.pick(_GATHERS)}"
+            output = joined if self.accepts("\n".join(["model m {", *lines, joined, "}"])) else output
+        self.definitions.append("\n".join([f"model {name} {{", *lines, output, "}"]))
+        step = self.gathered(["Identity", other], name) + self.chosen(2 if output.startswith("output") else 1)
         if self.leaving([shape], [step]) is None:
             self.definitions.pop()
             return "Identity"
@@ -210,6 +308,18 @@ class _Writer:
             if self.leaving([shape], [step]) is not None:
                 return step
         return f"shortcut add {{ {self.pick(['Dropout(0.5)', 'ReLU', 'BatchNormalization(trainable=false)'])} }}"
+
+    def branch(self, shape: Shape, depth: int) -> str:
+        """Bodies side by side, one of them perhaps empty."""
+        bodies = [self.body(shape, 0), self.pick(["", self.body(shape, depth)])]
+        bodies += [self.body(shape, 0)] if self.pick([False, True]) else []
+        for _ in range(3):
+            text = " and ".join(f"{{ {body} }}" for body in bodies)
+            step = f"branch {self.pick(_MERGES)} {text}"
+            if self.leaving([shape], [step]) is not None:
+                return step
+            bodies[self.draw(st.integers(0, len(bodies) - 1))] = self.pick(["ReLU", "Dropout(0.5)", ""])
+        return "branch maximum { ReLU } and { }"
 
     def repeat(self, shape: Shape, depth: int) -> str:
         times = self.pick(["2", "0", "3", "len(shape)", "1 if channels == 4 else 2"])
@@ -269,6 +379,8 @@ class _Writer:
 
     def spec(self) -> str:
         model = self.chain() if self.pick([True, False]) else self.wired()
+        if self.featuring and not re.search(rf"\b{self.featuring.__name__}\b", "\n".join([*self.definitions, model])):
+            model = self.chain()
         graph = loads("\n".join([*self.definitions, model])).model()  # its parts are good, and so must be the whole
         models = [model]
         for _ in range(self.pick([0, 0, 1, 2])):
@@ -287,7 +399,11 @@ class _Writer:
     def chain(self) -> str:
         """A model of one input and one output, whose tensors have no names; seldom with a parameter."""
         shape = self.shape()
-        lines, _ = self.steps(shape, depth=2, most=6)
+        lines, leaving = self.steps(shape, depth=2, most=6)
+        if self.featuring and not re.search(rf"\b{self.featuring.__name__}\b", "\n".join(lines)):
+            step = self.feature(leaving)
+            assume(step is not None and self.leaving([shape], [*lines, step]) is not None)
+            lines.append(step or "")
         text, parameter = self.join(lines or ["Identity"]), ""
         if _chance(self.draw, 1, 3):
             text, value = self.parametrized(text, "size")
@@ -321,10 +437,27 @@ class _Writer:
                 lines.append(chain)
                 unused = left
                 shapes[name] = graph.output_shapes[0]
+        lines, unused = self.masked(lines, shapes, unused)
         outputs = self.draw(st.permutations(unused))
         extra = [name for name in shapes if name not in unused and _chance(self.draw, 1, 6)]
         head = f"model {self.head()}".replace("PARAMETERS", "")
         return "\n".join([f"{head}{lines[0]}", *lines[1:], f"output {', '.join([*outputs, *extra])}", "}"])
+
+    def masked(self, lines: list[str], shapes: dict[str, Shape], unused: list[str]) -> tuple[list[str], list[str]]:
+        """The lines, seldom with an input of truth values and a layer that takes it as a mask, and what is unused."""
+        sequences = [name for name, shape in shapes.items() if len(shape) == 2]
+        if not sequences or not _chance(self.draw, 1, 2):
+            return lines, unused
+        source, mask, name = self.pick(sequences), self.name("mask"), self.name("found")
+        steps = _text(shapes[source][0])
+        kind = self.pick(["GRU(2, ", "LSTM(2, return_sequences=true, ", "Bidirectional(SimpleRNN(2), "])
+        entering, layer = f"({steps},)", f"{kind}mask={mask})"
+        if self.pick([True, False]):
+            entering, layer = f"({steps}, {steps})", f"MultiHeadAttention(2, 1, attention_mask={mask})"
+        more = [f"input {mask}: {entering} bool", *lines, f"{source} -> {layer} as {name}"]
+        left = [name, *(other for other in unused if other != source)]
+        graph = self.accepts("\n".join(["model m {", *more, f"output {', '.join(left)}", "}"]))
+        return (lines, unused) if graph is None else (more, left)
 
     def start(self, shapes: dict[str, Shape], unused: list[str]) -> tuple[str, list[str], Shape]:
         """How a chain begins: with a tensor, or with several that are merged."""

@@ -21,10 +21,12 @@ from specdsl.layers.activations import Softmax
 from specdsl.layers.core import Embedding, Masking
 from specdsl.layers.merging import Concatenate
 from tests.keras.summary import compare_summary
+from tests.keras.tally import counted
 
 Facts = Mapping[str, Any]
 
 
+@counted("graphs")
 def compare_model(graph: Graph) -> keras.Model:
     """Check that a graph and its Keras model agree in all that can be known before anything runs.
 
@@ -144,7 +146,7 @@ def _call_facts(node: Any, layer: Any, model: keras.Model) -> Facts:
     options = {
         name: value if isinstance(value, bool) else [_origin(one, model) for one in _tensors(value)]
         for name, value in node.arguments.kwargs.items()
-        if name in known and value not in (None, False) and not _is_implied_mask(name, value, model)
+        if name in known and value is not False and _tensors(value) and not _is_implied_mask(name, value, model)
     }
     return {
         "shapes": [tuple(output.shape) for output in node.outputs],
@@ -202,6 +204,7 @@ def runnable(graph: Graph) -> bool:
     return not (endless or longer or Embedding in kinds or {Masking, Softmax} <= kinds)
 
 
+@counted("forward passes")
 def compare_run(graph: Graph, model: keras.Model, *, training: bool = False) -> None:
     """Check that every layer of the model, run on numbers, gives the predicted shape.
 
@@ -234,6 +237,7 @@ def build_emitted(source: str) -> keras.Model:
     return model
 
 
+@counted("emitted sources")
 def compare_emitted(graph: Graph, model: keras.Model) -> str:
     """Check that the Python source of a graph builds the same model: configuration, connections, weights.
 

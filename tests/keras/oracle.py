@@ -16,6 +16,7 @@ from specdsl.backends.keras_model import keras_layer
 from specdsl.declaration import Misuse
 from specdsl.layers import Layer, Shape
 from specdsl.layers.wrappers import TimeDistributed
+from tests.keras.tally import counted
 from tests.strategies import Call
 
 STRICTER = {
@@ -110,6 +111,7 @@ def keras_facts(call: Call) -> Facts:
     )
 
 
+@counted("calls of layers")
 def compare(call: Call) -> str:
     """Check that specdsl and Keras agree on a call: both refuse it, or both accept it with the same facts.
 
