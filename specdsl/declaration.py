@@ -37,6 +37,9 @@ class Declaration:
     table of hundreds of classes costs nothing to those who use three of them.
     """
 
+    abstract: ClassVar[bool] = False
+    """Whether the class that says so, not those below it, is no declaration but a kind of declarations."""
+
     keyword_only: ClassVar[tuple[str, ...]] = ()
     """Fields that are never given by position."""
 
@@ -174,10 +177,11 @@ Kind = TypeVar("Kind", bound=Declaration)
 def declared(base: type[Kind]) -> Iterator[type[Kind]]:
     """The declarations below `base`, in the order of the text.
 
-    A class whose name begins with an underscore is no declaration itself but a base that several share.
+    A class is no declaration itself but a base that several share where its name begins with an underscore, or where it
+    says that it is abstract, as a kind of layer does that arguments take.
     """
     for child in base.__subclasses__():
-        if not child.__name__.startswith("_"):
+        if not child.__name__.startswith("_") and not vars(child).get("abstract"):
             yield child
         yield from declared(child)
 

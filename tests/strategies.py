@@ -26,7 +26,9 @@ from specdsl.layers.arguments import (
     RegularizerArgument,
 )
 from specdsl.layers.base import NOTHING_SAID, Said
+from specdsl.layers.cells import Cell
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
+from specdsl.layers.recurrent import Recurrent
 from specdsl.layers.values import Table
 from specdsl.layers.wrappers import Bidirectional
 from specdsl.syntax.parser import GRAMMAR
@@ -139,8 +141,12 @@ def _shapes(draw: st.DrawFn, kind: type[Layer]) -> tuple[Shape, ...]:
     named = kind.__name__[-2:]
     if suits is None and named in ("1D", "2D", "3D"):
         suits = int(named[0])
-    if kind.family in ("recurrent", "attention") or kind is Bidirectional:
-        suits = 1
+    if kind.__name__.startswith("ConvLSTM"):
+        suits = int(named[0]) + 1
+    elif kind is Bidirectional:
+        suits = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    elif kind.family in ("recurrent", "attention"):
+        suits = 0 if issubclass(kind, Cell) else 1
     rank = draw(st.integers(0, 4)) if suits is None or _chance(draw, 1, 8) else suits + 1
     size = st.none() if _chance(draw, 1, 5) else _SIZES
     first: Shape = tuple(draw(st.one_of(_SIZES, _SIZES, size)) for _ in range(rank))
@@ -206,7 +212,8 @@ def _values(kind: Any, shapes: tuple[Shape, ...] = (), wild: bool = False) -> st
     if origin is tuple and inner[-1] is ... and inner[0] is int:
         return _integers_about(shapes[0] if shapes else ())
     if origin is tuple and inner[-1] is ...:
-        return st.lists(_values(inner[0], shapes, wild), max_size=4).map(tuple)
+        few = st.lists(_values(inner[0], shapes, wild), max_size=4).map(tuple)
+        return st.one_of(few, few.filter(lambda items: len(items) > 1)) if inner[0] is Cell else few
     if origin is tuple:
         each = st.tuples(*(_values(option, shapes, wild) for option in inner))
         return st.one_of(each, _values(inner[0], shapes, wild))
@@ -244,6 +251,9 @@ def _inner_layers(base: type[Layer], shapes: tuple[Shape, ...]) -> st.SearchStra
         return calls.filter(_constructible).map(lambda call: kind(**call.arguments))
 
     rank = len(inner[0]) if inner else 1
+    if base is Recurrent and rank > 2:
+        kinds = [kind for kind in kinds if kind.__name__.startswith("ConvLSTM")]
+        rank -= 1
     suiting = [kind for kind in kinds if f"{rank - 1}D" in kind.__name__ or not re.search(r"[123]D", kind.__name__)]
     return st.sampled_from(suiting or kinds).flatmap(drawn)
 

@@ -16,6 +16,7 @@ from specdsl.declaration import Declaration
 from specdsl.functional import Functional
 from specdsl.graph import Graph, Grouped, Node, Tensor
 from specdsl.layers import InputLayer, Layer
+from specdsl.layers.inner import inner_names
 from specdsl.layers.objects import KerasObject
 
 
@@ -118,6 +119,8 @@ def _arguments(declaration: Declaration) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if isinstance(value, Layer):
         return keras_layer(value, value.own_name)
+    if isinstance(value, tuple) and value and isinstance(value[0], Layer):
+        return [keras_layer(layer, name) for layer, name in zip(value, inner_names(value), strict=True)]
     if isinstance(value, KerasObject):
         return getattr(getattr(keras, value.module), type(value).__name__)(**_arguments(value))
     return value

@@ -187,11 +187,14 @@ class _Routine:
                 continue
             applied = _applied(step.node, graph, inputs)
             if step.node.layer.nested:
-                lead, applied = f"{lead}keras.tree.flatten(", f"{applied})"
+                results = free("results", {*live, *self.names})
+                lead = f"    {results} = "
             if step.node.owner in self.layers:
                 lines.append(f"{lead}{self.layers[step.node.owner]}{applied}")
             else:
                 lines += _call(lead, step.callee, step.arguments, applied)
+            if step.node.layer.nested:
+                lines += _flattened([self.variables[tensor] for tensor in step.outputs], results)
         if result is not None and self.steps[-1].outputs != (result,):
             lines.append(f"    return {self.variables[result]}")
         return lines
@@ -278,6 +281,14 @@ class _Routine:
                 return False
             tensor = user.outputs[0]
         return False
+
+
+def _flattened(targets: list[str], results: str) -> list[str]:
+    """The lines that give results names, some of which are in lists of their own."""
+    line = f"    {', '.join(targets)} = keras.tree.flatten({results})"
+    if len(line) <= WIDTH:
+        return [line]
+    return ["    (", *(f"        {target}," for target in targets), f"    ) = keras.tree.flatten({results})"]
 
 
 def _applied(node: Node, graph: Graph, variables: Mapping[Tensor, str]) -> str:

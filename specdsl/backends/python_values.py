@@ -15,6 +15,7 @@ from unicodedata import normalize
 from specdsl.declaration import Declaration
 from specdsl.functional import Functional
 from specdsl.layers import Layer
+from specdsl.layers.inner import inner_names
 from specdsl.layers.objects import KerasObject
 
 WIDTH = 100
@@ -44,6 +45,9 @@ def literal(value: Any, builders: Mapping[Any, str] = MappingProxyType({})) -> s
     match value:
         case str():
             return json.dumps(value, ensure_ascii=False)
+        case (Layer(), *_):
+            named = zip(value, inner_names(value), strict=True)
+            return f"[{', '.join(_layer(layer, name, builders) for layer, name in named)}]"
         case tuple():
             return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
         case list():
@@ -53,8 +57,7 @@ def literal(value: Any, builders: Mapping[Any, str] = MappingProxyType({})) -> s
         case Functional():
             return built(value, builders)
         case Layer():
-            given = f"{_given(value, builders)}, name={literal(value.own_name)}".removeprefix(", ")
-            return f"layers.{value.keras_name}({given})"
+            return _layer(value, value.own_name, builders)
         case Declaration():
             raise AssertionError(f"{type(value).__name__} has no Python form")
         case _:
@@ -65,6 +68,12 @@ def built(model: Functional, builders: Mapping[Any, str], name: str | None = Non
     """The call that builds a model, under a name of its own where it has one, and freezes it where it is frozen."""
     made = f"{builders[model.thawed]}({f'name={literal(name)}' if name else ''})"
     return made if model.trainable else f"frozen({made})"
+
+
+def _layer(layer: Layer, name: str, builders: Mapping[Any, str]) -> str:
+    """The call that makes a layer for an argument of another."""
+    given = f"{_given(layer, builders)}, name={literal(name)}".removeprefix(", ")
+    return f"layers.{layer.keras_name}({given})"
 
 
 def _given(value: Declaration, builders: Mapping[Any, str]) -> str:

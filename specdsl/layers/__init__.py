@@ -4,6 +4,8 @@ from specdsl.declaration import declared
 from specdsl.layers import (  # noqa: F401 - a family's layers are declared when it is imported
     activations,
     attention,
+    cells,
+    conv_lstm,
     convolution,
     core,
     merging,

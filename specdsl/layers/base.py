@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Declaration, Misuse, snake_case
@@ -108,6 +108,13 @@ class Layer(Declaration):
 
     needed_options: ClassVar[tuple[str, ...]] = ()
     """Those that each call says."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Let an argument take any layer of this kind, and tell in words what it takes."""
+        from pydantic_core import core_schema
+
+        return core_schema.is_instance_schema(cls, cls_repr=f"a {cls.noun} such as {cls.example}")
 
     @property
     def keras_name(self) -> str:
@@ -214,11 +221,19 @@ class Layer(Declaration):
         for name, given in self.said.items():
             if not isinstance(given, bool):
                 self.check_option(name, given, *shapes)
+        self.check_objects(leaving, *shapes)
+        return leaving
+
+    def check_objects(self, leaving: tuple[Shape, ...], *shapes: Shape) -> None:
+        """Check that initializers, regularizers and constraints can serve what they are for, when `shapes` enter.
+
+        Raises:
+            Misuse: one cannot.
+        """
         for weight in self.weights(*shapes):
             for purpose in ("initializer", "regularizer", "constraint"):
                 self._check_object(f"{weight.role or weight.name}_{purpose}", weight.shape, weight.name)
         self._check_object("activity_regularizer", (None, *leaving[0]), "output")
-        return leaving
 
     def check_number(self, number: int) -> None:
         """Check the number of tensors that enter.

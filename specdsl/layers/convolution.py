@@ -18,7 +18,7 @@ from specdsl.layers.arguments import (
     RegularizerArgument,
 )
 from specdsl.layers.base import Layer, Reach, Shape, Weight, Window, known, show
-from specdsl.layers.spatial import join, seen, slide, split
+from specdsl.layers.spatial import either_stride_or_dilate, join, seen, slide, split
 from specdsl.layers.values import (
     Ints,
     NonNegativeSizes1,
@@ -55,7 +55,7 @@ class _Convolution(Layer):
     bias_constraint: ConstraintArgument = None
 
     def result_shape(self, *shapes: Shape) -> Shape:
-        _either_stride_or_dilate(self)
+        either_stride_or_dilate(self)
         channels = _channels(self, shapes[0])
         for number, what in ((self.filters, "filters"), (channels, "input channels")):
             if number % self.groups:
@@ -143,7 +143,7 @@ class _TransposedConvolution(Layer):
     bias_constraint: ConstraintArgument = None
 
     def result_shape(self, *shapes: Shape) -> Shape:
-        _either_stride_or_dilate(self)
+        either_stride_or_dilate(self)
         extra = self.output_padding
         if extra and any(pad >= stride for pad, stride in zip(extra, self.strides, strict=True)):
             raise Misuse(
@@ -398,12 +398,3 @@ def _bias(layer: _Any, channels: int) -> tuple[Weight, ...]:
 
 def _depthwise_macs(layer: _DepthwiseConvolution | _SeparableConvolution, shape: Shape) -> Count:
     return product(*_places(layer, shape), *layer.kernel_size, _channels(layer, shape), layer.depth_multiplier)
-
-
-def _either_stride_or_dilate(layer: _Convolution | _TransposedConvolution) -> None:
-    if max(layer.strides) > 1 and max(layer.dilation_rate) > 1:
-        raise Misuse(
-            f"{type(layer).__name__} cannot have strides {show(layer.strides)} and dilation_rate "
-            f"{show(layer.dilation_rate)} at once: one of them must be 1",
-            argument="dilation_rate",
-        )

@@ -1,58 +1,43 @@
-"""Recurrent layers: one cell carried along a sequence, its state from step to step.
-
-Multiply-accumulates count the two matrix products of each step, of the input and of the state, for every step;
-products of a gate with a state, element by element, are not counted.
-"""
+"""Recurrent layers: a cell carried along a sequence, its states from step to step, with its rules for every step."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from specdsl.counts import Count, Size, product
+from pydantic import BeforeValidator
+
+from specdsl.counts import Count
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
 from specdsl.layers.base import Layer, Modes, OptionKind, Shape, Weight, check_given, known, require_rank
+from specdsl.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, check_forget_bias, stacked
+from specdsl.layers.inner import freeze_inner, inner_weights
 from specdsl.layers.values import Fraction, Positive, Seed
 
 RECURRENT_OPTIONS: Mapping[str, OptionKind] = {"initial_state": "tensors", "mask": "tensor", "training": "flag"}
 
 
-class _Recurrent(Layer):
-    """A layer that carries a state along the steps of a sequence."""
+class Recurrent(Layer):
+    """A layer that carries the states of a cell along the steps of a sequence."""
 
+    abstract = True
     family = "recurrent"
+    noun = "recurrent layer"
+    example = "LSTM(64)"
     options = RECURRENT_OPTIONS
+
+    axes: ClassVar[tuple[str, ...]] = ("steps", "features")
+    """What a sequence has along its axes."""
 
     if TYPE_CHECKING:  # arguments of all that are below, which each declares at the place that Keras has it at
         return_sequences: bool
         return_state: bool
         go_backwards: bool
         stateful: bool
-        unroll: bool
 
-    def states(self, *shapes: Shape) -> tuple[Shape, ...]:
-        """The shapes of the states that it carries from step to step."""
+    @property
+    def inner(self) -> Cell:
+        """What it does at each step."""
         raise NotImplementedError
-
-    def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
-        wanted = self.states(*shapes) if name == "initial_state" else (shapes[0][:1],)
-        check_given(self, name, given, wanted)
-
-
-class _Gated(_Recurrent):
-    """A layer whose cell joins the step's input and its state by matrix products, one for each of its gates."""
-
-    gates: ClassVar[int]
-    memories: ClassVar[int] = 1
-    """States of `units` values each."""
-
-    gated: ClassVar[int] = 0
-    """Operations for each unit and step that join the gates with the states."""
-
-    if TYPE_CHECKING:
-        units: int
-        use_bias: bool
-        dropout: float
-        recurrent_dropout: float
 
     def check(self) -> None:
         if self.stateful:
@@ -63,59 +48,95 @@ class _Gated(_Recurrent):
             )
 
     def states(self, *shapes: Shape) -> tuple[Shape, ...]:
-        return ((self.units,),) * self.memories
+        """The shapes of the states that it carries from step to step."""
+        return self.inner.states(self._step(shapes[0]))
 
     def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
-        steps, _ = self._sequence(shapes[0])
-        if self.unroll and steps is None:
+        step, steps = self._step(shapes[0]), shapes[0][0]
+        if getattr(self, "unroll", False) and steps is None:
             raise Misuse(f"{type(self).__name__} cannot unroll an unknown number of steps", argument="unroll")
-        output = (steps, self.units) if self.return_sequences else (self.units,)
-        return (output, *(self.states(*shapes) if self.return_state else ()))
+        output = self.inner.output(step)
+        leaving = (steps, *output) if self.return_sequences else output
+        return (leaving, *(self.inner.states(step) if self.return_state else ()))
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
-        features, width = self._features(shapes[0]), self.gates * self.units
-        bias = (self._weight("bias", *self._bias_shape(), role="bias"),) if self.use_bias else ()
-        kernel = self._weight("kernel", features, width, role="kernel")
-        return (kernel, self._weight("recurrent_kernel", self.units, width, role="recurrent"), *bias)
+        return inner_weights("", self.inner, self._step(shapes[0]))
 
     def macs(self, *shapes: Shape) -> Count:
-        steps, width = shapes[0][0], self.gates * self.units
-        return product(steps, self._features(shapes[0]), width) + product(steps, self.units, width)
+        return shapes[0][0] * self.inner.macs(self._step(shapes[0]))
 
     def operations(self, *shapes: Shape) -> Count:
-        # For each step: the sum of both products and the bias, a function for each gate, and what the gates do.
-        each = self.gates * (2 + int(self.use_bias)) + self.gated
-        return product(shapes[0][0], each, self.units)
+        return shapes[0][0] * self.inner.operations(self._step(shapes[0]))
 
     def modes(self) -> Modes | None:
-        dropped = {"the step's input": self.dropout, "the state": self.recurrent_dropout}
-        told = [f"{rate:.4g} of {what}" for what, rate in dropped.items() if rate]
-        if not told:
-            return None
-        return Modes(f"drops {' and '.join(told)} by chance, the same values at each step", "drops nothing")
+        return self.inner.modes()
 
-    def _bias_shape(self) -> tuple[int, ...]:
-        return (self.gates * self.units,)
+    def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
+        check_given(self, name, given, self.states(*shapes) if name == "initial_state" else (shapes[0][:1],))
 
-    def _weight(self, name: str, *sizes: int, role: str) -> Weight:
-        return Weight(f"{_CELLS[type(self).__name__]}/{name}", sizes, role=role)
+    def lists(self, option: str, *shapes: Shape) -> tuple[int, ...]:
+        return self.inner.lists("states", self._step(shapes[0])) if option == "initial_state" else ()
 
-    def _sequence(self, shape: Shape) -> tuple[Size, Size]:
-        require_rank(shape, 2, self, "a sequence of shape (steps, features)")
-        return shape[0], shape[1]
-
-    def _features(self, shape: Shape) -> int:
-        return known(self._sequence(shape)[1], self, "the number of features")
+    def _step(self, shape: Shape) -> Shape:
+        """The shape of one step."""
+        require_rank(shape, len(self.axes), self, f"a sequence of shape ({', '.join(self.axes)})")
+        for size, axis in list(zip(shape, self.axes, strict=True))[1:]:
+            known(size, self, f"the number of {axis}" if axis in ("features", "channels") else f"the {axis}")
+        return shape[1:]
 
 
-_CELLS = {"SimpleRNN": "simple_rnn_cell", "LSTM": "lstm_cell", "GRU": "gru_cell"}
-"""What Keras calls the part of each layer that has the weights."""
+def _cell(value: Any) -> Any:
+    """A list of cells as one."""
+    return StackedRNNCells(cells=stacked(value)) if isinstance(value, list | tuple) else value
 
 
-class SimpleRNN(_Gated):
+class RNN(Recurrent):
+    """A cell carried along a sequence, or several on top of each other, given in a list."""
+
+    cell: Annotated[Cell, BeforeValidator(_cell)]
+    return_sequences: bool = False
+    return_state: bool = False
+    go_backwards: bool = False
+    stateful: bool = False
+    unroll: bool = False
+    zero_output_for_mask: bool = False
+
+    def check(self) -> None:
+        super().check()
+        freeze_inner(self, "cell")
+
+    @property
+    def inner(self) -> Cell:
+        """The cell that is given."""
+        return self.cell
+
+    @property
+    def nested(self) -> bool:
+        """Where it returns the states of several cells."""
+        return self.return_state and isinstance(self.cell, StackedRNNCells)
+
+    def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        leaving = super().result_shapes(*shapes)
+        step = self._step(shapes[0])
+        self.cell.check_objects((self.cell.output(step),), step)
+        return leaving
+
+
+class _OfOneCell(Recurrent):
+    """A recurrent layer that makes its cell of its own arguments."""
+
+    cell_class: ClassVar[type[Cell]]
+
+    @property
+    def inner(self) -> Cell:
+        """The cell that has the arguments which it shares with the layer."""
+        return self.cell_class(**{name: getattr(self, name) for name in self.cell_class.names()})
+
+
+class SimpleRNN(_OfOneCell):
     """A state that is computed anew at each step: `activation(x·kernel + state·recurrent_kernel + bias)`."""
 
-    gates = 1
+    cell_class = SimpleRNNCell
 
     units: Positive
     activation: ActivationArgument = "tanh"
@@ -140,15 +161,13 @@ class SimpleRNN(_Gated):
     seed: Seed = None
 
 
-class LSTM(_Gated):
+class LSTM(_OfOneCell):
     """A state and a memory, with gates that decide what enters, what stays and what leaves.
 
     Hochreiter and Schmidhuber, 1997.
     """
 
-    gates = 4
-    memories = 2
-    gated = 5
+    cell_class = LSTMCell
 
     units: Positive
     activation: ActivationArgument = "tanh"
@@ -177,16 +196,13 @@ class LSTM(_Gated):
 
     def check(self) -> None:
         super().check()
-        if self.use_bias and self.unit_forget_bias and self.bias_initializer is None:
-            message = "LSTM cannot begin the bias of its forget gate at 1 and the rest by no initializer"
-            raise Misuse(message, argument="bias_initializer", help="unit_forget_bias=false")
+        check_forget_bias(self)
 
 
-class GRU(_Gated):
+class GRU(_OfOneCell):
     """A state with gates that decide how much of it is forgotten and how much is new (Cho et al., 2014)."""
 
-    gates = 3
-    gated = 5
+    cell_class = GRUCell
 
     units: Positive
     activation: ActivationArgument = "tanh"
@@ -212,6 +228,3 @@ class GRU(_Gated):
     unroll: bool = False
     reset_after: bool = True
     use_cudnn: Literal["auto"] | bool = "auto"
-
-    def _bias_shape(self) -> tuple[int, ...]:
-        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)

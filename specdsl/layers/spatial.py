@@ -1,6 +1,6 @@
 """Tensors with spatial axes and channels, and what a sliding window leaves of them."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from specdsl.counts import Size
 from specdsl.declaration import Misuse
@@ -83,3 +83,17 @@ def slide(
             help=f'a smaller {argument}, or padding="same"',
         )
     return places
+
+
+def either_stride_or_dilate(layer: Any) -> None:
+    """Check that a convolution has not both strides and dilation.
+
+    Raises:
+        Misuse: it has.
+    """
+    if max(layer.strides) > 1 and max(layer.dilation_rate) > 1:
+        raise Misuse(
+            f"{type(layer).__name__} cannot have strides {show(layer.strides)} and dilation_rate "
+            f"{show(layer.dilation_rate)} at once: one of them must be 1",
+            argument="dilation_rate",
+        )

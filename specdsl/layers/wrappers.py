@@ -5,7 +5,8 @@ from typing import Any, Literal
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
 from specdsl.layers.base import TRAINING, Layer, Modes, Shape, Weight, check_given, known, show
-from specdsl.layers.recurrent import RECURRENT_OPTIONS, _Recurrent
+from specdsl.layers.inner import freeze_inner, infer_inner, inner_weights
+from specdsl.layers.recurrent import RECURRENT_OPTIONS, Recurrent
 
 
 class TimeDistributed(Layer):
@@ -57,9 +58,9 @@ class Bidirectional(Layer):
     family = "wrapper"
     options = RECURRENT_OPTIONS
 
-    layer: _Recurrent
+    layer: Recurrent
     merge_mode: Literal["concat", "sum", "mul", "ave"] | None = "concat"
-    backward_layer: _Recurrent | None = None
+    backward_layer: Recurrent | None = None
 
     def check(self) -> None:
         freeze_inner(self, "layer", "backward_layer")
@@ -108,38 +109,33 @@ class Bidirectional(Layer):
         return forward.modes() or backward.modes()
 
     def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
-        forward, backward = self._both()
-        states = forward.states(*shapes) + backward.states(*shapes)
-        check_given(self, name, given, states if name == "initial_state" else (shapes[0][:1],))
+        if name == "mask":
+            check_given(self, name, given, (shapes[0][:1],))
+            return
+        check_given(self, name, given, self.states(*shapes))
 
-    def _both(self) -> tuple[_Recurrent, _Recurrent]:
+    def states(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """The states of the layer that goes forwards, and those of the one that goes backwards.
+
+        Raises:
+            Misuse: one has more states than the other.
+        """
+        forward, backward = (layer.states(*shapes) for layer in self._both())
+        ahead, back = (layer.lists("initial_state", *shapes) for layer in self._both())
+        if len(forward) != len(backward) or len(ahead) != len(back):
+            message = "Bidirectional shares its initial states equally between layers with as many states"
+            raise Misuse(message, argument="initial_state")
+        return forward + backward
+
+    def lists(self, option: str, *shapes: Shape) -> tuple[int, ...]:
+        forward, backward = self._both()
+        return forward.lists(option, *shapes) + backward.lists(option, *shapes)
+
+    @property
+    def nested(self) -> bool:
+        """Where the layers within return the states of several cells."""
+        return any(layer.nested for layer in self._both())
+
+    def _both(self) -> tuple[Recurrent, Recurrent]:
         back: dict[str, Any] = {**self.layer.arguments(), "go_backwards": True}
         return self.layer, self.backward_layer or type(self.layer)(**back)
-
-
-def freeze_inner(wrapper: Layer, *arguments: str) -> None:
-    """Freeze the layers within a wrapper that is not trained: Keras freezes only what a layer has when it is made."""
-    for name in arguments:
-        inner = getattr(wrapper, name)
-        if not wrapper.trainable and inner is not None and inner.trainable:
-            vars(wrapper)[name] = inner.frozen()
-
-
-def infer_inner(layer: Layer, argument: str, *shapes: Shape) -> tuple[Shape, ...]:
-    """The output shapes of a layer within another; what is wrong with it is wrong with that argument of the other.
-
-    Raises:
-        Misuse: the layer cannot take these shapes.
-    """
-    try:
-        return layer.infer(*shapes)
-    except Misuse as misuse:
-        raise Misuse(misuse.message, argument=argument, help=misuse.help) from None
-
-
-def inner_weights(prefix: str, layer: Layer, *shapes: Shape) -> tuple[Weight, ...]:
-    """The variables of a layer within another, behind the name that it bears there."""
-    return tuple(
-        Weight(f"{prefix}{layer.own_name}/{weight.name}", weight.shape, weight.trainable, weight.role)
-        for weight in layer.variables(*shapes)
-    )

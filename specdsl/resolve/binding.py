@@ -242,9 +242,6 @@ _TYPES = {
 }
 
 
-_LAYERS = {"Layer": "a layer such as Dense(10)", "_Recurrent": "a recurrent layer such as LSTM(64)"}
-
-
 def _reason(detail: ErrorDetails) -> str:
     """What a value must be, in words that follow 'must be'."""
     limits = detail.get("ctx", {})
@@ -262,8 +259,8 @@ def _reason(detail: ErrorDetails) -> str:
         case "missing" | "too_short" | "too_long":
             return "a tuple of the right length"
         case "is_instance_of":
-            if limits["class"] in _LAYERS:
-                return _LAYERS[limits["class"]]
+            if " " in limits["class"]:  # a kind of layer, told in words
+                return str(limits["class"])
             return f"{'an' if limits['class'][0] in 'IO' else 'a'} {limits['class'].lower()} written like a call"
         case kind if kind in _TYPES:
             return _TYPES[kind]

@@ -52,6 +52,7 @@ REQUIRED: dict[str, Any] = {
     "units": 1, "filters": 1, "kernel_size": 1, "pool_size": 1, "activation": "relu", "rate": 0.5, "stddev": 0.5,
     "axes": 1, "dims": (1,), "n": 1, "target_shape": (1,), "input_dim": 2, "output_dim": 2, "scale": 1.0,
     "num_heads": 2, "key_dim": 3, "layer": LAYERS["SimpleRNN"](units=2),
+    "cell": LAYERS["GRUCell"](units=2), "cells": [LAYERS["GRUCell"](units=2)] * 2,
     "head_dim": 3, "num_query_heads": 2, "num_key_value_heads": 1,
 }  # fmt: skip
 """A legal value for each argument without a default."""

@@ -1,0 +1,274 @@
+"""Cells: what recurrent layers do at each step, with the rules of one step.
+
+Multiply-accumulates count the two matrix products, of the input and of the state; products of a gate with a state,
+element by element, are not counted.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator
+
+from specdsl.counts import Count, product
+from specdsl.declaration import Misuse, text
+from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
+from specdsl.layers.base import Layer, Modes, OptionKind, Shape, Weight, check_given, known, require_rank
+from specdsl.layers.inner import freeze_inner, inner_names, inner_weights
+from specdsl.layers.values import Fraction, Positive, Seed
+
+
+class Cell(Layer):
+    """What a recurrent layer does at each step: of an input and the states before, an output and the states after."""
+
+    abstract = True
+    family = "recurrent"
+    noun = "cell"
+    example = "LSTMCell(32)"
+    options: ClassVar[Mapping[str, OptionKind]] = {"states": "tensors", "training": "flag"}
+    needed_options = ("states",)
+
+    def states(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """The shapes of the states, when a step of such a shape enters.
+
+        Raises:
+            Misuse: the cell cannot take such a step.
+        """
+        raise NotImplementedError
+
+    def output(self, *shapes: Shape) -> Shape:
+        """The shape of what leaves the cell at each step: its first state, or of several cells that of the last one."""
+        return self.states(*shapes)[0]
+
+    def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        return (self.output(*shapes), *self.states(*shapes))
+
+    def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
+        check_given(self, name, given, self.states(*shapes))
+
+    @property
+    def nested(self) -> bool:
+        """Always: the states are in a list."""
+        return True
+
+
+class _GatedCell(Cell):
+    """A cell that joins the step's input and its state by matrix products, one for each of its gates."""
+
+    gates: ClassVar[int]
+    memories: ClassVar[int] = 1
+    """States of `units` values each."""
+
+    gated: ClassVar[int] = 0
+    """Operations for each unit that join the gates with the states."""
+
+    if TYPE_CHECKING:  # arguments of all that are below, which each declares at the place that Keras has it at
+        units: int
+        use_bias: bool
+        dropout: float
+        recurrent_dropout: float
+
+    def states(self, *shapes: Shape) -> tuple[Shape, ...]:
+        require_rank(shapes[0], 1, self, "a step of shape (features,)")
+        return ((self.units,),) * self.memories
+
+    def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        for name in ("dropout", "recurrent_dropout"):
+            if getattr(self, name):
+                message = f"Keras leaves it to recurrent layers to forget what {type(self).__name__} drops by chance"
+                raise Misuse(message, argument=name, help="a Dropout before it drops, and so does a cell within an RNN")
+        return super().result_shapes(*shapes)
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        features, width = self._features(shapes[0]), self.gates * self.units
+        bias = (Weight("bias", self._bias_shape()),) if self.use_bias else ()
+        kernel = Weight("kernel", (features, width))
+        return (kernel, Weight("recurrent_kernel", (self.units, width), role="recurrent"), *bias)
+
+    def macs(self, *shapes: Shape) -> Count:
+        width = self.gates * self.units
+        return product(self._features(shapes[0]), width) + product(self.units, width)
+
+    def operations(self, *shapes: Shape) -> Count:
+        # The sum of both products and the bias, a function for each gate, and what the gates do.
+        return product(self.gates * (2 + int(self.use_bias)) + self.gated, self.units)
+
+    def modes(self) -> Modes | None:
+        return dropped(self.dropout, self.recurrent_dropout)
+
+    def _bias_shape(self) -> tuple[int, ...]:
+        return (self.gates * self.units,)
+
+    def _features(self, shape: Shape) -> int:
+        return known(shape[0], self, "the number of features")
+
+
+def dropped(of_input: float, of_state: float) -> Modes | None:
+    """How training differs where some of the input and of the state is dropped; None where nothing is."""
+    rates = {"the step's input": of_input, "the state": of_state}
+    told = [f"{rate:.4g} of {what}" for what, rate in rates.items() if rate]
+    if not told:
+        return None
+    return Modes(f"drops {' and '.join(told)} by chance, the same values at each step", "drops nothing")
+
+
+class SimpleRNNCell(_GatedCell):
+    """A state that is computed anew at each step: `activation(x·kernel + state·recurrent_kernel + bias)`."""
+
+    gates = 1
+
+    units: Positive
+    activation: ActivationArgument = "tanh"
+    use_bias: bool = True
+    kernel_initializer: InitializerArgument = "glorot_uniform"
+    recurrent_initializer: InitializerArgument = "orthogonal"
+    bias_initializer: InitializerArgument = "zeros"
+    kernel_regularizer: RegularizerArgument = None
+    recurrent_regularizer: RegularizerArgument = None
+    bias_regularizer: RegularizerArgument = None
+    kernel_constraint: ConstraintArgument = None
+    recurrent_constraint: ConstraintArgument = None
+    bias_constraint: ConstraintArgument = None
+    dropout: Fraction = 0.0
+    recurrent_dropout: Fraction = 0.0
+    seed: Seed = None
+
+
+class LSTMCell(_GatedCell):
+    """A state and a memory, with gates that decide what enters, what stays and what leaves.
+
+    Hochreiter and Schmidhuber, 1997.
+    """
+
+    gates = 4
+    memories = 2
+    gated = 5
+
+    units: Positive
+    activation: ActivationArgument = "tanh"
+    recurrent_activation: ActivationArgument = "sigmoid"
+    use_bias: bool = True
+    kernel_initializer: InitializerArgument = "glorot_uniform"
+    recurrent_initializer: InitializerArgument = "orthogonal"
+    bias_initializer: InitializerArgument = "zeros"
+    unit_forget_bias: bool = True
+    kernel_regularizer: RegularizerArgument = None
+    recurrent_regularizer: RegularizerArgument = None
+    bias_regularizer: RegularizerArgument = None
+    kernel_constraint: ConstraintArgument = None
+    recurrent_constraint: ConstraintArgument = None
+    bias_constraint: ConstraintArgument = None
+    dropout: Fraction = 0.0
+    recurrent_dropout: Fraction = 0.0
+    seed: Seed = None
+
+    def check(self) -> None:
+        check_forget_bias(self)
+
+
+def check_forget_bias(layer: Any) -> None:
+    """Check that the bias of an LSTM can begin as it says.
+
+    Raises:
+        Misuse: it has no initializer beside the one for the forget gate.
+    """
+    if layer.use_bias and layer.unit_forget_bias and layer.bias_initializer is None:
+        message = f"{type(layer).__name__} cannot begin the bias of its forget gate at 1 and the rest by no initializer"
+        raise Misuse(message, argument="bias_initializer", help="unit_forget_bias=false")
+
+
+class GRUCell(_GatedCell):
+    """A state with gates that decide how much of it is forgotten and how much is new (Cho et al., 2014)."""
+
+    gates = 3
+    gated = 5
+
+    units: Positive
+    activation: ActivationArgument = "tanh"
+    recurrent_activation: ActivationArgument = "sigmoid"
+    use_bias: bool = True
+    kernel_initializer: InitializerArgument = "glorot_uniform"
+    recurrent_initializer: InitializerArgument = "orthogonal"
+    bias_initializer: InitializerArgument = "zeros"
+    kernel_regularizer: RegularizerArgument = None
+    recurrent_regularizer: RegularizerArgument = None
+    bias_regularizer: RegularizerArgument = None
+    kernel_constraint: ConstraintArgument = None
+    recurrent_constraint: ConstraintArgument = None
+    bias_constraint: ConstraintArgument = None
+    dropout: Fraction = 0.0
+    recurrent_dropout: Fraction = 0.0
+    reset_after: bool = True
+    seed: Seed = None
+
+    def _bias_shape(self) -> tuple[int, ...]:
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+
+def stacked(value: Any) -> Any:
+    """A list of cells as a tuple, each checked to be one that can stand in a stack.
+
+    Raises:
+        Misuse: it is no list, it has less than two items, or something in it is no such cell.
+    """
+    if not isinstance(value, list | tuple):
+        raise Misuse(f"several cells stand in a list, [GRUCell(8), GRUCell(4)], not {text(value)}")
+    if len(value) < 2:
+        raise Misuse("a stack is made of two cells or more", help="a single cell stands alone: RNN(GRUCell(8))")
+    for cell in value:
+        if not isinstance(cell, Cell) or isinstance(cell, StackedRNNCells):
+            raise Misuse(f"a stack is made of cells such as {Cell.example}, not of {text(cell)}")
+    return tuple(value)
+
+
+class StackedRNNCells(Cell):
+    """Several cells on top of each other as one: what leaves one enters the next."""
+
+    cells: Annotated[tuple[Cell, ...], BeforeValidator(stacked)]
+
+    def check(self) -> None:
+        freeze_inner(self, "cells")
+
+    def states(self, *shapes: Shape) -> tuple[Shape, ...]:
+        return tuple(state for cell, step in self._steps(*shapes) for state in cell.states(step))
+
+    def output(self, *shapes: Shape) -> Shape:
+        cell, step = self._steps(*shapes)[-1]
+        return cell.output(step)
+
+    def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        for cell, step in self._steps(*shapes):
+            cell.result_shapes(step)
+        return super().result_shapes(*shapes)
+
+    def check_objects(self, leaving: tuple[Shape, ...], *shapes: Shape) -> None:
+        for cell, step in self._steps(*shapes):
+            cell.check_objects((cell.output(step),), step)
+
+    def lists(self, option: str, *shapes: Shape) -> tuple[int, ...]:
+        return tuple(len(cell.states(step)) for cell, step in self._steps(*shapes))
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        steps, names = self._steps(*shapes), inner_names(self.cells)
+        return tuple(
+            weight
+            for (cell, step), name in zip(steps, names, strict=True)
+            for weight in inner_weights("", cell, step, name=name)
+        )
+
+    def macs(self, *shapes: Shape) -> Count:
+        return sum((cell.macs(step) for cell, step in self._steps(*shapes)), Count())
+
+    def operations(self, *shapes: Shape) -> Count:
+        return sum((cell.operations(step) for cell, step in self._steps(*shapes)), Count())
+
+    def modes(self) -> Modes | None:
+        return next((cell.modes() for cell in self.cells if cell.modes()), None)
+
+    def _steps(self, *shapes: Shape) -> list[tuple[Cell, Shape]]:
+        """Each cell, and the shape that enters it."""
+        (entering,) = shapes
+        steps: list[tuple[Cell, Shape]] = []
+        for cell in self.cells:
+            steps.append((cell, entering))
+            entering = cell.output(entering)
+        return steps
