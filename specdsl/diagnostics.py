@@ -28,6 +28,7 @@ class Slug(StrEnum):
     DUPLICATE = "duplicate-name"
     MISPLACED = "misplaced"
     SHAPE = "shape-mismatch"
+    DTYPE = "dtype-mismatch"
     UNUSED = "unused"
     SELECTOR = "selector"
     EXPECTATION = "expectation"

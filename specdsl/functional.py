@@ -110,6 +110,15 @@ class Functional(Layer):
         flow = self._flow(shapes).shapes
         return tuple(flow[tensor] for tensor in self.graph.outputs)
 
+    def result_dtypes(self, count: int, *dtypes: str) -> tuple[str, ...]:
+        for node, dtype in zip(self.graph.input_nodes, dtypes, strict=True):
+            if "string" in (dtype, node.dtypes[0]) and dtype != node.dtypes[0]:
+                raise Misuse(
+                    f"the input '{node.name}' of the model '{self.graph.name}' takes a tensor of {node.dtypes[0]}, "
+                    f"not of {dtype}"
+                )
+        return tuple(map(self.graph.dtype, self.graph.outputs))  # it turns what enters into what its inputs are
+
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         known: list[Weight] = vars(self)["_weights"]
         if not known:  # whatever shapes enter, they are the same

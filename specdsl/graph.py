@@ -46,6 +46,7 @@ class Node(NamedTuple):
         layer: the declaration, with all arguments.
         inputs: the tensors that it takes, in order.
         shapes: the shapes of its outputs, without the batch axis.
+        dtypes: the types of its outputs.
         scope: the name of the block instance it stands in, "" in the model's own body.
         skip: the position in `inputs` of the tensor that a shortcut brought, None where none did.
         span: the step in the text that it came from.
@@ -57,6 +58,7 @@ class Node(NamedTuple):
     layer: Layer
     inputs: tuple[Tensor, ...]
     shapes: tuple[Shape, ...]
+    dtypes: tuple[str, ...]
     scope: str
     skip: int | None
     span: Span
@@ -171,6 +173,14 @@ class Graph:
         """The shape of a tensor."""
         return self.by_name[tensor.node].shapes[tensor.index]
 
+    def dtype(self, tensor: Tensor) -> str:
+        """The type of a tensor's values."""
+        return self.by_name[tensor.node].dtypes[tensor.index]
+
+    def input_dtypes(self, node: Node) -> tuple[str, ...]:
+        """The types of the tensors that enter a node, in order."""
+        return tuple(map(self.dtype, node.inputs))
+
     def input_shapes(self, node: Node) -> tuple[Shape, ...]:
         """The shapes that enter a node, in order."""
         return tuple(map(self.shape, node.inputs))
@@ -238,8 +248,9 @@ def verify(graph: Graph) -> None:
     """Check what every graph promises; a failure is a fault of the compiler, not of a spec.
 
     Raises:
-        AssertionError: a name stands twice, an input does not stand earlier, a shape is not what the layer's rule
-            gives, applications of one layer disagree on it, an output is not there, or a node leads to no output.
+        AssertionError: a name stands twice, an input does not stand earlier, a shape or a type is not what the
+            layer's rule gives, applications of one layer disagree on it, an output is not there, or a node leads to
+            no output.
     """
     seen: dict[str, Node] = {}
     tensors: set[Tensor] = set()
@@ -249,6 +260,8 @@ def verify(graph: Graph) -> None:
         assert all(tensor in tensors for tensor in node.sources), f"{node.name} comes before one of its inputs"
         shapes = graph.input_shapes(node)
         assert node.shapes == graph.applied(node).infer(*shapes), f"{node.name} has another shape than its rule gives"
+        dtypes = graph.applied(node).result_dtypes(len(node.shapes), *graph.input_dtypes(node))
+        assert node.dtypes == dtypes, f"{node.name} has another type than its rule gives"
         assert not node.scope or node.scope in graph.scopes, f"{node.name} stands in an unknown scope"
         assert node.skip is None or node.skip < len(node.inputs), f"{node.name} has no input {node.skip}"
         assert owners.setdefault(node.owner, node.layer) == node.layer, f"{node.owner} stands for two layers"

@@ -27,6 +27,7 @@ from specdsl.layers.arguments import (
 )
 from specdsl.layers.base import NOTHING_SAID, Said
 from specdsl.layers.cells import Cell
+from specdsl.layers.dtypes import Dtype, Float
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
 from specdsl.layers.recurrent import Recurrent
 from specdsl.layers.values import Table
@@ -37,16 +38,23 @@ from specdsl.syntax.parser import GRAMMAR
 
 
 class Call(NamedTuple):
-    """A layer class, arguments for it, the shapes that enter, and options of the call; not all of them go together."""
+    """A layer class, arguments, shapes and types that enter, and options of the call; not all of them go together."""
 
     kind: type[Layer]
     arguments: dict[str, Any]
     shapes: tuple[Shape, ...]
     options: Mapping[str, Said] = NOTHING_SAID
+    types: tuple[str, ...] = ()
+    """The types of the tensors; none where all are float32."""
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The types of the tensors."""
+        return self.types or ("float32",) * len(self.shapes)
 
     def __str__(self) -> str:
         made = f"{self.kind.__name__}({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())})"
-        return f"{made} on {self.shapes} with {dict(self.options)}"
+        return f"{made} on {self.shapes} of {', '.join(self.dtypes)} with {dict(self.options)}"
 
 
 APPLICABLE = [kind for kind in LAYERS.values() if kind is not InputLayer]
@@ -62,7 +70,7 @@ def calls(draw: st.DrawFn, kinds: Iterable[type[Layer]] = APPLICABLE) -> Call:
     kind = draw(st.sampled_from(list(kinds)))
     shapes = draw(_shapes(kind))
     arguments = draw(_arguments(kind, shapes, wild=_chance(draw, 1, 6)))
-    return Call(kind, arguments, shapes, draw(_options(kind, arguments, shapes)))
+    return Call(kind, arguments, shapes, draw(_options(kind, arguments, shapes)), draw(_types(kind, len(shapes))))
 
 
 @st.composite
@@ -100,7 +108,7 @@ def _suiting(
         try:
             layer: Any = kind(**arguments)
             yield layer.states(*shapes)
-        except (ValidationError, Misuse):
+        except (ValidationError, Misuse, AttributeError):  # Bidirectional has the states of two layers
             return
     elif kind.__name__ == "Softmax":
         yield from ((query,), ((1,) * len(query),))
@@ -117,6 +125,17 @@ def layers(draw: st.DrawFn, kinds: Iterable[type[Layer]] = APPLICABLE) -> tuple[
     return call.kind(**call.arguments), call.shapes
 
 
+@st.composite
+def _types(draw: st.DrawFn, kind: type[Layer], count: int) -> tuple[str, ...]:
+    """Types for so many tensors: in most cases floats, or what the layer takes; now and then any."""
+    if not _chance(draw, 1, 3):
+        return ()
+    taken = {"floats": _FLOATS, "any": get_args(Dtype)}.get(kind.intake, (*_FLOATS, *_INTEGERS))
+    among = st.sampled_from(get_args(Dtype) if _chance(draw, 1, 4) else taken)
+    first = draw(among)
+    return tuple(draw(among) if _chance(draw, 1, 3) else first for _ in range(count))
+
+
 def _constructible(call: Call) -> bool:
     try:
         call.kind(**call.arguments)
@@ -131,6 +150,8 @@ def _chance(draw: st.DrawFn, wanted: int, total: int) -> bool:
 
 
 _SIZES = st.sampled_from([4, 2, 6, 1, 3, 5, 8, 12])
+_FLOATS = get_args(Float)
+_INTEGERS = ("int32", "int64", "uint8", "int8", "uint16")
 _COUNTS = st.sampled_from([2, 1, 3, 4])
 
 
@@ -168,7 +189,7 @@ def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ..
     for name, field in kind.fields().items():
         if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
             continue  # an argument that Keras does not know, held at its only value
-        rare = name.endswith(("_initializer", "_regularizer", "_constraint", "trainable"))
+        rare = name.endswith(("_initializer", "_regularizer", "_constraint", "trainable", "dtype"))
         if field.is_required() or _chance(draw, 1, 12 if rare else 3):
             annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
             arguments[name] = draw(_values(annotation, shapes, wild))

@@ -48,7 +48,8 @@ def describe(graph: Graph) -> str:
         inputs = f" <- {', '.join(given)}" if given else ""
         arguments = ", ".join(f"{name}={value}" for name, value in node.layer.arguments().items())
         applied = f" applies {node.owner}" if node.owner != node.name or layer.shared else ""
-        shapes = " ".join(map(show, node.shapes))
+        made = zip(node.shapes, node.dtypes, strict=True)
+        shapes = " ".join(show(shape) + (f" {dtype}" if dtype != "float32" else "") for shape, dtype in made)
         lines.append(f"  {node.name}: {type_name(node)}({arguments}) {shapes} {number(layer.params)}{applied}{inputs}")
         if layer.inner:
             lines += [f"  {line}" for line in describe(layer.inner.graph).split("\n")]

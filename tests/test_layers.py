@@ -526,3 +526,32 @@ def test_arguments_stand_in_the_order_of_keras() -> None:
         "filters", "kernel_size", "strides", "padding", "data_format", "output_padding",
     )  # fmt: skip
     assert Conv2DTranspose.positional()[3:6] == ("padding", "output_padding", "data_format")
+
+
+# ---------------------------------------------------------------------------------------------- types
+
+
+@pytest.mark.parametrize(
+    ("name", "compute", "variable"),
+    [
+        (None, "float32", "float32"),
+        ("float64", "float64", "float64"),
+        ("mixed_float16", "float16", "float32"),
+        ("mixed_bfloat16", "bfloat16", "float32"),
+    ],
+)
+def test_a_policy_chooses_the_types(name: str | None, compute: str, variable: str) -> None:
+    """Weights have the policy's type, those that count have their own, and so does what leaves."""
+    dense = LAYERS["Dense"](units=2, dtype=name)
+    assert {weight.dtype for weight in dense.variables((3,))} == {variable}
+    assert dense.result_dtypes(1, "float16") == (compute,)
+    assert [weight.dtype for weight in LAYERS["Normalization"](dtype=name).variables((3,))] == [
+        *[variable] * 2,
+        "int64",
+    ]
+
+
+def test_layers_that_move_values_keep_their_types() -> None:
+    """Floats become the layer's kind of float, integers and strings stay as they are."""
+    for dtype, leaving in (("float16", "float32"), ("uint8", "uint8"), ("string", "string"), ("bool", "bool")):
+        assert LAYERS["Flatten"]().result_dtypes(1, dtype) == (leaving,)

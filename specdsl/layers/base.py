@@ -1,12 +1,13 @@
 """What every entry of the layer table declares: arguments, output shape, weights, work, behaviour."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Declaration, Misuse, snake_case
+from specdsl.layers.dtypes import FLOATS, Intake, Policy, PolicyName, policy, promoted
 from specdsl.layers.objects import misfit
 
 Shape = tuple[Size, ...]
@@ -22,6 +23,9 @@ class Weight:
     trainable: bool = True
     role: str = ""
     """What the arguments `..._initializer`, `..._regularizer` and `..._constraint` call it, where not by its name."""
+
+    dtype: str | None = None
+    """The type of its values; None where the layer's policy says it."""
 
     @property
     def count(self) -> Count:
@@ -102,9 +106,16 @@ class Layer(Declaration):
     example: ClassVar[str] = "Dense(10)"
     """What an argument takes that takes a layer of this kind, in words, and one such layer."""
 
-    keyword_only: ClassVar[tuple[str, ...]] = ("trainable",)
+    intake: ClassVar[Intake] = "floats"
+    """What types of tensor it computes with. Floats of all kinds are turned into the kind that it computes in."""
+
+    keeps_dtype: ClassVar[bool] = False
+    """Whether what leaves is of the type that enters, where these are no floats."""
+
+    keyword_only: ClassVar[tuple[str, ...]] = ("trainable", "dtype")
 
     trainable: bool = True
+    dtype: PolicyName | None = None
 
     needed_options: ClassVar[tuple[str, ...]] = ()
     """Those that each call says."""
@@ -150,6 +161,11 @@ class Layer(Declaration):
         return ()
 
     @property
+    def policy(self) -> Policy:
+        """What it computes in and what it keeps its weights in."""
+        return policy(self.dtype)
+
+    @property
     def in_list(self) -> bool:
         """Whether Keras takes the tensors in one list: `layer([a, b])`."""
         return self.arity != (1, 1) and not self.apart
@@ -169,6 +185,41 @@ class Layer(Declaration):
             Misuse: the layer cannot take these shapes.
         """
         return (self.result_shape(*shapes),)
+
+    def result_dtype(self, *dtypes: str) -> str:
+        """The type of what leaves the layer when tensors of these types enter, which it takes."""
+        if not self.keeps_dtype or FLOATS & set(dtypes):
+            return self.policy.compute
+        return promoted(dtypes)
+
+    def result_dtypes(self, count: int, *dtypes: str) -> tuple[str, ...]:
+        """The types of all `count` tensors that leave the layer; layers whose outputs differ in it override this.
+
+        Raises:
+            Misuse: the layer cannot take tensors of these types.
+        """
+        self.check_intake(*dtypes)
+        return (self.result_dtype(*dtypes),) * count
+
+    def check_intake(self, *dtypes: str) -> None:
+        """Check the types of the tensors that enter.
+
+        Raises:
+            Misuse: the layer does not compute with one of them.
+        """
+        for dtype in dtypes:
+            if dtype not in FLOATS and dtype not in _INTAKES[self.intake]:
+                raise Misuse(
+                    f"{type(self).__name__} does not compute with {_VALUES.get(dtype, 'integers')}, "
+                    f"and a tensor of {dtype} enters",
+                    help=_REMEDIES.get(
+                        dtype, "Rescaling(1) makes floats of integers; Embedding looks up vectors for them"
+                    ),
+                )
+        if "string" in dtypes and len(set(dtypes)) > 1:
+            raise Misuse(
+                f"{type(self).__name__} cannot join strings with {' and '.join(sorted({*dtypes} - {'string'}))}"
+            )
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         """The layer's variables when `shapes` enter, in Keras's order of creation, as if it were trainable."""
@@ -232,8 +283,9 @@ class Layer(Declaration):
         """
         for weight in self.weights(*shapes):
             for purpose in ("initializer", "regularizer", "constraint"):
-                self._check_object(f"{weight.role or weight.name}_{purpose}", weight.shape, weight.name)
-        self._check_object("activity_regularizer", (None, *leaving[0]), "output")
+                argument = f"{weight.role or weight.name}_{purpose}"
+                self._check_object(argument, weight.shape, weight.dtype or self.policy.variable, weight.name)
+        self._check_object("activity_regularizer", (None, *leaving[0]), self.policy.compute, "output")
 
     def check_number(self, number: int) -> None:
         """Check the number of tensors that enter.
@@ -252,9 +304,9 @@ class Layer(Declaration):
                 hint = "merge them first, `[a, b] -> Add`, or name those that are wanted: `... as a, _`"
             raise Misuse(f"{type(self).__name__} takes {wanted}, not {got}", help=hint)
 
-    def _check_object(self, argument: str, shape: Shape, name: str) -> None:
+    def _check_object(self, argument: str, shape: Shape, dtype: str, name: str) -> None:
         chosen = vars(self).get(argument)
-        reason = misfit(chosen, shape) if chosen else None
+        reason = misfit(chosen, shape, dtype) if chosen else None
         if reason:
             what = f"the {name} of this {type(self).__name__}"
             raise Misuse(f"{reason}, and {what} has shape {show(shape)}", argument=argument)
@@ -266,9 +318,28 @@ class Layer(Declaration):
         return copy
 
     def variables(self, *shapes: Shape) -> tuple[Weight, ...]:
-        """The layer's variables as they are: none of them trainable in a layer with `trainable=false`."""
-        weights = self.weights(*shapes)
-        return weights if self.trainable else tuple(replace(weight, trainable=False) for weight in weights)
+        """The layer's variables as they are, each with its type: none trainable in a layer with `trainable=false`."""
+        trained, variable = self.trainable, self.policy.variable
+        return tuple(
+            Weight(weight.name, weight.shape, weight.trainable and trained, weight.role, weight.dtype or variable)
+            for weight in self.weights(*shapes)
+        )
+
+
+_INTEGERS = frozenset(f"{kind}{width}" for kind in ("int", "uint") for width in (8, 16, 32, 64))
+_INTAKES: Mapping[Intake, frozenset[str]] = {
+    "floats": frozenset(),
+    "plain": _INTEGERS - {"uint64"},  # which Keras takes for uint32 when it computes
+    "numbers": _INTEGERS | {"bool"},
+    "any": _INTEGERS | {"bool", "string"},
+}
+"""What enters beside floats."""
+
+_VALUES = {"bool": "truth values", "string": "strings"}
+_REMEDIES = {
+    "bool": "Rescaling(1) makes zeros and ones of them",
+    "string": "StringLookup or TextVectorization make integers of them",
+}
 
 
 def activation_cost(activation: str | None) -> int:

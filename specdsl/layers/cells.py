@@ -22,6 +22,7 @@ class Cell(Layer):
 
     abstract = True
     family = "recurrent"
+    intake = "numbers"
     noun = "cell"
     example = "LSTMCell(32)"
     options: ClassVar[Mapping[str, OptionKind]] = {"states": "tensors", "training": "flag"}

@@ -22,6 +22,8 @@ from specdsl.layers.values import Fraction, Ints, Positive, Seed, Sizes1, Sizes2
 class _ConvLSTMCell(Cell):
     """The cell of an LSTM whose products with the input and with the state are convolutions."""
 
+    intake = "floats"
+
     filters: Positive
     kernel_size: Ints
     strides: Ints
@@ -70,6 +72,7 @@ class _ConvLSTMCell(Cell):
 class _ConvLSTM(Recurrent):
     """An LSTM over a sequence of tensors with spatial axes, whose products are convolutions."""
 
+    intake = "floats"
     rank: ClassVar[int]
 
     filters: Positive

@@ -1,6 +1,6 @@
 """Core layers: input, dense, identity and its kin."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
@@ -8,12 +8,8 @@ from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
 from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, Weight, known, show
+from specdsl.layers.dtypes import Dtype
 from specdsl.layers.values import Positive, as_tuple
-
-Dtype = Literal[
-    "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64",
-    "uint8", "uint16", "uint32", "uint64", "bool", "string",
-]  # fmt: skip
 
 
 class InputLayer(Layer):
@@ -23,14 +19,19 @@ class InputLayer(Layer):
     arity = (0, 0)
 
     shape: Annotated[tuple[Positive | None, ...], BeforeValidator(as_tuple)]
-    dtype: Dtype = "float32"
+    dtype: Dtype = "float32"  # type: ignore[assignment]
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return self.shape
 
+    def result_dtype(self, *dtypes: str) -> str:
+        return self.dtype
+
 
 class Dense(Layer):
     """A matrix product over the last axis plus a bias: `activation(x·kernel + bias)`."""
+
+    intake = "numbers"
 
     units: Positive
     activation: ActivationArgument = None
@@ -64,12 +65,17 @@ class Dense(Layer):
 class Identity(Layer):
     """The tensor as it is."""
 
+    intake = "any"
+    keeps_dtype = True
+
     def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE
 
 
 class Embedding(Layer):
     """A vector of `output_dim` values looked up for each of `input_dim` integers, without a multiplication."""
+
+    intake = "numbers"
 
     input_dim: Positive
     output_dim: Positive
@@ -88,6 +94,9 @@ class Embedding(Layer):
 class Masking(Layer):
     """The tensor with a mask that later layers skip: steps whose every value is `mask_value`."""
 
+    intake = "plain"
+    keeps_dtype = True
+
     mask_value: float = 0.0
 
     def operations(self, *shapes: Shape) -> Count:
@@ -104,6 +113,7 @@ class Rescaling(Layer):
     """x·scale + offset, with one number for all, or one for each size of the last axis."""
 
     family = "preprocessing"
+    intake = "numbers"
 
     scale: Factors
     offset: Factors = 0.0

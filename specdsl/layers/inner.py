@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from specdsl.declaration import Misuse
 from specdsl.layers.base import Layer, Shape, Weight
+from specdsl.layers.dtypes import FLOATS
 
 
 def freeze_inner(wrapper: Layer, *arguments: str) -> None:
@@ -42,6 +43,16 @@ def infer_inner(layer: Layer, argument: str, *shapes: Shape) -> tuple[Shape, ...
         raise Misuse(misuse.message, argument=argument, help=misuse.help) from None
 
 
+def inner_dtypes(wrapper: Layer, layer: Layer, count: int, *dtypes: str) -> tuple[str, ...]:
+    """The types that leave a wrapper around a layer: floats are of the kind that the wrapper computes in.
+
+    Raises:
+        Misuse: the layer cannot take tensors of these types.
+    """
+    made = layer.result_dtypes(count, *dtypes)
+    return tuple(wrapper.policy.compute if dtype in FLOATS else dtype for dtype in made)
+
+
 def inner_names(layers: Sequence[Layer]) -> tuple[str, ...]:
     """The names of several layers in one argument: each is called after its class, and numbered from the second on."""
     names: list[str] = []
@@ -59,6 +70,7 @@ def inner_weights(prefix: str, layer: Layer, *shapes: Shape, name: str | None = 
             weight.shape,
             weight.trainable,
             weight.role or weight.name,
+            weight.dtype,
         )
         for weight in layer.variables(*shapes)
     )

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
 from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, axis_index, show
+from specdsl.layers.dtypes import Intake
 from specdsl.layers.values import as_tuple
 
 
@@ -23,6 +24,9 @@ class _Merging(Layer):
 
 class _ElementWise(_Merging):
     """An element-wise merge; as in NumPy, a size of 1 is repeated to match and axes may be missing in front."""
+
+    intake: ClassVar[Intake] = "plain"
+    keeps_dtype = True
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return reduce(self._broadcast, shapes)
@@ -75,6 +79,8 @@ class Multiply(_ElementWise):
 class Average(_ElementWise):
     """The element-wise mean."""
 
+    intake = "floats"
+
     def operations(self, *shapes: Shape) -> Count:
         return len(shapes) * product(*self.result_shape(*shapes))
 
@@ -89,6 +95,9 @@ class Minimum(_ElementWise):
 
 class Concatenate(_Merging):
     """The tensors laid end to end along `axis`; along every other axis they agree."""
+
+    intake = "any"
+    keeps_dtype = True
 
     axis: int = -1
 

@@ -8,6 +8,7 @@ from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
 from specdsl.layers.arguments import ConstraintArgument, InitializerArgument, RegularizerArgument
 from specdsl.layers.base import POINTWISE, TRAINING, Layer, Modes, Reach, Shape, Weight, axis_index, known, show
+from specdsl.layers.dtypes import Intake
 from specdsl.layers.values import Axes, Table, extents
 
 
@@ -15,6 +16,7 @@ class _Normalization(Layer):
     """A layer that keeps the shape and may scale and shift what it has normalised."""
 
     family = "normalization"
+    intake: ClassVar[Intake] = "numbers"
     statistics: ClassVar[int] = 4
     """Operations for each value beside a scale and a shift: the sums for mean and variance, and their application."""
 
@@ -32,7 +34,7 @@ class BatchNormalization(_Normalization):
     Ioffe and Szegedy, 2015.
     """
 
-    keyword_only = ("synchronized", "trainable")
+    keyword_only = ("synchronized", *Layer.keyword_only)
     options = TRAINING
 
     axis: int = -1
@@ -142,6 +144,8 @@ class GroupNormalization(_Normalization):
 class UnitNormalization(_Normalization):
     """Each example scaled to a Euclidean length of 1 along `axis`."""
 
+    intake = "floats"
+
     statistics = 3
 
     axis: Axes = -1
@@ -158,6 +162,7 @@ class Normalization(Layer):
     """
 
     family = "preprocessing"
+    intake = "numbers"
 
     axis: Axes | None = -1
     mean: Table = None
@@ -217,7 +222,7 @@ class Normalization(Layer):
         return (
             Weight("mean", sizes, trainable=False),
             Weight("variance", sizes, trainable=False),
-            Weight("count", (), trainable=False),
+            Weight("count", (), trainable=False, dtype="int64"),
         )
 
     def _kept(self, shape: Shape) -> tuple[int, ...]:

@@ -19,6 +19,9 @@ class KerasObject(Declaration):
     most_axes: ClassVar[float] = inf
     """How many axes the tensor may have that it makes, measures or changes."""
 
+    unmade: ClassVar[frozenset[str]] = frozenset()
+    """Types of value that no back end makes with it."""
+
     axis_arguments: ClassVar[tuple[str, ...]] = ()
     """The arguments that name axes of that tensor; Keras looks at them only where all are given."""
 
@@ -108,6 +111,7 @@ class Orthogonal(Initializer):
     """An orthogonal matrix times `gain`."""
 
     least_axes = 2
+    unmade = frozenset({"bfloat16"})  # there is no QR decomposition of it
 
     gain: float = 1.0
     seed: Seed = None
@@ -172,7 +176,7 @@ class OrthogonalRegularizer(Regularizer):
     least_axes = 2
     most_axes = 2
 
-    factor: float = 0.01
+    factor: NonNegativeFloat = 0.01
     mode: Literal["rows", "columns"] = "rows"
 
 
@@ -229,11 +233,13 @@ OBJECTS: dict[str, type[KerasObject]] = {
 _BY_NAME: dict[str, type[KerasObject]] = {**INITIALIZERS, **REGULARIZERS, **CONSTRAINTS}
 
 
-def misfit(chosen: str | KerasObject, shape: tuple[int | None, ...]) -> str | None:
-    """What keeps an object from serving a tensor of a shape, None where nothing does."""
+def misfit(chosen: str | KerasObject, shape: tuple[int | None, ...], dtype: str) -> str | None:
+    """What keeps an object from serving a tensor of a shape and a type, None where nothing does."""
     kind = _BY_NAME[chosen] if isinstance(chosen, str) else type(chosen)
     if not kind.least_axes <= len(shape) <= kind.most_axes:
         return f"{kind.__name__} is for {'two axes' if kind.most_axes == 2 else 'two axes or more'}"
+    if dtype in kind.unmade:
+        return f"{kind.__name__} cannot make values of {dtype}"
     named = [] if isinstance(chosen, str) else [getattr(chosen, argument) for argument in chosen.axis_arguments]
     if None not in named:
         for axes in named:

@@ -127,6 +127,9 @@ class _GlobalPooling(Layer):
 class GlobalMaxPooling1D(_GlobalPooling):
     """The greatest value of all steps, for each channel."""
 
+    intake = "plain"
+    keeps_dtype = True
+
     rank = 1
     aliases = ("GlobalMaxPool1D",)
 
@@ -134,12 +137,18 @@ class GlobalMaxPooling1D(_GlobalPooling):
 class GlobalMaxPooling2D(_GlobalPooling):
     """The greatest value of the image, for each channel."""
 
+    intake = "plain"
+    keeps_dtype = True
+
     rank = 2
     aliases = ("GlobalMaxPool2D",)
 
 
 class GlobalMaxPooling3D(_GlobalPooling):
     """The greatest value of the volume, for each channel."""
+
+    intake = "plain"
+    keeps_dtype = True
 
     rank = 3
     aliases = ("GlobalMaxPool3D",)

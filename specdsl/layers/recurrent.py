@@ -21,6 +21,7 @@ class Recurrent(Layer):
 
     abstract = True
     family = "recurrent"
+    intake = "numbers"
     noun = "recurrent layer"
     example = "LSTM(64)"
     options = RECURRENT_OPTIONS

@@ -9,6 +9,7 @@ from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
 from specdsl.layers.base import Layer, Reach, Shape, Window, require_rank, show
+from specdsl.layers.dtypes import FLOATS
 from specdsl.layers.spatial import join, split
 from specdsl.layers.values import Ints, Margins1, Margins2, Margins3, Positive, Sizes2, Sizes3
 
@@ -20,6 +21,8 @@ class _Reshaping(Layer):
     """A layer without weights whose values are those of its input."""
 
     family = "reshaping"
+    intake = "any"
+    keeps_dtype = True
 
 
 class Flatten(_Reshaping):
@@ -192,6 +195,12 @@ class UpSampling2D(_Reshaping):
     size: Sizes2 = (2, 2)
     data_format: DataFormat = None
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"] = "nearest"
+
+    def check_intake(self, *dtypes: str) -> None:
+        super().check_intake(*dtypes)
+        if self.interpolation != "nearest" and not FLOATS.issuperset(dtypes):
+            message = f"UpSampling2D interpolates between floats, and a tensor of {dtypes[0]} enters"
+            raise Misuse(message, argument="interpolation", help="Rescaling(1) makes floats of integers")
 
     def operations(self, *shapes: Shape) -> Count:
         taps = 2 * _TAPS[self.interpolation]  # along each of two axes, a multiplication and an addition for each

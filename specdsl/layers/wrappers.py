@@ -5,7 +5,7 @@ from typing import Any, Literal
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
 from specdsl.layers.base import TRAINING, Layer, Modes, Shape, Weight, check_given, known, show
-from specdsl.layers.inner import freeze_inner, infer_inner, inner_weights
+from specdsl.layers.inner import freeze_inner, infer_inner, inner_dtypes, inner_weights
 from specdsl.layers.recurrent import RECURRENT_OPTIONS, Recurrent
 
 
@@ -27,6 +27,9 @@ class TimeDistributed(Layer):
         if len(leaving) > 1:
             raise Misuse("TimeDistributed takes a layer that returns one tensor", argument="layer")
         return (shapes[0][0], *leaving[0])
+
+    def result_dtypes(self, count: int, *dtypes: str) -> tuple[str, ...]:
+        return inner_dtypes(self, self.layer, count, *dtypes)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         return inner_weights("", self.layer, self._step(shapes[0]))
@@ -89,6 +92,11 @@ class Bidirectional(Layer):
             )
         wide = 2 * known(forward[-1], self, "the size of the last axis")
         return ((*forward[:-1], wide) if self.merge_mode == "concat" else forward, *states, *others)
+
+    def result_dtypes(self, count: int, *dtypes: str) -> tuple[str, ...]:
+        outputs = 1 if self.merge_mode else 2
+        states = self.layer.result_dtypes(count - outputs, *dtypes)
+        return (*inner_dtypes(self, self.layer, outputs, *dtypes), *states)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         forward, backward = self._both()

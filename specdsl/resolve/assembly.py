@@ -77,6 +77,10 @@ class Assembly:
         """The shape of a tensor."""
         return self.nodes[tensor.node].shapes[tensor.index]
 
+    def dtype(self, tensor: Tensor) -> str:
+        """The type of a tensor's values."""
+        return self.nodes[tensor.node].dtypes[tensor.index]
+
     def reserve(self, body: tree.Body, scope: str) -> int:
         """Keep the names that a body's text gives to tensors for those tensors; how many these are."""
         return self._names.reserve(body, scope)
@@ -117,19 +121,26 @@ class Assembly:
         if use.layer.repeats and len(inputs) == 1:
             inputs = (*inputs, *inputs)
         entering = tuple(map(self.shape, inputs))
+        said = said_layer(use.layer, use.options, self.shape)
         try:
-            shapes = said_layer(use.layer, use.options, self.shape).infer(*entering)
+            shapes = said.infer(*entering)
         except Misuse as misuse:
             tensors = (*inputs, *option_tensors(use.options))
-            origins = dict.fromkeys(map(self._origin, tensors))
+            origins = list(dict.fromkeys(map(self._origin, tensors)))
             raise Problem(Slug.SHAPE, misuse.message, use.place(misuse.argument), *origins, help=misuse.help) from None
+        try:
+            dtypes = said.result_dtypes(len(shapes), *map(self.dtype, inputs))
+        except Misuse as misuse:
+            makers = {tensor.node: self.nodes[tensor.node] for tensor in inputs}.values()
+            origins = [Note(f"'{node.name}' makes {' and '.join(node.dtypes)} here", node.span) for node in makers]
+            raise Problem(Slug.DTYPE, misuse.message, use.place(misuse.argument), *origins, help=misuse.help) from None
         for shape in shapes:
             if len(shape) > self._limits.axes:
                 message = f"a tensor of {len(shape):,} axes has too many; the limit is {self._limits.axes}"
                 raise Problem(Slug.LIMIT, message, use.span, help=self._limits.raising("axes", len(shape)))
         name = self._name(use, scope)
         owner = use.owner or name
-        node = Node(name, use.layer, tuple(inputs), shapes, scope, use.skip, use.span, owner, use.options)
+        node = Node(name, use.layer, tuple(inputs), shapes, dtypes, scope, use.skip, use.span, owner, use.options)
         self._check_again(node, entering)
         self.nodes[name] = node
         return node.outputs

@@ -82,7 +82,7 @@ def graph_facts(graph: Graph, *, frozen: bool = False) -> dict[str, Facts]:
             facts[node.owner] = {
                 "type": type(node.layer).__name__,
                 "weights": _weights_of(
-                    (_last(weight.name), weight.shape, weight.trainable) for weight in layer.weights
+                    (_last(weight.name), weight.shape, weight.trainable, weight.dtype) for weight in layer.weights
                 ),
                 "parameters": layer.params,
                 "trainable": layer.trainable,
@@ -113,7 +113,9 @@ def _layer_facts(layer: keras.Layer, model: keras.Model) -> Facts:
     trainable = {id(weight) for weight in layer.trainable_weights}
     return {
         "type": type(layer).__name__,
-        "weights": _weights_of((_last(one.name), tuple(one.shape), id(one) in trainable) for one in layer.weights),
+        "weights": _weights_of(
+            (_last(one.name), tuple(one.shape), id(one) in trainable, one.dtype) for one in layer.weights
+        ),
         "parameters": layer.count_params(),
         "trainable": _parameters(layer.trainable_weights),
         "non_trainable": _parameters(layer.non_trainable_weights),
@@ -121,7 +123,7 @@ def _layer_facts(layer: keras.Layer, model: keras.Model) -> Facts:
     }
 
 
-def _weights_of(weights: Iterable[tuple[str, Any, bool]]) -> list[tuple[str, Any, bool]]:
+def _weights_of(weights: Iterable[tuple[str, Any, bool, Any]]) -> list[tuple[str, Any, bool, Any]]:
     """Weights in an order of their own: in a model, Keras has layers by their distance from the outputs."""
     return sorted(weights, key=str)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -23,6 +23,7 @@ from specdsl.layers import LAYERS, NAMES, InputLayer, Layer, spatial
 from specdsl.layers.arguments import ACTIVATIONS, UNUSABLE_ACTIVATIONS
 from specdsl.layers.base import Weight
 from specdsl.layers.convolution import Conv2D, SeparableConv2D
+from specdsl.layers.dtypes import FLOATS, Dtype, promoted
 from specdsl.layers.normalization import BatchNormalization
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
 from specdsl.layers.pooling import MaxPooling2D
@@ -37,7 +38,7 @@ pytestmark = [
 ]
 
 LEFT_OUT = {
-    # Of every layer: what the graph decides (names), what a spec does not set yet (dtypes), or Python needs.
+    # Of every layer: what the graph decides (names), what all have and some name (dtypes), or Python needs.
     "name", "dtype", "kwargs",
     # Of Dense and Embedding: fine-tuning and quantisation of a model that exists.
     "lora_rank", "lora_alpha", "quantization_config",
@@ -88,7 +89,7 @@ def _assert_same_signature(kind: type[Declaration], real: type) -> None:
     starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     signature = {name: given for name, given in told.items() if name != "self" and given.kind not in starred}
     theirs = {name: parameter for name, parameter in signature.items() if name not in LEFT_OUT}
-    assert [name for name in kind.fields() if name != "trainable"] == list(theirs)
+    assert [name for name in kind.fields() if name not in ("trainable", "dtype")] == list(theirs)
     defaults = {name: given.default for name, given in theirs.items() if given.default is not inspect.Parameter.empty}
     assert set(kind.required()) == set(theirs) - set(defaults)
     required = {name: REQUIRED[name] for name in kind.required()}
@@ -172,6 +173,16 @@ def test_a_layer_agrees_with_keras_and_with_its_own_output(kind: type[Layer]) ->
 def test_objects_can_be_built(drawn: Any) -> None:
     name = {"initializers": "kernel_initializer", "regularizers": "kernel_regularizer"}.get(drawn.module)
     compare(Call(LAYERS["Dense"], {"units": 3, name or "kernel_constraint": drawn}, ((4,),)))
+
+
+_WHOLE = [dtype for dtype in get_args(Dtype) if dtype not in FLOATS and dtype != "string"]
+
+
+@pytest.mark.parametrize("one", _WHOLE)
+@pytest.mark.parametrize("other", _WHOLE)
+def test_integers_of_two_types_become_what_keras_makes_of_them(one: str, other: str) -> None:
+    if one != other:
+        assert promoted((one, other)) == keras.backend.result_type(one, other)
 
 
 # ---------------------------------------------------------------------------------------------- behaviour
