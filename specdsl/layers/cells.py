@@ -13,6 +13,7 @@ from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
 from specdsl.layers.base import Layer, Modes, OptionKind, Shape, Weight, check_given, known, require_rank
+from specdsl.layers.dtypes import Intake
 from specdsl.layers.inner import freeze_inner, inner_names, inner_weights
 from specdsl.layers.values import Fraction, Positive, Seed
 
@@ -22,7 +23,7 @@ class Cell(Layer):
 
     abstract = True
     family = "recurrent"
-    intake = "numbers"
+    intake: ClassVar[Intake] = "numbers"
     noun = "cell"
     example = "LSTMCell(32)"
     options: ClassVar[Mapping[str, OptionKind]] = {"states": "tensors", "training": "flag"}

@@ -10,6 +10,7 @@ from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
 from specdsl.layers.base import Layer, Modes, OptionKind, Shape, Weight, check_given, known, require_rank
 from specdsl.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, check_forget_bias, stacked
+from specdsl.layers.dtypes import Intake
 from specdsl.layers.inner import freeze_inner, inner_weights
 from specdsl.layers.values import Fraction, Positive, Seed
 
@@ -21,7 +22,7 @@ class Recurrent(Layer):
 
     abstract = True
     family = "recurrent"
-    intake = "numbers"
+    intake: ClassVar[Intake] = "numbers"
     noun = "recurrent layer"
     example = "LSTM(64)"
     options = RECURRENT_OPTIONS
