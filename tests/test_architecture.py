@@ -112,6 +112,8 @@ def test_no_back_end_imports_another() -> None:
             name.split(".")[2] for name in imported(ast.parse(path.read_text())) if name.startswith("specdsl.backends.")
         }
         own = {path.relative_to(backends).parts[0]}
+        if own == {"schemas.py"}:  # which knows the documents of all
+            continue
         assert names <= {"words", "table", "python_structure", "python_values"} | own, path
 
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import SequenceMatcher
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from typing_extensions import TypedDict
 
 from specdsl.analyses import Analysis, LayerAnalysis
 from specdsl.backends.table import Cell, Column, Line, layout, styled
@@ -23,6 +25,62 @@ SCHEMA = 1
 _MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 
 
+class SideData(TypedDict):
+    """A layer of one of the two models."""
+
+    name: str
+    inbound: list[str]
+    output_shape: list[int | None]
+    params: int
+    macs: int | None
+
+
+class PairData(TypedDict):
+    """A value as the language writes it, in the first model and in the second."""
+
+    before: str
+    after: str
+
+
+class CountData(TypedDict):
+    """A number, in the first model and in the second; null where a size is unknown."""
+
+    before: int | None
+    after: int | None
+
+
+class ChangeData(TypedDict):
+    """A layer that is not the same in both models."""
+
+    kind: Literal["added", "removed", "changed"]
+    type: str
+    before: SideData | None
+    after: SideData | None
+    arguments: dict[str, PairData]
+    rewired: bool
+    notes: list[str]
+
+
+class OutputsData(TypedDict):
+    """The tensors that leave, in the first model and in the second."""
+
+    before: list[str]
+    after: list[str]
+
+
+class DifferenceData(TypedDict):
+    """How one model differs from another, as `diff --format json` writes it."""
+
+    schema: int
+    before: str
+    after: str
+    different: bool
+    changes: list[ChangeData]
+    unchanged: int
+    outputs: OutputsData
+    totals: dict[str, CountData]
+
+
 class Change(NamedTuple):
     """A layer that is not the same in both models.
 
@@ -35,7 +93,7 @@ class Change(NamedTuple):
         notes: what else is not as before.
     """
 
-    kind: str
+    kind: Literal["added", "removed", "changed"]
     before: LayerAnalysis | None
     after: LayerAnalysis | None
     arguments: dict[str, tuple[Any, Any]]
@@ -77,7 +135,7 @@ class Difference:
         names = ("layers", "params", "trainable", "non_trainable", "macs", "flops", "depth")
         return [(name, getattr(self.before.totals, name), getattr(self.after.totals, name)) for name in names]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> DifferenceData:
         """The difference as plain data: the contract of `--format json`."""
         return {
             "schema": SCHEMA,
@@ -86,12 +144,12 @@ class Difference:
             "different": bool(self),
             "changes": [_plain(change) for change in self.changes],
             "unchanged": self.unchanged,
-            "outputs": {side: list(map(str, one.graph.outputs)) for side, one in self._sides()},
+            "outputs": {
+                "before": list(map(str, self.before.graph.outputs)),
+                "after": list(map(str, self.after.graph.outputs)),
+            },
             "totals": {name: {"before": before, "after": after} for name, before, after in self.totals()},
         }
-
-    def _sides(self) -> tuple[tuple[str, Analysis], ...]:
-        return (("before", self.before), ("after", self.after))
 
     def to_markdown(self) -> str:
         """The difference as Markdown."""
@@ -263,8 +321,8 @@ def _row(change: Change) -> list[str]:
     return [_MARKS[change.kind][0], *cells]
 
 
-def _plain(change: Change) -> dict[str, Any]:
-    def side(layer: LayerAnalysis | None) -> dict[str, Any] | None:
+def _plain(change: Change) -> ChangeData:
+    def side(layer: LayerAnalysis | None) -> SideData | None:
         if layer is None:
             return None
         return {

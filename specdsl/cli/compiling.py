@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from specdsl.limits import Limits
 
 
+FORMATS = ("table", "markdown", "json", "latex", "csv")
+"""The forms of a report; all but the first are what a method of `Report` gives, `to_markdown` and its kin."""
+
+
 @click.command()
 @click.argument("specs", nargs=-1, required=True, type=PATH, metavar="SPEC...")
 @click.option(
@@ -88,7 +92,7 @@ def check(specs: tuple[Path, ...], form: str, limits: Limits) -> None:
 @SETTINGS
 @LIMITS
 @click.option("--report", is_flag=True, help="Show layers, shapes, parameters with their derivation, and work.")
-@click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), help="The form of the report.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="The form of the report.")
 @click.option("--diagram", type=PATH, metavar="FILE", help="Draw the model: .svg, .png, .pdf or .dot.")
 @click.option(
     "--emit", type=click.Choice(["python", "keras", "json"]), help="Python source, a .keras file, or Keras's JSON."
@@ -177,16 +181,9 @@ def _show_report(analysis: Analysis, form: str, output: Path | None) -> None:
     report = Report(analysis)
     if form == "table":
         text = report.to_text(shutil.get_terminal_size().columns)
-        if output is None:
-            click.echo(text, nl=False)
-            return
-        text = click.unstyle(text)
-    elif form == "markdown":
-        text = report.to_markdown()
+        text = text if output is None else click.unstyle(text)
     else:
-        import json
-
-        text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        text = getattr(report, f"to_{form}")()
     if output is None:
         click.echo(text, nl=False)
     else:

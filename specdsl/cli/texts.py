@@ -1,4 +1,4 @@
-"""The verbs `fmt` and `layers`."""
+"""The verbs `fmt`, `layers` and `schema`."""
 
 from __future__ import annotations
 
@@ -96,3 +96,17 @@ def layers(name: str | None) -> None:
     else:
         hint = did_you_mean(name, NAMES)
         raise WrongInput(f"there is no layer '{name}'{f'; {hint}' if hint else ''}")
+
+
+@click.command()
+@click.argument("document", default="report")
+def schema(document: str) -> None:
+    """Print the JSON Schema of what another verb writes as JSON: `report`, or `diff`."""
+    import json
+
+    from specdsl.backends.schemas import SCHEMAS
+
+    if document not in SCHEMAS:
+        hint = did_you_mean(document, SCHEMAS) or f"there are {', '.join(SCHEMAS)}"
+        raise WrongInput(f"there is no document '{document}'; {hint}")
+    click.echo(json.dumps(SCHEMAS[document](), indent=2, ensure_ascii=False))

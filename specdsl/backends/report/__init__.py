@@ -39,6 +39,24 @@ class Report:
 
         return to_text(self.analysis, width)
 
+    def to_csv(self) -> str:
+        """The layers as comma-separated values, one row each, under the names of `to_dict`."""
+        from specdsl.backends.report.csv import to_csv
+
+        return to_csv(self.analysis)
+
+    def to_latex(self) -> str:
+        """The layers and the totals as LaTeX tables with the rules of booktabs, without a document around them."""
+        from specdsl.backends.report.latex import to_latex
+
+        return to_latex(self.analysis)
+
+    def to_json(self) -> str:
+        """What `to_dict` gives, as JSON."""
+        import json
+
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 

@@ -6,15 +6,17 @@ for people; every entry stands in the dictionary and in its schema, under its ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypedDict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from typing_extensions import TypedDict
 
 from specdsl.analyses import Analysis, LayerAnalysis, peak_activation_bytes, receptive_field
-from specdsl.backends.words import connections, option_text, readable_bytes, shapes_text, type_name
+from specdsl.backends.words import connections, names_itself, option_text, readable_bytes, shapes_text, type_name
 from specdsl.counts import number
 from specdsl.declaration import Declaration
 from specdsl.functional import Functional
-from specdsl.graph import Graph, Node, Option, Scope, Tensor
+from specdsl.graph import SEPARATOR, Graph, Node, Option, Scope, Tensor
 from specdsl.layers import InputLayer, Modes, Shape
 from specdsl.layers.base import show
 
@@ -53,10 +55,45 @@ class Row(NamedTuple):
         """The layer in its graph."""
         return self.layer.node
 
-    @property
-    def flags(self) -> list[str]:
-        """What the call says beside tensors, `training=false`."""
-        return [f"{key}={option_text(value)}" for key, value in self.node.options.items() if isinstance(value, bool)]
+
+class Aside(NamedTuple):
+    """What is said below the name of a layer.
+
+    Attributes:
+        text: the words.
+        key: the column that tells the same where it is shown, "" where none does.
+    """
+
+    text: str
+    key: str = ""
+
+
+def asides(row: Row, shown: Collection[str] = ()) -> list[Aside]:
+    """What is to be said of a layer beside its name, where only some columns are shown.
+
+    Args:
+        row: the layer's.
+        shown: the keys of the columns that are.
+    """
+    node = row.node
+    said: list[Aside] = []
+    if not names_itself(node):
+        said.append(Aside(type_name(node), "type"))
+    if row.told:
+        said.append(Aside(f"← {row.told}", "inbound"))
+    if isinstance(node.layer, Functional) and node.layer.graph.parameters:
+        said.append(Aside(str(node.layer)))
+    if node.owner != node.name:
+        said.append(Aside(f"applies {node.owner}"))
+    flags = [f"{key}={option_text(value)}" for key, value in node.options.items() if isinstance(value, bool)]
+    if flags:
+        said.append(Aside(", ".join(flags)))
+    return [one for one in said if one.key not in shown]
+
+
+def block_name(instance: Scope) -> str:
+    """A block instance's name within the one that encloses it."""
+    return instance.name[len(instance.parent) + len(SEPARATOR) :] if instance.parent else instance.name
 
 
 def own_rows(analysis: Analysis, within: str = "", base: int = 0) -> Iterator[Row]:
@@ -123,6 +160,7 @@ class Column(NamedTuple):
         text: the fact in words.
         right: whether it is aligned to the right, as numbers are.
         optional: whether it is left out where no layer has anything to say.
+        beside: whether it is told with the column before it where room is scarce.
         room: the columns that a terminal has at least where it is shown there.
     """
 
@@ -134,6 +172,7 @@ class Column(NamedTuple):
     text: Callable[[Row], str] = lambda row: ""
     right: bool = False
     optional: bool = False
+    beside: bool = False
     room: int = 0
 
 
@@ -184,7 +223,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "trainable", int, "the number of those that training changes by gradient",
         lambda row: row.layer.trainable,
-        "Trainable", lambda row: number(row.layer.trainable), right=True,
+        "Trainable", lambda row: number(row.layer.trainable), right=True, beside=True,
     ),
     Column(
         "non_trainable", int, "the number of those that it does not",
@@ -230,21 +269,28 @@ COLUMNS: tuple[Column, ...] = (
 """The facts of a layer, in the order of the columns."""
 
 
-def told_columns(
-    analysis: Analysis, dressed: Mapping[str, Callable[[Row], str]] | None = None
-) -> tuple[list[Column], list[list[str]]]:
-    """The columns that people are told of a model, and the text of each in each row.
+def told_columns(found: Sequence[Row], room: int | None = None) -> list[Column]:
+    """The columns that people are told of rows.
 
     Args:
-        analysis: the model's.
-        dressed: by key, what the text of a column is where the form of the report wants another one.
+        found: the rows.
+        room: the columns of text that there are; by default as many as are needed. What others tell
+            stands then among the asides, or beside the column before.
     """
-    found = list(rows(analysis))
-    texts = [
-        (column, list(map((dressed or {}).get(column.key, column.text), found))) for column in COLUMNS if column.title
+    return [
+        column
+        for column in COLUMNS
+        if column.title
+        and (room is None or (column.room <= room and not column.beside))
+        and not (column.optional and not any(map(column.text, found)))
     ]
-    texts = [(column, cells) for column, cells in texts if any(cells) or not column.optional]
-    return [column for column, _ in texts], [list(cells) for cells in zip(*(cells for _, cells in texts), strict=True)]
+
+
+def untrained(layer: LayerAnalysis) -> str:
+    """How many of the parameters are trained, where that is not all of them; "" where it is."""
+    if not layer.non_trainable:
+        return ""
+    return f"{layer.trainable:,} trainable" if layer.trainable else "not trainable"
 
 
 def derivation(layer: LayerAnalysis) -> str:

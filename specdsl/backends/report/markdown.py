@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from specdsl.analyses import Analysis
-from specdsl.backends.report.content import CONVENTIONS, Row, differing, told_columns, told_totals
+from specdsl.backends.report.content import CONVENTIONS, Row, differing, rows, told_columns, told_totals
 from specdsl.layers.base import show
 
 
@@ -15,7 +15,9 @@ def to_markdown(analysis: Analysis) -> str:
     lines = [f"## {graph.name}", ""]
     if graph.docstring:
         lines += [graph.docstring, ""]
-    columns, cells = told_columns(analysis, _DRESSED)
+    found = list(rows(analysis))
+    columns = told_columns(found)
+    cells = [[_DRESSED.get(column.key, column.text)(row) for column in columns] for row in found]
     lines += markdown_table([column.title for column in columns], cells, [column.right for column in columns])
     totals = [[total.title, total.amount, total.note] for total in told_totals(analysis)]
     lines += ["", *markdown_table(["Total", "", ""], totals, [False, True, False])]

@@ -7,21 +7,22 @@ from textwrap import wrap
 
 from specdsl.analyses import Analysis
 from specdsl.backends.report.content import (
-    COLUMNS,
     CONVENTIONS,
     Column,
     Row,
+    asides,
+    block_name,
     derivation,
     differing,
     rows,
+    told_columns,
     told_totals,
+    untrained,
 )
 from specdsl.backends.table import Cell, Line, layout, styled
 from specdsl.backends.table import Column as Track
-from specdsl.backends.words import local_name, names_itself, type_name
+from specdsl.backends.words import local_name, type_name
 from specdsl.counts import number
-from specdsl.functional import Functional
-from specdsl.graph import SEPARATOR
 from specdsl.layers import Modes
 from specdsl.layers.base import show
 
@@ -61,20 +62,12 @@ def _lines(analysis: Analysis, width: int) -> Iterator[str]:
 
 def _layer_table(analysis: Analysis, width: int) -> Iterator[str]:
     told = list(rows(analysis))
-    columns = [
-        column
-        for column in COLUMNS
-        if column.title
-        and column.key != "trainable"  # stands with the parameters
-        and column.room <= width
-        and not (column.optional and not any(map(column.text, told)))
-    ]
+    columns = told_columns(told, width)
     shown = {column.key for column in columns}
     lines: list[list[Cell]] = []
     for row in told:
         for instance, level in row.entered:
-            local = instance.name[len(instance.parent) + len(SEPARATOR) :] if instance.parent else instance.name
-            heading = [Line(f"{'  ' * level}{local}", "bold")]
+            heading = [Line(f"{'  ' * level}{block_name(instance)}", "bold")]
             if instance.arguments:
                 arguments = ", ".join(f"{name}={value}" for name, value in instance.arguments.items())
                 heading.append(Line(f"{'  ' * level}({arguments})", "dim"))
@@ -90,19 +83,9 @@ _LEAST = {"name": 16, "params": 14, "inbound": 16}
 
 def _name(row: Row, shown: set[str]) -> Cell:
     """The name of a layer, and below it what no column tells."""
-    node, indent = row.node, "  " * row.level
-    name = [Line(f"{indent}{local_name(node)}")]
-    if "type" not in shown and not names_itself(node):
-        name.append(Line(f"{indent}{type_name(node)}", "cyan"))
-    if "inbound" not in shown and row.told:
-        name.append(Line(f"{indent}← {row.told}", "dim"))
-    if isinstance(node.layer, Functional) and node.layer.graph.parameters:
-        name.append(Line(f"{indent}{node.layer}", "dim"))
-    if node.owner != node.name:
-        name.append(Line(f"{indent}applies {node.owner}", "dim"))
-    if row.flags:
-        name.append(Line(f"{indent}{', '.join(row.flags)}", "dim"))
-    return name
+    indent = "  " * row.level
+    said = [Line(f"{indent}{aside.text}", "cyan" if aside.key == "type" else "dim") for aside in asides(row, shown)]
+    return [Line(f"{indent}{local_name(row.node)}"), *said]
 
 
 def _cell(row: Row, column: Column) -> Cell:
@@ -111,13 +94,10 @@ def _cell(row: Row, column: Column) -> Cell:
 
 
 def _parameters(row: Row) -> Cell:
-    layer = row.layer
-    if not layer.weights:
+    if not row.layer.weights:
         return [Line("0", "dim")]
-    lines = [Line(derivation(layer))]
-    if layer.non_trainable:
-        lines.append(Line(f"{layer.trainable:,} trainable" if layer.trainable else "not trainable", "dim"))
-    return lines
+    rest = untrained(row.layer)
+    return [Line(derivation(row.layer)), *([Line(rest, "dim")] if rest else [])]
 
 
 def _macs(row: Row) -> Cell:
