@@ -20,7 +20,7 @@ from specdsl import Graph
 from specdsl.backends.report.content import COLUMNS, TOTALS, told_totals
 from specdsl.backends.report.latex import escape
 from specdsl.backends.schemas import SCHEMAS
-from tests.strategies import spec_texts
+from tests.spec_strategies import spec_texts
 from tests.test_backends import SEVERAL, STRANGE, every_graph, graphs
 
 BN_CNN = specdsl.load(Path(__file__).parents[1] / "specs" / "bn_cnn.spec").model()
