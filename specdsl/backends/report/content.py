@@ -212,7 +212,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda row: {name: plain(value) for name, value in _told(row.node).items()},
     ),
     Column(
-        "options", dict[str, bool | str | list[str | None]], "what the call says beside the tensors, such as `training`",
+        "options", dict[str, bool | str | list[str | None]], "what the call says beside tensors, such as `training`",
         lambda row: {name: _plain_option(value) for name, value in row.node.options.items()},
     ),
     Column(
