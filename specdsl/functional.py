@@ -134,6 +134,8 @@ class Functional(Layer):
         flow = self._flow(shapes)
         return Count(((flow.operations,),)) if flow.operations != 0 else Count()
 
+    work = "those of its layers"
+
     def depth(self, *shapes: Shape) -> int:
         return self._flow(shapes).depth
 

@@ -19,7 +19,7 @@ def overview() -> str:
     for family in dict.fromkeys(layer.family for layer in LAYERS.values()):
         lines += [
             f"{family}",
-            *(f"  {name:{width}}  {_summary(layer)}" for name, layer in LAYERS.items() if layer.family == family),
+            *(f"  {name:{width}}  {layer.summary()}" for name, layer in LAYERS.items() if layer.family == family),
             "",
         ]
     return "\n".join([*lines, "`specdsl layers NAME` describes one of them.", ""])
@@ -57,10 +57,6 @@ _OPTIONS = {
     "tensors": "a list of tensors",
     "masks": "a list of tensors or none",
 }
-
-
-def _summary(layer: type[Layer]) -> str:
-    return cleandoc(layer.__doc__ or "").split("\n\n")[0].replace("\n", " ")
 
 
 def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:

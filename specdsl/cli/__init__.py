@@ -27,7 +27,6 @@ def cli() -> None:
 
 for _verb in (check, compile_, diff, sweep, train, fmt, layers, schema, explain):
     cli.add_command(_verb)
-    cli.add_command(_verb)
 
 
 def main() -> None:

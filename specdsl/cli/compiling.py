@@ -93,6 +93,7 @@ def check(specs: tuple[Path, ...], form: str, limits: Limits) -> None:
 @LIMITS
 @click.option("--report", is_flag=True, help="Show layers, shapes, parameters with their derivation, and work.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="The form of the report.")
+@click.option("--explain", is_flag=True, help="Tell the model in prose, layer by layer.")
 @click.option("--diagram", type=PATH, metavar="FILE", help="Draw the model: .svg, .png, .pdf or .dot.")
 @click.option(
     "--emit", type=click.Choice(["python", "keras", "json"]), help="Python source, a .keras file, or Keras's JSON."
@@ -105,6 +106,7 @@ def compile_(
     limits: Limits,
     report: bool,
     form: str | None,
+    explain: bool,
     diagram: Path | None,
     emit: str | None,
     output: Path | None,
@@ -113,7 +115,11 @@ def compile_(
     from specdsl.analyses import broken_expectations
 
     output = None if output == STANDARD else output
-    report = report or form is not None or (output is not None and emit is None)
+    if explain and form not in (None, "table", "markdown"):
+        raise WrongInput(f"--explain tells a model in prose, which is no {form}: leave --format out, or take markdown")
+    if explain and report:
+        raise WrongInput("the report and the explanation would both go to one place: ask for one of them at a time")
+    report = report or explain or form is not None or (output is not None and emit is None)
     for place in (output, diagram):
         if place is not None and place.exists() and path.exists() and place.samefile(path):
             raise WrongInput(f"{place} is the spec itself, which would be lost")
@@ -133,7 +139,7 @@ def compile_(
     if diagram is not None:
         _draw(graph, diagram)
     if report:
-        _show_report(analysis, form or "table", None if emit else output)
+        _show_report(analysis, form or "table", None if emit else output, explain=explain)
     if not (emit or report or diagram is not None):
         totals = analysis.totals
         click.echo(f"{graph.name}: {count(totals.layers, 'layer')}, {totals.params:,} parameters")
@@ -175,15 +181,16 @@ def diff(before: str, after: str, form: str, limits: Limits) -> None:
         sys.exit(FAILED)
 
 
-def _show_report(analysis: Analysis, form: str, output: Path | None) -> None:
+def _show_report(analysis: Analysis, form: str, output: Path | None, *, explain: bool) -> None:
     from specdsl.backends.report import Report
 
     report = Report(analysis)
     if form == "table":
-        text = report.to_text(shutil.get_terminal_size().columns)
+        columns = shutil.get_terminal_size().columns
+        text = report.explain(columns) if explain else report.to_text(columns)
         text = text if output is None else click.unstyle(text)
     else:
-        text = getattr(report, f"to_{form}")()
+        text = report.explain() if explain else getattr(report, f"to_{form}")()
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -88,6 +88,8 @@ class PReLU(_Activation):
         )
         return (Weight("alpha", sizes),)
 
+    roles: ClassVar[Mapping[str, str]] = {"alpha": "the slope below 0, for each place that no axis shares"}
+
 
 class Softmax(_Activation):
     """exp(x), divided so that the values along `axis` sum to 1."""

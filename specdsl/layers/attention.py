@@ -96,6 +96,20 @@ class _Projected(_Attention):
             raise Misuse("flash attention has no attention scores to return", argument="flash_attention")
         return (leaving, self._scores(*shapes))
 
+    roles: ClassVar[Mapping[str, str]] = {
+        "query/kernel": "the factors that project the query to its heads",
+        "query/bias": "a summand for each value of the projected query",
+        "key/kernel": "the factors that project the key to its heads",
+        "key/bias": "a summand for each value of the projected key",
+        "value/kernel": "the factors that project the value to its heads",
+        "value/bias": "a summand for each value of the projected value",
+        "gate/kernel": "the factors that make of the query a gate for each head",
+        "gate/bias": "a summand for each value of the gates",
+        "attention_output/kernel": "the factors that join what the heads have found",
+        "attention_output/bias": "a summand for each value that leaves",
+    }
+    work = "the projections, each query with each key, the values weighted by these, and the joining of the heads"
+
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         query, value, key = self._operands(*shapes)
         heads, shared, wide, deep = self.heads
@@ -350,6 +364,15 @@ class _SimpleAttention(_Attention):
             raise Misuse(f"{message}, not of {len(given)}", argument=name, help=hint)
         check_given(self, name, given, (query[:1], value[:1], key[:1])[: len(given)])
 
+    roles: ClassVar[Mapping[str, str]] = {
+        "scale": "a factor of all scores",
+        "concat_score_weight": "a factor of all scores",
+    }
+    work = "the score of each query with each key, and the values weighted by them"
+
+    def account(self, *shapes: Shape) -> str:
+        return "a sum of the values for each step of the query"
+
     def macs(self, *shapes: Shape) -> Count:
         query, value, key = self._operands(*shapes)
         scores = product(*query, key[-2]) if self._multiplies() else Count()
@@ -409,6 +432,8 @@ class AdditiveAttention(_SimpleAttention):
 
     use_scale: bool = True
     dropout: Fraction = 0.0
+
+    roles: ClassVar[Mapping[str, str]] = {"scale": "a factor for each feature of a score"}
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         if not self.use_scale:

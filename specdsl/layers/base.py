@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import cleandoc
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -74,6 +75,17 @@ class Modes(NamedTuple):
     inference: str
 
 
+ROLES: Mapping[str, str] = {
+    "kernel": "the factors of what enters",
+    "bias": "a summand for each value that leaves",
+    "gamma": "a factor for each normalised channel",
+    "beta": "a summand for each normalised channel",
+    "moving_mean": "the mean of each channel, gathered from the batches of training",
+    "moving_variance": "the variance of each channel, gathered from the batches of training",
+}
+"""What weights of these names are for in all layers that say nothing else of them."""
+
+
 class Layer(Declaration):
     """One Keras layer. Its fields are Keras's arguments, in Keras's order, with Keras's defaults.
 
@@ -111,6 +123,12 @@ class Layer(Declaration):
 
     keeps_dtype: ClassVar[bool] = False
     """Whether what leaves is of the type that enters, where these are no floats."""
+
+    roles: ClassVar[Mapping[str, str]] = {}
+    """What its weights are for, by their names, with or without those of the parts that they stand in."""
+
+    work: ClassVar[str] = ""
+    """What its multiply-accumulates are, in words that go on after their number."""
 
     keyword_only: ClassVar[tuple[str, ...]] = ("trainable", "dtype")
 
@@ -249,6 +267,20 @@ class Layer(Declaration):
     def modes(self) -> Modes | None:
         """How training differs from inference, None where it does not."""
         return None
+
+    @classmethod
+    def summary(cls) -> str:
+        """What it does, in one sentence or two: the first paragraph of its documentation."""
+        return " ".join(cleandoc(cls.__doc__ or "").split("\n\n")[0].split())
+
+    def account(self, *shapes: Shape) -> str:
+        """How the sizes that leave come about when `shapes` enter, in words that go on after them; "" where plain."""
+        return ""
+
+    def role(self, weight: str) -> str:
+        """What a weight is for, by its name, in words that go on after its number of values."""
+        name = weight.rsplit("/", 1)[-1]
+        return self.roles.get(weight) or self.roles.get(name) or ROLES.get(name, "")
 
     def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
         """Check the shapes of the tensors that an option of a call gives, None where it gives none.

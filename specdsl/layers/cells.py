@@ -44,6 +44,9 @@ class Cell(Layer):
     def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         return (self.output(*shapes), *self.states(*shapes))
 
+    def account(self, *shapes: Shape) -> str:
+        return "what it gives at this step, and the states after it"
+
     def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
         check_given(self, name, given, self.states(*shapes))
 
@@ -79,6 +82,17 @@ class _GatedCell(Cell):
                 message = f"Keras leaves it to recurrent layers to forget what {type(self).__name__} drops by chance"
                 raise Misuse(message, argument=name, help="a Dropout before it drops, and so does a cell within an RNN")
         return super().result_shapes(*shapes)
+
+    roles: ClassVar[Mapping[str, str]] = {
+        "kernel": "a factor for each feature of a step and each {of_gates}",
+        "recurrent_kernel": "a factor for each value of the state before and each {of_gates}",
+        "bias": "the summands of each {of_gates}",
+    }
+    work = "what enters with the kernel, and the state with the recurrent kernel"
+
+    def role(self, weight: str) -> str:
+        wide = f"of the {self.gates}·{self.units} = {self.gates * self.units} values of its gates"
+        return super().role(weight).format(of_gates=wide if self.gates > 1 else "unit")
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         features, width = self._features(shapes[0]), self.gates * self.units
@@ -256,6 +270,12 @@ class StackedRNNCells(Cell):
             for (cell, step), name in zip(steps, names, strict=True)
             for weight in inner_weights("", cell, step, name=name)
         )
+
+    work = "those of all cells"
+
+    def role(self, weight: str) -> str:
+        name, _, inner = weight.partition("/")
+        return self.cells[inner_names(self.cells).index(name)].role(inner)
 
     def macs(self, *shapes: Shape) -> Count:
         return sum((cell.macs(step) for cell, step in self._steps(*shapes)), Count())

@@ -1,5 +1,6 @@
 """Recurrent layers with convolutions in place of matrix products."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from specdsl.counts import Count, Size, product
@@ -43,6 +44,12 @@ class _ConvLSTMCell(Cell):
         window = (self.kernel_size, self.strides, self.padding, self.dilation_rate)
         places = slide(spatial, *window, layer=self, argument="kernel_size")
         return (join(places, self.filters, self.data_format),) * 2
+
+    roles: ClassVar[Mapping[str, str]] = {
+        "kernel": "for each of four gates a factor for each place of the window, each channel and each filter",
+        "recurrent_kernel": "the same for the state before",
+        "bias": "for each of four gates a summand for each filter",
+    }
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         _, channels = self._split(shapes[0])

@@ -4,6 +4,7 @@ Multiply-accumulates count the whole kernel at each of its places, so that a pla
 lets it overlap (`same`, `causal`), counts like any other.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from specdsl.counts import Count, Size, product
@@ -18,7 +19,7 @@ from specdsl.layers.arguments import (
     RegularizerArgument,
 )
 from specdsl.layers.base import Layer, Reach, Shape, Weight, Window, known, show
-from specdsl.layers.spatial import either_stride_or_dilate, join, seen, slide, split
+from specdsl.layers.spatial import either_stride_or_dilate, join, seen, slid, slide, split, told
 from specdsl.layers.values import (
     Ints,
     NonNegativeSizes1,
@@ -68,6 +69,15 @@ class _Convolution(Layer):
     def reach(self, *shapes: Shape) -> Reach | None:
         spatial, _ = split(shapes[0], self.rank, self, self.data_format)
         return seen(spatial, _extent(self), self.strides, self.padding)
+
+    roles: ClassVar[Mapping[str, str]] = {
+        "kernel": "a factor for each place of the window, each channel that it joins and each filter",
+        "bias": "a summand for each filter",
+    }
+    work = "the whole kernel, at each place of the output"
+
+    def account(self, *shapes: Shape) -> str:
+        return f"{_slid(self, shapes[0])}, and a channel for each of the {self.filters} filters"
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         fan_in = _channels(self, shapes[0]) // self.groups
@@ -171,6 +181,29 @@ class _TransposedConvolution(Layer):
             windows.append(Window(cut - extent + stride, cut, share=stride))
         return tuple(windows)
 
+    roles: ClassVar[Mapping[str, str]] = {
+        "kernel": "a factor for each place of the patch, each filter and each channel that enters",
+        "bias": "a summand for each filter",
+    }
+    work = "the whole kernel, with each place of what enters"
+
+    def account(self, *shapes: Shape) -> str:
+        spatial, _ = split(shapes[0], self.rank, self, self.data_format)
+        grown = told(spatial, list(map(self._grown, spatial, range(self.rank))))
+        return f"{grown}, and a channel for each of the {self.filters} filters"
+
+    def _grown(self, size: Size, axis: int) -> str:
+        """How `_grow` comes to its size."""
+        if size is None:
+            return "as many as the patches cover"
+        stride, grown = self.strides[axis], self._grow(size, axis)
+        kernel = self.dilation_rate[axis] * (self.kernel_size[axis] - 1) + 1
+        if self.output_padding is not None:
+            return f"({size} - 1)·{stride} + {self._patch(axis)} + {self.output_padding[axis]} = {grown}"
+        if self.padding == "same":
+            return f"{size}·{stride} = {grown}"
+        return f"({size} - 1)·{stride} + {max(kernel, stride)} = {grown}"
+
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         shape = (*self.kernel_size, self.filters, _channels(self, shapes[0]))
         return (Weight("kernel", shape), *_bias(self, self.filters))
@@ -271,6 +304,16 @@ class _DepthwiseConvolution(Layer):
         spatial, _ = split(shapes[0], self.rank, self, self.data_format)
         return seen(spatial, _extent(self), self.strides, self.padding)
 
+    roles: ClassVar[Mapping[str, str]] = {
+        "kernel": "a factor for each place of the window, each channel and each kernel that the channel has",
+        "bias": "a summand for each channel that leaves",
+    }
+    work = "the kernels of each channel, at each place of the output"
+
+    def account(self, *shapes: Shape) -> str:
+        times = f"{self.depth_multiplier}·" if self.depth_multiplier > 1 else ""
+        return f"{_slid(self, shapes[0])}, and {times}{_channels(self, shapes[0])} channels, which stay apart"
+
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         channels = _channels(self, shapes[0])
         shape = (*self.kernel_size, channels, self.depth_multiplier)
@@ -334,6 +377,16 @@ class _SeparableConvolution(Layer):
         spatial, _ = split(shapes[0], self.rank, self, self.data_format)
         return seen(spatial, _extent(self), self.strides, self.padding)
 
+    roles: ClassVar[Mapping[str, str]] = {
+        "depthwise_kernel": "a factor for each place of the window, each channel and each kernel that the channel has",
+        "pointwise_kernel": "a factor for each of the channels between, and each filter",
+        "bias": "a summand for each filter",
+    }
+    work = "first the kernels of each channel and then the product that joins the channels, at each place of the output"
+
+    def account(self, *shapes: Shape) -> str:
+        return f"{_slid(self, shapes[0])}, and a channel for each of the {self.filters} filters"
+
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         channels = _channels(self, shapes[0])
         depthwise = (*self.kernel_size, channels, self.depth_multiplier)
@@ -384,6 +437,12 @@ def _places(layer: _Sliding, shape: Shape) -> Shape:
     spatial, _ = split(shape, layer.rank, layer, layer.data_format)
     window = (layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
     return slide(spatial, *window, layer=layer, argument="kernel_size")
+
+
+def _slid(layer: _Sliding, shape: Shape) -> str:
+    """How the places come about that the kernel takes."""
+    spatial, _ = split(shape, layer.rank, layer, layer.data_format)
+    return slid(spatial, layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
 
 
 def _extent(layer: _Any) -> tuple[int, ...]:

@@ -1,10 +1,11 @@
 """Core layers: input, dense, identity and its kin."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator
 
-from specdsl.counts import Count, product
+from specdsl.counts import Count, number, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
 from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, Weight, known, show
@@ -55,6 +56,16 @@ class Dense(Layer):
         bias = (Weight("bias", (self.units,)),) if self.use_bias else ()
         return (Weight("kernel", (features, self.units)), *bias)
 
+    roles: ClassVar[Mapping[str, str]] = {
+        "kernel": "a factor for each value that enters and each unit",
+        "bias": "a summand for each unit",
+    }
+    work = "each value that enters, with each unit"
+
+    def account(self, *shapes: Shape) -> str:
+        values = f"a value for each of the {self.units} units" if self.units > 1 else "the value of its one unit"
+        return f"the last axis has {values} in place of {number(shapes[0][-1])}"
+
     def macs(self, *shapes: Shape) -> Count:
         return product(*shapes[0], self.units)
 
@@ -89,6 +100,11 @@ class Embedding(Layer):
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         return (Weight("embeddings", (self.input_dim, self.output_dim)),)
+
+    roles: ClassVar[Mapping[str, str]] = {"embeddings": "a vector for each of the integers"}
+
+    def account(self, *shapes: Shape) -> str:
+        return f"a vector of {self.output_dim} values stands in place of each integer"
 
 
 class Masking(Layer):

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator
 
-from specdsl.counts import Count, Size, product
+from specdsl.counts import Count, Size, number, product
 from specdsl.declaration import Misuse
 from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, axis_index, show
 from specdsl.layers.dtypes import Intake
@@ -33,6 +33,9 @@ class _ElementWise(_Merging):
 
     def operations(self, *shapes: Shape) -> Count:
         return (len(shapes) - 1) * product(*self.result_shape(*shapes))
+
+    def account(self, *shapes: Shape) -> str:
+        return "sizes of 1 and missing axes are repeated to match" if len(set(shapes)) > 1 else ""
 
     def _broadcast(self, left: Shape, right: Shape) -> Shape:
         short, long = sorted((left, right), key=len)
@@ -121,6 +124,13 @@ class Concatenate(_Merging):
         along = sizes[axis - 1]
         return (*first[: axis - 1], None if None in along else sum(along), *first[axis:])
 
+    def account(self, *shapes: Shape) -> str:
+        axis = axis_index(self.axis, shapes[0], self)
+        along = [shape[axis - 1] for shape in shapes]
+        whole = number(None if None in along else sum(size for size in along if size))
+        others = ", and the other axes as before" if len(shapes[0]) > 1 else ""
+        return f"{' + '.join(map(number, along))} = {whole} along axis {axis}{others}"
+
 
 class Dot(_Merging):
     """The products of two tensors summed along an axis of each; with `normalize`, their cosine similarity.
@@ -155,6 +165,12 @@ class Dot(_Merging):
     def macs(self, *shapes: Shape) -> Count:
         left, right, size, _ = self._parts(*shapes)
         return product(*left, *right, size)
+
+    work = "each vector along the axis of one with each of the other"
+
+    def account(self, *shapes: Shape) -> str:
+        *_, size, _ = self._parts(*shapes)
+        return f"the axes of {number(size)} values that the sums go along are gone"
 
     def _pair(self) -> tuple[int, int]:
         return (self.axes, self.axes) if isinstance(self.axes, int) else self.axes

@@ -1,5 +1,6 @@
 """Normalisation layers: over the batch, over axes, over groups of channels, to unit length."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator
@@ -224,6 +225,12 @@ class Normalization(Layer):
             Weight("variance", sizes, trainable=False),
             Weight("count", (), trainable=False, dtype="int64"),
         )
+
+    roles: ClassVar[Mapping[str, str]] = {
+        "mean": "the mean of the data that it has been adapted to",
+        "variance": "the variance of the data that it has been adapted to",
+        "count": "how many values these have been worked out from",
+    }
 
     def _kept(self, shape: Shape) -> tuple[int, ...]:
         """The sizes along the axes that keep values of their own, in the order of the tensor's axes."""

@@ -3,10 +3,10 @@
 from math import prod
 from typing import ClassVar
 
-from specdsl.counts import Count, product
+from specdsl.counts import Count, number, product
 from specdsl.layers.arguments import DataFormat, Padding
 from specdsl.layers.base import Layer, Reach, Shape
-from specdsl.layers.spatial import join, seen, slide, split
+from specdsl.layers.spatial import join, seen, slid, slide, split
 from specdsl.layers.values import Ints, Sizes1, Sizes2, Sizes3
 
 
@@ -27,6 +27,11 @@ class _Pooling(Layer):
         spatial, channels = split(shapes[0], self.rank, self, self.data_format)
         window = (self.pool_size, self.strides or self.pool_size, self.padding)
         return join(slide(spatial, *window, layer=self, argument="pool_size"), channels, self.data_format)
+
+    def account(self, *shapes: Shape) -> str:
+        spatial, channels = split(shapes[0], self.rank, self, self.data_format)
+        places = slid(spatial, self.pool_size, self.strides or self.pool_size, self.padding)
+        return f"{places}, and the {number(channels)} channels as before"
 
     def operations(self, *shapes: Shape) -> Count:
         return (prod(self.pool_size) - self.compares) * product(*self.result_shape(*shapes))
@@ -116,6 +121,10 @@ class _GlobalPooling(Layer):
     def result_shape(self, *shapes: Shape) -> Shape:
         _, channels = split(shapes[0], self.rank, self, self.data_format)
         return join((1,) * self.rank if self.keepdims else (), channels, self.data_format)
+
+    def account(self, *shapes: Shape) -> str:
+        _, channels = split(shapes[0], self.rank, self, self.data_format)
+        return f"one value for each of the {number(channels)} channels"
 
     def operations(self, *shapes: Shape) -> Count:
         spatial, channels = split(shapes[0], self.rank, self, self.data_format)

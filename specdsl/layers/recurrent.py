@@ -64,6 +64,17 @@ class Recurrent(Layer):
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         return inner_weights("", self.inner, self._step(shapes[0]))
 
+    work = "at each step, what enters with the kernel, and the state with the recurrent kernel"
+
+    def account(self, *shapes: Shape) -> str:
+        steps = shapes[0][0]
+        each = f"what the cell gives at each of the {steps} steps" if steps else "what the cell gives at each step"
+        kept = each if self.return_sequences else "what the cell gives at the last step"
+        return f"{kept}{', and then the states that it ends with' if self.return_state else ''}"
+
+    def role(self, weight: str) -> str:
+        return self.inner.role(weight.partition("/")[2])
+
     def macs(self, *shapes: Shape) -> Count:
         return shapes[0][0] * self.inner.macs(self._step(shapes[0]))
 

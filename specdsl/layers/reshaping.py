@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from specdsl.counts import Count, Size, product
+from specdsl.counts import Count, Size, number, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
 from specdsl.layers.base import Layer, Reach, Shape, Window, require_rank, show
 from specdsl.layers.dtypes import FLOATS
-from specdsl.layers.spatial import join, split
+from specdsl.layers.spatial import join, split, told
 from specdsl.layers.values import Ints, Margins1, Margins2, Margins3, Positive, Sizes2, Sizes3
 
 Margin = tuple[int, int]
@@ -32,6 +32,9 @@ class Flatten(_Reshaping):
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return (_size(shapes[0]),)
+
+    def account(self, *shapes: Shape) -> str:
+        return f"{'·'.join(map(number, shapes[0]))} = {number(_size(shapes[0]))} values in a row" if shapes[0] else ""
 
 
 def _target(value: tuple[int, ...]) -> tuple[int, ...]:
@@ -69,6 +72,9 @@ class Reshape(_Reshaping):
         rest = None if open_input else given // wanted
         return tuple(rest if size == -1 else size for size in self.target_shape)
 
+    def account(self, *shapes: Shape) -> str:
+        return f"the same {number(_size(shapes[0]))} values" if _size(shapes[0]) else "the same values"
+
 
 def _permutation(value: tuple[int, ...]) -> tuple[int, ...]:
     if sorted(value) != list(range(1, len(value) + 1)):
@@ -85,6 +91,9 @@ class Permute(_Reshaping):
         require_rank(shapes[0], len(self.dims), self, f"a tensor with {_axes(len(self.dims))}, as many as dims names")
         return tuple(shapes[0][axis - 1] for axis in self.dims)
 
+    def account(self, *shapes: Shape) -> str:
+        return f"its axes in the order {', '.join(map(str, self.dims))}"
+
 
 class RepeatVector(_Reshaping):
     """A vector repeated into a sequence of `n` steps."""
@@ -94,6 +103,9 @@ class RepeatVector(_Reshaping):
     def result_shape(self, *shapes: Shape) -> Shape:
         require_rank(shapes[0], 1, self, "a tensor of shape (features,)")
         return (self.n, *shapes[0])
+
+    def account(self, *shapes: Shape) -> str:
+        return f"the same vector at each of {self.n} steps"
 
 
 class ZeroPadding1D(_Reshaping):
@@ -108,6 +120,9 @@ class ZeroPadding1D(_Reshaping):
     def result_shape(self, *shapes: Shape) -> Shape:
         return _padded(self, shapes[0], (self.padding,), self.data_format)
 
+    def account(self, *shapes: Shape) -> str:
+        return _framed(self, shapes[0], (self.padding,), self.data_format, "+")
+
 
 class ZeroPadding2D(_Reshaping):
     """A frame of zeros around an image."""
@@ -120,6 +135,9 @@ class ZeroPadding2D(_Reshaping):
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return _padded(self, shapes[0], self.padding, self.data_format)
+
+    def account(self, *shapes: Shape) -> str:
+        return _framed(self, shapes[0], self.padding, self.data_format, "+")
 
 
 class ZeroPadding3D(_Reshaping):
@@ -134,6 +152,9 @@ class ZeroPadding3D(_Reshaping):
     def result_shape(self, *shapes: Shape) -> Shape:
         return _padded(self, shapes[0], self.padding, self.data_format)
 
+    def account(self, *shapes: Shape) -> str:
+        return _framed(self, shapes[0], self.padding, self.data_format, "+")
+
 
 class Cropping1D(_Reshaping):
     """A sequence without its first and last steps."""
@@ -145,6 +166,9 @@ class Cropping1D(_Reshaping):
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return _cropped(self, shapes[0], (self.cropping,), None)
+
+    def account(self, *shapes: Shape) -> str:
+        return _framed(self, shapes[0], (self.cropping,), None, "-")
 
 
 class Cropping2D(_Reshaping):
@@ -159,6 +183,9 @@ class Cropping2D(_Reshaping):
     def result_shape(self, *shapes: Shape) -> Shape:
         return _cropped(self, shapes[0], self.cropping, self.data_format)
 
+    def account(self, *shapes: Shape) -> str:
+        return _framed(self, shapes[0], self.cropping, self.data_format, "-")
+
 
 class Cropping3D(_Reshaping):
     """A volume without its margins."""
@@ -172,6 +199,9 @@ class Cropping3D(_Reshaping):
     def result_shape(self, *shapes: Shape) -> Shape:
         return _cropped(self, shapes[0], self.cropping, self.data_format)
 
+    def account(self, *shapes: Shape) -> str:
+        return _framed(self, shapes[0], self.cropping, self.data_format, "-")
+
 
 class UpSampling1D(_Reshaping):
     """Each step repeated `size` times."""
@@ -183,6 +213,9 @@ class UpSampling1D(_Reshaping):
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], (self.size,), None)
+
+    def account(self, *shapes: Shape) -> str:
+        return _enlarged(self, shapes[0], (self.size,), None)
 
 
 _TAPS = {"nearest": 0, "area": 0, "bilinear": 2, "bicubic": 4, "lanczos3": 6, "lanczos5": 10}
@@ -217,6 +250,9 @@ class UpSampling2D(_Reshaping):
     def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], self.size, self.data_format)
 
+    def account(self, *shapes: Shape) -> str:
+        return _enlarged(self, shapes[0], self.size, self.data_format)
+
 
 class UpSampling3D(_Reshaping):
     """A volume made larger by repeating its voxels."""
@@ -230,6 +266,9 @@ class UpSampling3D(_Reshaping):
     def result_shape(self, *shapes: Shape) -> Shape:
         return _repeated(self, shapes[0], self.size, self.data_format)
 
+    def account(self, *shapes: Shape) -> str:
+        return _enlarged(self, shapes[0], self.size, self.data_format)
+
 
 def _axes(number: int) -> str:
     return "one axis" if number == 1 else f"{number} axes"
@@ -237,6 +276,24 @@ def _axes(number: int) -> str:
 
 def _size(shape: Shape) -> Size:
     return None if None in shape else prod(size for size in shape if size is not None)
+
+
+def _framed(layer: Layer, shape: Shape, margins: tuple[Margin, ...], data_format: str | None, sign: str) -> str:
+    """How the sizes come about of what has margins added or taken."""
+    spatial, _ = split(shape, len(margins), layer, data_format)
+    sums = [
+        f"{number(size)} {sign} {before} {sign} {after} = "
+        f"{number(size and size + (before + after) * (1 if sign == '+' else -1))}"
+        for size, (before, after) in zip(spatial, margins, strict=True)
+    ]
+    return told(spatial, sums)
+
+
+def _enlarged(layer: Layer, shape: Shape, factors: tuple[int, ...], data_format: str | None) -> str:
+    """How the sizes come about of what has its places repeated."""
+    spatial, _ = split(shape, len(factors), layer, data_format)
+    sizes = zip(spatial, factors, strict=True)
+    return told(spatial, [f"{factor}·{number(size)} = {number(size and size * factor)}" for size, factor in sizes])
 
 
 def _padded(layer: Layer, shape: Shape, margins: tuple[Margin, ...], data_format: str | None) -> Shape:

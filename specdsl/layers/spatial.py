@@ -1,5 +1,6 @@
 """Tensors with spatial axes and channels, and what a sliding window leaves of them."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from specdsl.counts import Size
@@ -53,6 +54,34 @@ def seen(spatial: Shape, extent: Sizes, strides: Sizes, padding: str) -> Reach:
             before = max((places - 1) * stride + wide - (size or stride), 0) // 2
         reach.append(Window(-before, wide - 1 - before, stride))
     return tuple(reach)
+
+
+def told(spatial: Shape, told_sizes: Sequence[str]) -> str:
+    """What becomes of each spatial axis, alike ones together: `2·14 = 28 along height and width`."""
+    alike: dict[str, list[str]] = {}
+    for axis, words in zip(_AXES[len(spatial)], told_sizes, strict=True):
+        alike.setdefault(words, []).append(axis)
+    return ", ".join(f"{words} along {' and '.join(axes)}" for words, axes in alike.items())
+
+
+def slid(spatial: Shape, kernel: Sizes, strides: Sizes, padding: str, dilation: Sizes | None = None) -> str:
+    """How the places come about that `slide` finds: `(28 - 5) / 1 + 1 = 24 along height and width`."""
+    dilation = dilation or (1,) * len(kernel)
+    places = told(spatial, list(map(_slid, spatial, kernel, strides, (padding,) * len(kernel), dilation)))
+    zeros = {"same": " (with zeros laid around)", "causal": " (with zeros laid before)"}
+    return places + zeros.get(padding, "")
+
+
+def _slid(size: Size, kernel: int, stride: int, padding: str, dilation: int) -> str:
+    places = window(size, kernel, stride, padding, dilation)
+    if size is None:
+        return "as many as the kernel finds places"
+    if padding != "valid":
+        return f"{size} / {stride}{'' if size % stride == 0 else ' rounded up'} = {places}" if stride > 1 else f"{size}"
+    extent = dilation * (kernel - 1) + 1
+    gaps = f", as a kernel of {kernel} with gaps reaches over {extent}," if dilation > 1 and kernel > 1 else ""
+    rounded = "" if (size - extent) % stride == 0 else " rounded down"
+    return f"({size} - {extent}) / {stride}{rounded} + 1 = {places}{gaps}"
 
 
 def slide(

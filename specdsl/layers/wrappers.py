@@ -46,6 +46,16 @@ class TimeDistributed(Layer):
     def modes(self) -> Modes | None:
         return self.layer.modes()
 
+    work = "those of the layer within, for each step"
+
+    def account(self, *shapes: Shape) -> str:
+        return (
+            f"for each step{', '.join(['', within]) if (within := self.layer.account(self._step(shapes[0]))) else ''}"
+        )
+
+    def role(self, weight: str) -> str:
+        return self.layer.role(weight.partition("/")[2])
+
     def _step(self, shape: Shape) -> Shape:
         if len(shape) < 2:
             raise Misuse(f"TimeDistributed takes a sequence of shape (steps, ...), not a tensor of shape {show(shape)}")
@@ -143,6 +153,17 @@ class Bidirectional(Layer):
     def nested(self) -> bool:
         """Where the layers within return the states of several cells."""
         return any(layer.nested for layer in self._both())
+
+    work = "those of both layers"
+
+    def account(self, *shapes: Shape) -> str:
+        merged = {"concat": "both laid end to end", None: "that of each direction"}
+        return f"{self.layer.account(*shapes)}, {merged.get(self.merge_mode, 'both joined value by value')}"
+
+    def role(self, weight: str) -> str:
+        direction, _, name = weight.partition("_")
+        layer = self.layer if direction == "forward" else self._both()[1]
+        return f"{layer.role(name.partition('/')[2])}, {direction}"
 
     def _both(self) -> tuple[Recurrent, Recurrent]:
         back: dict[str, Any] = {**self.layer.arguments(), "go_backwards": True}

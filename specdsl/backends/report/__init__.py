@@ -57,6 +57,12 @@ class Report:
 
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
 
+    def explain(self, width: int | None = None) -> str:
+        """The model in prose, layer by layer: as Markdown, or for a terminal of `width` columns with its styles."""
+        from specdsl.backends.report import explanation
+
+        return explanation.to_markdown(self.analysis) if width is None else explanation.to_text(self.analysis, width)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 
