@@ -55,12 +55,13 @@ def check_formulas(text: str) -> int:
 def test_every_class_can_be_told(kind: type[Layer]) -> None:
     """What a layer does is a sentence; each weight has a purpose, and multiply-accumulates are told."""
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
     @given(layers([kind]))
     def check(drawn: tuple[Layer, tuple[Shape, ...]]) -> None:
         layer, shapes = drawn
         try:
-            layer.infer(*shapes)
+            layer.check_number(len(shapes))
+            layer.result_shapes(*shapes)
         except Misuse:
             reject()
         assert layer.summary().endswith((".", ")", "`")), layer.summary()
