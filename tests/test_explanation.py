@@ -62,10 +62,11 @@ def test_every_class_can_be_told(kind: type[Layer]) -> None:
         try:
             layer.check_number(len(shapes))
             layer.result_shapes(*shapes)
+            weights = layer.variables(*shapes)
         except Misuse:
             reject()
         assert layer.summary().endswith((".", ")", "`")), layer.summary()
-        for weight in layer.variables(*shapes):
+        for weight in weights:
             assert layer.role(weight.name), f"{kind.__name__} does not say what {weight.name} is for"
         assert layer.work or not layer.macs(*shapes).terms, f"{kind.__name__} does not say what it multiplies"
         check_formulas(layer.account(*shapes))
