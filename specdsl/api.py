@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from specdsl.backends.difference import Difference
     from specdsl.backends.report import Report
     from specdsl.sweeps import Sweep
+    from specdsl.symbolic import Symbolic
 
 
 class Graph(_graph.Graph):
@@ -122,6 +123,22 @@ class Spec:
     def default_graph(self, name: str) -> Graph | None:
         """A model with the defaults of its parameters; None when one of them has no default."""
         return None if self.program.required(name) else self.graph(name, {})
+
+    def symbolic(self, names: Sequence[str], model: str | None = None, /, **values: Any) -> Symbolic:
+        """A model's parameters and work as expressions in some of its own parameters, and what has to hold for them.
+
+        Args:
+            names: the parameters that are left open.
+            model: the model's name, by default the only or last one.
+            **values: values for parameters; for those left open, where the way through the text is taken from.
+
+        Raises:
+            SpecError: there is no such model or parameter, the values make no valid model, or what is to be left open
+                is no number.
+        """
+        from specdsl.symbolic import symbolic
+
+        return symbolic(self.program, names, model, values)
 
     def sweep(
         self,

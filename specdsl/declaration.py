@@ -12,6 +12,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform, get_
 from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
 
+from specdsl.traced.numbers import tracing
+
 
 class Misuse(ValueError):  # noqa: N818 - a user's mistake in a spec, not a program error
     """A legal-looking declaration that cannot be: without a position, which its caller knows.
@@ -51,7 +53,7 @@ class Declaration:
             Misuse: the arguments do not go together.
         """
         if arguments or self.required():
-            vars(self).update(vars(_checked(type(self))(**arguments)))
+            vars(self).update(vars(_checked(type(self), tracing())(**arguments)))
         else:
             vars(self).update({name: getattr(self, name) for name in _signature(type(self)).fields})
         self.check()
@@ -113,7 +115,7 @@ class Declaration:
     __repr__ = __str__
 
 
-_MODELS: dict[type[Declaration], type[BaseModel]] = {}
+_MODELS: dict[tuple[type[Declaration], bool], type[BaseModel]] = {}
 
 
 class _Signature(NamedTuple):
@@ -144,14 +146,24 @@ def _notes(kind: type) -> Mapping[str, Any]:
     return dict(vars(kind).get("__annotations__", {}))
 
 
-def _checked(kind: type[Declaration]) -> type[BaseModel]:
-    """The pydantic model that checks the arguments of a class, made when it is first needed."""
-    if kind not in _MODELS:
+def _checked(kind: type[Declaration], traced: bool = False) -> type[BaseModel]:
+    """The pydantic model that checks the arguments of a class, made when it is first needed.
+
+    Args:
+        kind: the class.
+        traced: whether numbers among the arguments may be traced ones, which stay so.
+    """
+    if (kind, traced) not in _MODELS:
         hints = get_type_hints(kind, include_extras=True)
         fields: dict[str, Any] = {name: (hints[name], getattr(kind, name, ...)) for name in _signature(kind).fields}
         config = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
-        _MODELS[kind] = create_model(kind.__name__, __config__=config, **fields)
-    return _MODELS[kind]
+        if traced:
+            from specdsl.traced.arguments import configured
+
+            _MODELS[kind, traced] = create_model(kind.__name__, __base__=configured(config), **fields)
+        else:
+            _MODELS[kind, traced] = create_model(kind.__name__, __config__=config, **fields)
+    return _MODELS[kind, traced]
 
 
 def text(value: Any) -> str:

@@ -11,6 +11,7 @@ from specdsl.declaration import Misuse, text
 from specdsl.graph import Graph, Tensor, longest_path, said_layer
 from specdsl.layers import Layer, Shape, Weight
 from specdsl.layers.base import OptionKind, show
+from specdsl.traced.numbers import key as same
 
 
 def models_in(layer: Layer) -> Iterator[Functional]:
@@ -18,7 +19,7 @@ def models_in(layer: Layer) -> Iterator[Functional]:
     if isinstance(layer, Functional):
         yield layer
         return
-    for value in layer.arguments().values():
+    for value in layer.settings().values():
         if isinstance(value, Layer):
             yield from models_in(value)
 
@@ -57,7 +58,7 @@ class _Flow(NamedTuple):
 def _fits(shape: Shape, wanted: Shape) -> bool:
     """Whether a tensor of a shape can enter where another is expected: equal sizes wherever both are known."""
     return len(shape) == len(wanted) and all(
-        None in pair or len(set(pair)) == 1 for pair in zip(shape, wanted, strict=True)
+        one is None or other is None or one == other for one, other in zip(shape, wanted, strict=True)
     )
 
 
@@ -145,10 +146,11 @@ class Functional(Layer):
         Raises:
             Misuse: an input has another number of axes or another size, or a layer cannot take what reaches it.
         """
-        known: dict[tuple[Shape, ...], _Flow] = vars(self)["_flows"]
-        if shapes not in known:
-            known[shapes] = self._flow_of(shapes)
-        return known[shapes]
+        known: dict[Any, _Flow] = vars(self)["_flows"]
+        entering = same(shapes)
+        if entering not in known:
+            known[entering] = self._flow_of(shapes)
+        return known[entering]
 
     def _flow_of(self, shapes: tuple[Shape, ...]) -> _Flow:
         flow: dict[Tensor, Shape] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,10 @@ from specdsl.cli.shared import (
 from specdsl.diagnostics import Diagnostic, SpecError, render_concise, render_github, render_json
 
 if TYPE_CHECKING:
-    from specdsl.analyses import Analysis
     from specdsl.api import Graph
+    from specdsl.backends.report import Report
     from specdsl.limits import Limits
+    from specdsl.symbolic import Symbolic
 
 
 FORMATS = ("table", "markdown", "json", "latex", "csv")
@@ -94,6 +96,9 @@ def check(specs: tuple[Path, ...], form: str, limits: Limits) -> None:
 @click.option("--report", is_flag=True, help="Show layers, shapes, parameters with their derivation, and work.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="The form of the report.")
 @click.option("--explain", is_flag=True, help="Tell the model in prose, layer by layer.")
+@click.option(
+    "--symbolic", metavar="NAMES", help="Report expressions in these parameters of the model, with commas between them."
+)
 @click.option("--diagram", type=PATH, metavar="FILE", help="Draw the model: .svg, .png, .pdf or .dot.")
 @click.option(
     "--emit", type=click.Choice(["python", "keras", "json"]), help="Python source, a .keras file, or Keras's JSON."
@@ -107,6 +112,7 @@ def compile_(
     report: bool,
     form: str | None,
     explain: bool,
+    symbolic: str | None,
     diagram: Path | None,
     emit: str | None,
     output: Path | None,
@@ -132,14 +138,23 @@ def compile_(
     if diagram is not None:
         _check_diagram(diagram)
     spec = load_spec(path, limits)
-    graph = spec.graph(model, parameters(settings, limits))
+    values = parameters(settings, limits)
+    if symbolic is not None:
+        if emit or diagram is not None:
+            raise WrongInput("--symbolic makes a report, which neither --emit nor --diagram goes with")
+        if explain or form in ("latex", "csv"):
+            raise WrongInput("expressions are told as a table, in Markdown or as JSON")
+        found = spec.symbolic([name.strip() for name in symbolic.split(",")], model, **values)
+        _show(found, form or "table", output)
+        return
+    graph = spec.graph(model, values)
     analysis = graph.analyse()
     if emit:
         _emit(graph, emit, output)
     if diagram is not None:
         _draw(graph, diagram)
     if report:
-        _show_report(analysis, form or "table", None if emit else output, explain=explain)
+        _show(graph.report(), form or "table", None if emit else output, explain=explain)
     if not (emit or report or diagram is not None):
         totals = analysis.totals
         click.echo(f"{graph.name}: {count(totals.layers, 'layer')}, {totals.params:,} parameters")
@@ -181,16 +196,13 @@ def diff(before: str, after: str, form: str, limits: Limits) -> None:
         sys.exit(FAILED)
 
 
-def _show_report(analysis: Analysis, form: str, output: Path | None, *, explain: bool) -> None:
-    from specdsl.backends.report import Report
-
-    report = Report(analysis)
+def _show(report: Report | Symbolic, form: str, output: Path | None, *, explain: bool = False) -> None:
+    told: Callable[..., str] = getattr(report, "explain" if explain else "to_text")
     if form == "table":
-        columns = shutil.get_terminal_size().columns
-        text = report.explain(columns) if explain else report.to_text(columns)
+        text = told(shutil.get_terminal_size().columns)
         text = text if output is None else click.unstyle(text)
     else:
-        text = report.explain() if explain else getattr(report, f"to_{form}")()
+        text = told() if explain else getattr(report, f"to_{form}")()
     if output is None:
         click.echo(text, nl=False)
     else:

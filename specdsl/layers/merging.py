@@ -112,9 +112,7 @@ class Concatenate(_Merging):
         if any(len(shape) != len(first) for shape in shapes):
             raise Misuse(f"Concatenate cannot join {_list(shapes)}, whose numbers of axes differ")
         sizes = list(zip(*shapes, strict=True))
-        common = tuple(
-            -1 if place != axis and len(set(along) - {None}) > 1 else None for place, along in enumerate(sizes, start=1)
-        )
+        common = tuple(-1 if place != axis and _differ(along) else None for place, along in enumerate(sizes, start=1))
         if -1 in common:
             raise Misuse(
                 f"Concatenate cannot join {_list(shapes)} along axis {self.axis}: axis {common.index(-1) + 1} differs",
@@ -130,6 +128,12 @@ class Concatenate(_Merging):
         whole = number(None if None in along else sum(size for size in along if size))
         others = ", and the other axes as before" if len(shapes[0]) > 1 else ""
         return f"{' + '.join(map(number, along))} = {whole} along axis {axis}{others}"
+
+
+def _differ(sizes: Shape) -> bool:
+    """Whether two of some sizes are known to differ."""
+    known = [size for size in sizes if size is not None]
+    return any(size != known[0] for size in known[1:])
 
 
 class Dot(_Merging):

@@ -34,6 +34,7 @@ from specdsl.resolve.scope import (
 from specdsl.resolve.values import Evaluator
 from specdsl.source import Span
 from specdsl.syntax import tree
+from specdsl.traced.numbers import key as same
 
 Current = Tensor | list[Tensor] | Poison
 """What reaches a step: one tensor, several at once, or something unknown."""
@@ -91,7 +92,7 @@ class Application:
         self._found = evaluator.found
         self._models = models
         self._insert = insert
-        self._uses: dict[tuple[int, str], Use] = {}
+        self._uses: dict[tuple[int, Any], Use] = {}
         self._declared: list[tuple[Shared, Span]] = []
 
     # ------------------------------------------------------------------------------------------ layers and models
@@ -157,7 +158,7 @@ class Application:
         plain, given = split_options(call, Functional.options, parameters)
         options = call_options(given, Functional.options, site.frame, self.evaluator)
         layer = self._model(model, plain, site.frame, self.hooks.get(site.path, NO_HOOKS).settings)
-        key = (id(model.node), str(layer))
+        key = (id(model.node), same([*layer.settings().items()], lambda _: str(layer)))
         if key not in self._uses:
             owner = self.assembly.declare(model.node.name.text, site.scope, call.span, given=False)
             self._uses[key] = Use(layer, None, call.span, None, None, NO_OPTIONS, owner, model.node.name.text)

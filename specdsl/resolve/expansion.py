@@ -7,6 +7,7 @@ for further mistakes of its own, but makes no node and no complaint.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from specdsl.declaration import text
@@ -37,6 +38,7 @@ from specdsl.resolve.scope import (
 from specdsl.resolve.values import Evaluator
 from specdsl.source import Span
 from specdsl.syntax import tree
+from specdsl.traced.numbers import Trace, expression_of, plain, trace_of
 
 
 class Expansion:
@@ -50,11 +52,13 @@ class Expansion:
         found: Collector,
         steps: Steps,
         models: Models,
+        fold: bool = False,
     ) -> None:
         self.limits = limits
         self.found = found
         self.hooks = hooks
         self.steps = steps
+        self.fold = fold
         self.assembly = Assembly(limits)
         evaluator = Evaluator(limits, found, lost_names, self.assembly.shape, steps)
         self.application = Application(self.assembly, evaluator, hooks, models, self._insert)
@@ -180,19 +184,48 @@ class Expansion:
             if times < 0:
                 message = f"the number of repetitions must not be negative, and it is {times}"
                 raise Problem(Slug.BAD_VALUE, message, statement.times.span)
-            if times > self.limits.steps:
+            if plain(times) > self.limits.steps:
                 message = f"{times:,} repetitions are too many; the limit is {self.limits.steps:,} steps"
                 hint = self.limits.raising("steps", 2 * times)
                 raise Problem(Slug.LIMIT, message, statement.times.span, help=hint)
         except (Problem, Skip):
             self._inner(statement.body, site, POISON, 0)
             raise
+        if self.fold and (trace := trace_of(times)):
+            return self._fold(statement, times, trace, site, flow)
         for index in range(times):
             self.steps.take(statement.span)
             flow = self._inner(statement.body, site, flow, index)
             if isinstance(flow, Poison):  # the next round would only say the same again
                 break
         return flow
+
+    def _fold(self, statement: tree.Repeat, times: int, trace: Trace, site: Site, flow: Flow) -> Flow:
+        """Carry out a loop whose number of rounds is traced, until a round is as all further ones would be.
+
+        It is when the tensor that enters has the shape that entered the round before and that leaves: a round sees
+        nothing else that changes, and what it shares with others, the round before has made. Then its layers stand for
+        those of all further rounds.
+        """
+        shapes = [self._shape_of(flow)]
+        for index in range(plain(times)):
+            before = len(self.assembly.nodes)
+            self.steps.take(statement.span)
+            flow = self._inner(statement.body, site, flow, index)
+            if isinstance(flow, Poison):
+                return flow
+            shapes.append(self._shape_of(flow))
+            if index > 0 and shapes[-1] is not None and shapes[-3] == shapes[-2] == shapes[-1]:
+                trace.assume(expression_of(times), ">=", index)
+                for node in islice(self.assembly.nodes.values(), before, None):
+                    trace.repeated(node, times - index)
+                return flow
+        trace.assume(expression_of(times), "==", plain(times))
+        return flow
+
+    def _shape_of(self, flow: Flow) -> Any:
+        """The expressions of the sizes of what flows, where it is one tensor."""
+        return expression_of(self.assembly.shape(flow)) if isinstance(flow, Tensor) else None
 
     def _for(self, statement: tree.For, site: Site, flow: Flow) -> Flow:
         refuse_taken(statement.name.text, statement.name.span)

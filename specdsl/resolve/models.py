@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from specdsl.declaration import text
@@ -31,6 +32,7 @@ from specdsl.resolve.values import Evaluator, no_shape
 from specdsl.resolve.variants import apply_edit
 from specdsl.source import Span
 from specdsl.syntax import tree
+from specdsl.traced.numbers import key as same
 
 
 class _Generation(NamedTuple):
@@ -64,7 +66,8 @@ class ModelBuilder:
         self._found = found
         self._steps = steps or Steps(limits)
         self._within = within
-        self._submodels: dict[tuple[int, str], Graph] = {}
+        self._fold = False
+        self._submodels: dict[tuple[int, Any], Graph] = {}
 
     def graph(self, defined: Defined, parameters: dict[str, Any] | None, docstring: str = "") -> Graph | None:
         """The graph of a model; None where mistakes, now in `found`, prevent it.
@@ -117,6 +120,7 @@ class ModelBuilder:
             for serial, edit in enumerate(variant.node.edits or ())
             if not isinstance(edit, tree.Expect)
         ]
+        self._fold = len(self._within) == 1 and not edits  # edits select among all layers, written out
         hooks: dict[Key, Hooks] = {}
         seen = Collector(self._limits, by_place=True)
         expansion = self._run(root, hooks, seen)
@@ -161,7 +165,7 @@ class ModelBuilder:
         return expansion
 
     def _expansion(self, hooks: dict[Key, Hooks], found: Collector) -> Expansion:
-        return Expansion(self._limits, self._lost_names, hooks, found, self._steps, self)
+        return Expansion(self._limits, self._lost_names, hooks, found, self._steps, self, self._fold)
 
     def parameter_names(self, model: Defined) -> list[str]:
         """The parameters that a use of a model may give: its own, or those of its base where it has no list of its own.
@@ -191,7 +195,7 @@ class ModelBuilder:
             raise Problem(Slug.LIMIT, message, call.span, help=self._limits.raising("depth"))
         if any(isinstance(value, Poison) for value in values.values()):
             raise Skip
-        key = (id(model.node), text(tuple(sorted((name, text(value)) for name, value in values.items()))))
+        key = (id(model.node), same(sorted(values.items(), key=itemgetter(0)), _settings_text))
         if key not in self._submodels:
             inner = Collector(self._limits)
             builder = ModelBuilder(self._limits, self._lost_names, inner, self._steps, (*self._within, model.node))
@@ -359,6 +363,10 @@ class ModelBuilder:
                 found.add(
                     Diagnostic(Slug.UNUSED, message, node.span, note, "use it, declare it as an output, or remove it")
                 )
+
+
+def _settings_text(settings: Sequence[tuple[str, Any]]) -> str:
+    return text([(name, text(value)) for name, value in settings])
 
 
 def is_model(value: Any) -> bool:

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import isfinite
+from math import isfinite, trunc
 from typing import Any
 
 from specdsl.declaration import Declaration, text
@@ -17,10 +17,11 @@ from specdsl.layers.arguments import WORDS
 from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.binding import WHOLE, bind
-from specdsl.resolve.functions import FUNCTIONS
+from specdsl.resolve.functions import FUNCTIONS, apply
 from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Poison, Problem, Shared, Skip, Steps
 from specdsl.source import Span
 from specdsl.syntax import tree
+from specdsl.traced.numbers import plain
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class Evaluator:
         for sequence in (*positional, *named.values()):
             self._count_items(sequence, call.span)
         try:
-            result = FUNCTIONS[call.name.text](*positional, **named)
+            result = apply(call.name.text, positional, named)
             if isinstance(result, range):
                 if len(result) > self.limits.items:
                     raise self._too_many(len(result), call.span)
@@ -240,7 +241,7 @@ class Evaluator:
         if not (_is_number(left) and _is_number(right)):
             raise Problem(Slug.BAD_VALUE, f"'{sign}' takes numbers, not {text(left)} and {text(right)}", span)
         whole = isinstance(left, int) and isinstance(right, int)
-        if sign == "**" and whole and abs(left) > 1 and right > self.limits.magnitude.bit_length():
+        if sign == "**" and whole and abs(plain(left)) > 1 and plain(right) > self.limits.magnitude.bit_length():
             raise self._too_large(span)
         try:
             return self.bounded(_ARITHMETIC[sign](left, right), span)
@@ -266,7 +267,8 @@ class Evaluator:
             Problem: it is too large, or no real number.
         """
         if _is_number(value):
-            if not isfinite(value) or abs(value) > self.limits.magnitude:
+            number = plain(value)
+            if not isfinite(number) or abs(number) > self.limits.magnitude:
                 raise self._too_large(span)
         elif isinstance(value, complex):
             raise Problem(Slug.BAD_VALUE, "this has no real value", span)
@@ -345,7 +347,7 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
-    "//": lambda left, right: int(left // right),
+    "//": lambda left, right: trunc(left // right),
     "%": operator.mod,
     "**": operator.pow,
 }

@@ -1,0 +1,1 @@
+"""Numbers that remember how they came about, and the expressions in which they do."""
