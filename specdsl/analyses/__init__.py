@@ -6,6 +6,7 @@ from specdsl.analyses.counting import (
     LayerAnalysis,
     Totals,
     analyse,
+    analyse_layer,
     values,
 )
 from specdsl.analyses.memory import peak_activation_bytes
@@ -19,6 +20,7 @@ __all__ = [
     "LayerAnalysis",
     "Totals",
     "analyse",
+    "analyse_layer",
     "broken_expectations",
     "effective_stride",
     "peak_activation_bytes",

@@ -101,11 +101,19 @@ def analyse(graph: Graph, *, frozen: bool = False) -> Analysis:
         graph: the model.
         frozen: whether it is a part of another one that does not train it.
     """
-    layers = tuple(_layer(graph, node, frozen) for node in graph.nodes)
+    layers = tuple(analyse_layer(graph, node, frozen=frozen) for node in graph.nodes)
     return Analysis(graph, layers, _totals(graph, layers))
 
 
-def _layer(graph: Graph, node: Node, frozen: bool) -> LayerAnalysis:
+def analyse_layer(graph: Graph, node: Node, *, frozen: bool = False, within: bool = True) -> LayerAnalysis:
+    """Everything that follows from one layer.
+
+    Args:
+        graph: the model that it stands in.
+        node: the layer there.
+        frozen: whether the model is a part of another one that does not train it.
+        within: whether what is known of a model that stands here is wanted too.
+    """
     shapes, layer = graph.input_shapes(node), graph.applied(node)
     layer = layer.frozen() if frozen else layer
     shared = graph.first_uses[node.owner] != node.name
@@ -122,7 +130,7 @@ def _layer(graph: Graph, node: Node, frozen: bool) -> LayerAnalysis:
         operations=layer.operations(*shapes),
         modes=_modes(layer, node),
         shared=shared,
-        inner=None if shared else _within(layer),
+        inner=_within(layer) if within and not shared else None,
     )
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from specdsl.analyses import analyse
-from specdsl.counts import Count
+from specdsl.analyses import analyse, analyse_layer
 from specdsl.diagnostics import Diagnostic, Slug, SpecError
 from specdsl.graph import Graph, Node
 from specdsl.resolve import Program
@@ -219,16 +218,10 @@ def _carried_out(
 
 
 def _counted(graph: Graph, node: Node) -> dict[str, Any]:
-    """The quantities of one layer, as `analyses` counts them."""
-    shapes, layer = graph.input_shapes(node), node.layer
-    weights = layer.variables(*shapes) if graph.first_uses[node.owner] == node.name else ()
-    params = Count(tuple(weight.shape for weight in weights)).value
-    trainable = Count(tuple(weight.shape for weight in weights if weight.trainable)).value
-    assert params is not None, "resolution refuses weights of unknown size"
-    assert trainable is not None, "resolution refuses weights of unknown size"
-    macs = layer.macs(*shapes)
-    flops = (2 * macs + layer.operations(*shapes)).value
-    return dict(zip(QUANTITIES, (params, trainable, params - trainable, macs.value, flops), strict=True))
+    """The quantities of one layer."""
+    layer = analyse_layer(graph, node, within=False)
+    counts = (layer.params, layer.trainable, layer.non_trainable, layer.macs.value, layer.flops)
+    return dict(zip(QUANTITIES, counts, strict=True))
 
 
 def _formula(value: Any) -> Formula:

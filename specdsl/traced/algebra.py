@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -18,7 +17,6 @@ Monomial = tuple[tuple["Atom", int], ...]
 """A product of powers of atoms, in a fixed order."""
 
 
-@dataclass(frozen=True, eq=False)
 class Atom:
     """A parameter, or an operation on expressions.
 
@@ -28,9 +26,12 @@ class Atom:
         operands: what it does it with.
     """
 
-    name: str
-    function: Callable[..., Any] | None = None
-    operands: tuple[Operand, ...] = ()
+    def __init__(
+        self, name: str, function: Callable[..., Any] | None = None, operands: tuple[Operand, ...] = ()
+    ) -> None:
+        self.name = name
+        self.function = function
+        self.operands = operands
 
     @cached_property
     def key(self) -> tuple[Any, ...]:
@@ -53,11 +54,11 @@ class Atom:
         return _atom_text(self)
 
 
-@dataclass(frozen=True)
 class Polynomial:
     """A sum of products of atoms, each with a coefficient that is not zero."""
 
-    terms: Mapping[Monomial, Fraction | int]
+    def __init__(self, terms: Mapping[Monomial, Fraction | int]) -> None:
+        self.terms = terms
 
     @cached_property
     def key(self) -> tuple[Any, ...]:
