@@ -446,3 +446,10 @@ def test_a_billion_blocks_end_soon() -> None:
     assert process_time() - start < SOON
     assert mistake.slug is Slug.LIMIT
     assert len(mistake.notes) < 10
+
+
+def test_a_name_of_two_things_means_the_one_that_fits() -> None:
+    """`Identity` is a layer where a layer is taken, and an initializer elsewhere."""
+    made = graph("model m { input x: (4, 4); TimeDistributed(Identity()) -> Dense(4, kernel_initializer=Identity()) }")
+    kinds = [type(made.nodes[1].layer.layer).__module__, type(made.nodes[2].layer.kernel_initializer).__module__]
+    assert kinds == ["specdsl.layers.core", "specdsl.layers.objects"]

@@ -11,7 +11,9 @@ from pydantic_core import ErrorDetails
 
 from specdsl.declaration import Declaration, Kind, Misuse, text
 from specdsl.diagnostics import Diagnostic, Slug, did_you_mean
+from specdsl.layers import NAMES, Layer
 from specdsl.layers.arguments import ACTIVATIONS
+from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.scope import Collector, Problem, Skip
 from specdsl.source import Span
 from specdsl.syntax import tree
@@ -123,7 +125,7 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
     unknown = False
     for name, expression in given.items():
         try:
-            values[name] = evaluate(expression)
+            values[name] = _meant(kind, name, evaluate(expression))
         except Problem as problem:
             found.add(problem.diagnostic)
         except Skip:
@@ -140,6 +142,18 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
     if result is None:
         raise Skip
     return result
+
+
+def _meant(kind: type[Declaration], name: str, value: Any) -> Any:
+    """What a value is where an argument takes a layer: `Identity` is the name of an initializer too."""
+    if not isinstance(value, Declaration) or type(value).__name__ not in _TWICE or value.arguments():
+        return value
+    wanted = kind.fields()[name].annotation
+    return NAMES[type(value).__name__]() if isinstance(wanted, type) and issubclass(wanted, Layer) else value
+
+
+_TWICE = {name for name in NAMES if name in OBJECTS}
+"""What is called both a layer and an object."""
 
 
 def construct(
