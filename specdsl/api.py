@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from specdsl.backends.diagram import Diagram
     from specdsl.backends.difference import Difference
     from specdsl.backends.report import Report
-    from specdsl.sweeps import Sweep
+    from specdsl.sweeps import Budget, Solution, Sweep
     from specdsl.symbolic import Symbolic
 
 
@@ -185,6 +185,44 @@ class Spec:
             progress=progress,
             program=self.program,
         )
+
+    def solve(
+        self,
+        unknowns: Mapping[str, Sequence[Any] | str | None],
+        budgets: Sequence[Budget] | Mapping[str, int],
+        model: str | None = None,
+        *,
+        values: Mapping[str, Any] | None = None,
+        where: str | None = None,
+        maximise: str | None = None,
+    ) -> Solution:
+        """The largest values of parameters with which a model keeps within all budgets, `best` of the solution.
+
+        Every value that could be larger is analysed, unless the model's expressions prove that none above some value
+        can fit.
+
+        Args:
+            unknowns: the parameters to look for, each with the values that it may have: a sequence, a text such as
+                `"8..512:8"`, or None for all whole numbers from 1 on, which one alone may have.
+            budgets: the most that the model may have of each quantity.
+            model: the model's name, by default the only or last one.
+            values: values for other parameters.
+            where: an expression over quantities and parameters that must be true.
+            maximise: a quantity that should be largest, in place of the values themselves.
+
+        Raises:
+            SpecError: there is no such model, parameter or quantity; a value has no order; or without a range, it
+                cannot be proved that the budgets are passed from some value on.
+        """
+        from specdsl import sweeps
+
+        listed = budgets.items() if isinstance(budgets, Mapping) else budgets
+        read_ = {
+            name: sweeps.domain(domain, name, self.program.limits) if isinstance(domain, str) else domain
+            for name, domain in unknowns.items()
+        }
+        wanted = [sweeps.Budget(*budget) for budget in listed]
+        return sweeps.solve(self.program, model, read_, wanted, values, where=where, maximise=maximise)
 
     def __repr__(self) -> str:
         return f"<Spec {self.name}: {', '.join(self.models)}>"

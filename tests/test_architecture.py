@@ -62,6 +62,8 @@ ALLOWED: dict[str, set[str]] = {
         "resolve",
         "analyses",
         "backends",
+        "symbolic",
+        "traced",
     },
     "data": {"recipes", "declaration"},
     "training": {"counts", "declaration", "version", "graph", "functional", "recipes", "data", "backends"},

@@ -10,6 +10,7 @@ import click
 from specdsl.cli.compiling import check, compile_, diff
 from specdsl.cli.explaining import explain
 from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, colour, complain, point_to_explanations
+from specdsl.cli.solving import solve
 from specdsl.cli.sweeping import sweep
 from specdsl.cli.texts import fmt, layers, schema
 from specdsl.cli.training import train
@@ -25,7 +26,7 @@ def cli() -> None:
     """Neural networks as short texts: checked, analysed, drawn, compiled to Keras and trained."""
 
 
-for _verb in (check, compile_, diff, sweep, train, fmt, layers, schema, explain):
+for _verb in (check, compile_, diff, sweep, solve, train, fmt, layers, schema, explain):
     cli.add_command(_verb)
 
 

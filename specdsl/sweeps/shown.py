@@ -140,14 +140,17 @@ class Table:
 
     def _data(self) -> Iterator[dict[str, Any]]:
         for index, row in enumerate(self.sweep.rows):
-            counted = {name: _plain(value) for name, value in row.quantities.items()} if row.quantities else None
-            yield {
-                "model": row.model,
-                "values": {name: _plain(value) for name, value in row.values.items()},
-                "quantities": counted,
-                "pareto": index in self.sweep.best,
-                "reason": row.reason,
-            }
+            yield {**row_data(row), "pareto": index in self.sweep.best}
+
+
+def row_data(row: Row) -> dict[str, Any]:
+    """A combination and what came of it as plain data."""
+    return {
+        "model": row.model,
+        "values": {name: _plain(value) for name, value in row.values.items()},
+        "quantities": {name: _plain(value) for name, value in row.quantities.items()} if row.quantities else None,
+        "reason": row.reason,
+    }
 
 
 def _row(cells: list[str]) -> str:

@@ -86,10 +86,13 @@ class Space:
 
     def row(self, program: Program, number: int) -> Row | None:
         """What comes of a combination; None where that is not wanted."""
-        model, values = self.combination(number)
+        return self.of(program, *self.combination(number))
+
+    def of(self, program: Program, model: str, values: dict[str, Any], *, always: bool = False) -> Row | None:
+        """What comes of a model with these values; None where that is not wanted, unless it is asked for always."""
         try:
             known = quantities(analyse(graph := program.graph(model, values)))
-            if self.where and not self.where.holds(_named(self.where.names, known, graph.parameters)):
+            if self.where and not always and not self.where.holds(_named(self.where.names, known, graph.parameters)):
                 return None
             return Row(model, values, {name: known[name] for name in self.columns})
         except SpecError as error:
