@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from specdsl import graph as _graph
-from specdsl.analyses import Analysis, analyse
+from specdsl.analyses import Analysis, Regime, analyse
 from specdsl.diagnostics import Diagnostic, SpecError
 from specdsl.limits import Limits
-from specdsl.resolve import Importer, Program, all_mistakes
+from specdsl.resolve import Importer, Program, all_mistakes, training_steps
 from specdsl.source import Source
 from specdsl.syntax import read
 
-__all__ = ["Diagnostic", "Graph", "Limits", "Spec", "SpecError", "load", "loads", "read"]
+__all__ = ["Diagnostic", "Graph", "Limits", "Regime", "Spec", "SpecError", "load", "loads", "read"]
 
 if TYPE_CHECKING:
     import keras
@@ -30,20 +31,34 @@ if TYPE_CHECKING:
 class Graph(_graph.Graph):
     """A model as a graph of layers, with everything that can be made of it. Each back end is loaded when it is used."""
 
+    regime: ClassVar[Regime] = Regime()
+    """How it is run where nothing else is said; a graph of a spec with a `train` block has one of its own."""
+
     @classmethod
-    def of(cls, graph: _graph.Graph) -> Graph:
+    def of(cls, graph: _graph.Graph, regime: Regime | None = None) -> Graph:
         """The same graph with this class's methods."""
-        return cls(**{field.name: getattr(graph, field.name) for field in fields(graph)})
+        made = cls(**{field.name: getattr(graph, field.name) for field in fields(graph)})
+        if regime:
+            vars(made)["regime"] = regime
+        return made
 
-    def analyse(self) -> Analysis:
-        """Weights, parameters, work, memory and behaviour of each layer and in all."""
-        return analyse(self)
+    def analyse(self, regime: Regime | None = None) -> Analysis:
+        """Weights, parameters, work, memory and behaviour of each layer and in all.
 
-    def report(self) -> Report:
-        """The analysis, ready to be shown: on a terminal, in a notebook, or as data by `to_dict()`."""
+        Args:
+            regime: the batches and the optimizer that memory is worked out for, by default those of the spec.
+        """
+        return analyse(self, regime or self.regime)
+
+    def report(self, regime: Regime | None = None) -> Report:
+        """The analysis, ready to be shown: on a terminal, in a notebook, or as data by `to_dict()`.
+
+        Args:
+            regime: the batches and the optimizer that memory is worked out for, by default those of the spec.
+        """
         from specdsl.backends.report import Report
 
-        return Report(self.analyse())
+        return Report(self.analyse(regime))
 
     def diagram(self) -> Diagram:
         """A drawing of the model; shown in a notebook, or written by `save(path)`."""
@@ -118,7 +133,13 @@ class Spec:
         Raises:
             SpecError: there is no such model or parameter, or the values make no valid model.
         """
-        return Graph.of(self.program.graph(name, parameters))
+        return Graph.of(self.program.graph(name, parameters), self.regime)
+
+    @cached_property
+    def regime(self) -> Regime | None:
+        """How the spec's last `train` block runs a model, as far as memory depends on it; None without one."""
+        steps = training_steps(self.program)
+        return Regime(optimizer=steps[0], training_batch=steps[1]) if steps else None
 
     def default_graph(self, name: str) -> Graph | None:
         """A model with the defaults of its parameters; None when one of them has no default."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
-from specdsl.counts import Count, Size, total
+from specdsl.counts import Count, Size, product, total
 from specdsl.declaration import Misuse, text
 from specdsl.graph import Graph, Tensor, longest_path, said_layer
 from specdsl.layers import Layer, Shape, Weight
-from specdsl.layers.base import OptionKind, show
+from specdsl.layers.base import Kept, OptionKind, show
 from specdsl.traced.numbers import key as same
 
 
@@ -74,7 +74,7 @@ class Functional(Layer):
     graph: Graph
 
     def __init__(self, graph: Graph, *, trainable: bool = True) -> None:
-        vars(self).update(graph=graph, trainable=trainable, _flows={}, _weights=[])
+        vars(self).update(graph=graph, trainable=trainable, _flows={}, _kept={}, _weights=[])
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -139,6 +139,28 @@ class Functional(Layer):
 
     def depth(self, *shapes: Shape) -> int:
         return self._flow(shapes).depth
+
+    def kept(self, *shapes: Shape) -> Kept:
+        """All that its layers keep."""
+        known: dict[Any, Kept] = vars(self)["_kept"]
+        entering = same(shapes)
+        if entering not in known:
+            known[entering] = self._kept_by_layers(self._flow(shapes).shapes)
+        return known[entering]
+
+    def _kept_by_layers(self, flow: Mapping[Tensor, Shape]) -> Kept:
+        more, tensors = Count(), set[Tensor]()
+        for node in self.graph.nodes:
+            if node.inputs:
+                layer = said_layer(node.layer, node.options, flow.__getitem__)
+                kept = layer.kept(*(flow[tensor] for tensor in node.inputs))
+                tensors.update(node.inputs if kept.inputs else ())
+                tensors.update(node.outputs if kept.outputs else ())
+                more += kept.more
+        entering = {tensor for node in self.graph.input_nodes for tensor in node.outputs}
+        leaving = set(self.graph.outputs)
+        value = total([more, *(product(*flow[tensor]) for tensor in tensors - entering - leaving)])
+        return Kept(bool(tensors & entering), bool(tensors & leaving), Count(((value,),)) if value != 0 else Count())
 
     def _flow(self, shapes: tuple[Shape, ...]) -> _Flow:
         """What goes through the model when `shapes` enter, worked out once for each.

@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         "functional",
         "traced",
     },
-    "analyses": {"counts", "diagnostics", "layers", "graph", "functional"},
+    "analyses": {"counts", "diagnostics", "layers", "recipes", "graph", "functional"},
     "backends": {"counts", "declaration", "layers", "graph", "functional", "analyses"},
     "symbolic": {
         "traced",

@@ -4,27 +4,46 @@ from specdsl.analyses.counting import (
     BYTES_PER_VALUE,
     Analysis,
     LayerAnalysis,
+    Regime,
     Totals,
     analyse,
     analyse_layer,
     values,
 )
-from specdsl.analyses.memory import peak_activation_bytes
+from specdsl.analyses.memory import (
+    TrainingMemory,
+    inference_bytes,
+    peak_activation_bytes,
+    training_activation_bytes,
+    training_memory,
+)
 from specdsl.analyses.quantities import QUANTITIES, broken_expectations, quantities
-from specdsl.analyses.receptive_field import effective_stride, receptive_field
+from specdsl.analyses.receptive_field import effective_stride, receptive_field, sight, strides
+from specdsl.analyses.traffic import Traffic, intensity, layer_traffic, traffic
 
 __all__ = [
     "BYTES_PER_VALUE",
     "QUANTITIES",
     "Analysis",
     "LayerAnalysis",
+    "Regime",
     "Totals",
+    "Traffic",
+    "TrainingMemory",
     "analyse",
     "analyse_layer",
     "broken_expectations",
     "effective_stride",
+    "inference_bytes",
+    "intensity",
+    "layer_traffic",
     "peak_activation_bytes",
     "quantities",
     "receptive_field",
+    "sight",
+    "strides",
+    "traffic",
+    "training_activation_bytes",
+    "training_memory",
     "values",
 ]

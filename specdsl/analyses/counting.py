@@ -11,6 +11,7 @@ from specdsl.counts import Count, Size, total
 from specdsl.functional import Functional, models_in
 from specdsl.graph import Graph, Node, longest_path
 from specdsl.layers import InputLayer, Layer, Modes, Shape, Weight
+from specdsl.recipes.optimizers import Adam, Optimizer
 
 BYTES_PER_VALUE = 4
 """Keras keeps weights and activations as float32 unless it is told otherwise."""
@@ -86,23 +87,39 @@ class Totals(NamedTuple):
     layers: int
 
 
+class Regime(NamedTuple):
+    """How a model is run, as far as its memory depends on it.
+
+    Attributes:
+        batch: examples at once in inference.
+        training_batch: examples in a step of training.
+        optimizer: what takes the steps.
+    """
+
+    batch: int = 1
+    training_batch: int = 128
+    optimizer: Optimizer = Adam()
+
+
 class Analysis(NamedTuple):
-    """What is known of a model: layer by layer, and in all."""
+    """What is known of a model: layer by layer, and in all; and how it is to be run."""
 
     graph: Graph
     layers: tuple[LayerAnalysis, ...]
     totals: Totals
+    regime: Regime = Regime()
 
 
-def analyse(graph: Graph, *, frozen: bool = False) -> Analysis:
+def analyse(graph: Graph, regime: Regime | None = None, *, frozen: bool = False) -> Analysis:
     """Everything that follows from a graph, in time linear in its size.
 
     Args:
         graph: the model.
+        regime: how it is run.
         frozen: whether it is a part of another one that does not train it.
     """
     layers = tuple(analyse_layer(graph, node, frozen=frozen) for node in graph.nodes)
-    return Analysis(graph, layers, _totals(graph, layers))
+    return Analysis(graph, layers, _totals(graph, layers), regime or Regime())
 
 
 def analyse_layer(graph: Graph, node: Node, *, frozen: bool = False, within: bool = True) -> LayerAnalysis:

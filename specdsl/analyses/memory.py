@@ -1,11 +1,16 @@
-"""The memory that activations take while a model runs."""
+"""The memory that a model takes while it runs, and while it is trained."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from specdsl import counts
 from specdsl.analyses.counting import BYTES_PER_VALUE, Analysis, values
 from specdsl.counts import Size
 from specdsl.functional import Functional
-from specdsl.graph import Tensor
+from specdsl.graph import Graph, Tensor
+from specdsl.layers.base import NOTHING_KEPT, Kept
 
 
 def peak_activation_bytes(analysis: Analysis) -> Size:
@@ -17,18 +22,14 @@ def peak_activation_bytes(analysis: Analysis) -> Size:
     in a wrapper runs for one step at a time.
     """
     graph = analysis.graph
+    sizes = _sizes(graph)
+    if sizes is None:
+        return None
     last: dict[Tensor, int] = {tensor: number for number, node in enumerate(graph.nodes) for tensor in node.sources}
     last |= dict.fromkeys(graph.outputs, len(graph.nodes))
-    sizes: dict[Tensor, int] = {}
-    for node in graph.nodes:
-        for tensor, shape in zip(node.outputs, node.shapes, strict=True):
-            size = values(shape)
-            if size is None:
-                return None
-            sizes[tensor] = size
     dying: dict[int, list[Tensor]] = {}
-    for tensor, number in last.items():
-        dying.setdefault(number, []).append(tensor)
+    for tensor, place in last.items():
+        dying.setdefault(place, []).append(tensor)
     within: dict[str, int] = {}
     live = sum(sizes[tensor] for node in graph.input_nodes for tensor in node.outputs)
     peak = live
@@ -40,8 +41,185 @@ def peak_activation_bytes(analysis: Analysis) -> Size:
             if inner is None:
                 return None
             entering = sum(sizes[tensor] for tensor in node.inputs) if isinstance(node.layer, Functional) else 0
-            within[node.owner] = inner // BYTES_PER_VALUE - entering
+            within[node.owner] = inner - entering
         peak = max(peak, live + max(made, within.get(node.owner, 0)))
         unused = sum(sizes[tensor] for tensor in node.outputs if tensor not in last) if node.inputs else 0
         live += made - unused - sum(sizes[tensor] for tensor in dying.get(number, ()))
-    return peak * BYTES_PER_VALUE
+    return peak
+
+
+def inference_bytes(analysis: Analysis) -> Size:
+    """The most memory that a model takes in inference: its weights, and the activations of each example of a batch."""
+    peak = peak_activation_bytes(analysis)
+    return None if peak is None else analysis.totals.weight_bytes + analysis.regime.batch * peak
+
+
+class TrainingMemory(NamedTuple):
+    """The most memory that a step of training takes, in bytes.
+
+    Attributes:
+        weights: the parameters.
+        gradients: a value for each trainable one.
+        slots: what the optimizer keeps of step and step for each of them.
+        activations: the peak of activations and of their gradients for one example, None if a size is unknown.
+        batch: examples in a step.
+    """
+
+    weights: int
+    gradients: int
+    slots: int
+    activations: Size
+    batch: int
+
+    @property
+    def total(self) -> Size:
+        """All of it."""
+        if self.activations is None:
+            return None
+        return self.weights + self.gradients + self.slots + self.batch * self.activations
+
+    @property
+    def formula(self) -> str:
+        """The derivation: `392,620 + 391,852 + 783,704 + 128·304,320`."""
+        return (
+            f"{self.weights:,} + {self.gradients:,} + {self.slots:,} + {self.batch}·{counts.number(self.activations)}"
+        )
+
+
+def training_memory(analysis: Analysis) -> TrainingMemory:
+    """The most memory that a step of training takes.
+
+    Weights, gradients and what the optimizer keeps are there all the time. Of activations there is what
+    `training_activation_bytes` finds. Labels, and what a layer needs while it runs, are not counted.
+    """
+    totals, optimizer = analysis.totals, analysis.regime.optimizer
+    slots = sum(
+        optimizer.slots(f"{layer.node.owner}/{weight.name}", tuple(size or 0 for size in weight.shape))
+        for layer in analysis.layers
+        for weight in layer.weights
+        if weight.trainable
+    )
+    return TrainingMemory(
+        totals.weight_bytes,
+        totals.trainable * BYTES_PER_VALUE,
+        slots * BYTES_PER_VALUE,
+        training_activation_bytes(analysis),
+        analysis.regime.training_batch,
+    )
+
+
+def training_activation_bytes(analysis: Analysis) -> Size:
+    """The most memory that activations and their gradients take at once when one example is learned from.
+
+    The layers run in the order of the graph, and then backwards. A tensor is there from the layer that makes it, or
+    from the beginning if it is an input, until the last layer that takes it has run; where a layer keeps it
+    (`Layer.kept`), until that one has run backwards. Its gradient is there from the first layer that contributes to it
+    until the layer that made it has run backwards. Layers with no trained weight in them or before them keep nothing,
+    and do not run backwards. None if a size is unknown.
+    """
+    peaks = _training_peaks(analysis, frozenset(), {})
+    return max(peaks) if peaks else None
+
+
+class _Peaks(NamedTuple):
+    """The most that is there at once while the layers run, and while they run backwards."""
+
+    forward: int
+    backward: int
+
+
+def _training_peaks(analysis: Analysis, asked: frozenset[Tensor], known: dict[int, _Peaks | None]) -> _Peaks | None:
+    """The peaks of a model, of whose inputs those `asked` for need a gradient; None if a size is unknown."""
+    graph, sizes = analysis.graph, _sizes(analysis.graph)
+    kept = _kept(graph)
+    if sizes is None or kept is None:
+        return None
+    learning = _learning(analysis, asked)
+    count = len(graph.nodes)
+    begins = {tensor: number for number, node in enumerate(graph.nodes) for tensor in node.outputs}
+    ends = dict(begins)
+    first_gradient: dict[Tensor, int] = {}
+    change = [0] * (2 * count + 1)
+
+    def there(size: int, begin: int, end: int) -> None:
+        change[begin] += size
+        change[end + 1] -= size
+
+    for number, layer in enumerate(analysis.layers):
+        node, back = layer.node, 2 * count - 1 - number
+        for tensor in node.sources:
+            ends[tensor] = max(ends[tensor], number)
+        if not node.inputs:
+            continue
+        learns = any(tensor in learning for tensor in node.outputs)
+        keeps = kept[number] if learns else NOTHING_KEPT
+        for tensor in (*(node.sources if keeps.inputs else ()), *(node.outputs if keeps.outputs else ())):
+            ends[tensor] = max(ends[tensor], back)
+        more = (keeps.more.value or 0) * BYTES_PER_VALUE
+        there(more, number, back)
+        if learns:
+            first_gradient |= dict.fromkeys(node.sources, back)  # the last layer that takes it comes first
+        if isinstance(node.layer, Functional) and layer.inner:
+            inner_asked = frozenset(
+                inner
+                for tensor, inner_node in zip(node.inputs, layer.inner.graph.input_nodes, strict=True)
+                for inner in inner_node.outputs
+                if tensor in learning
+            )
+            known[id(node.layer.graph)] = _training_peaks(layer.inner, inner_asked, known)
+        if isinstance(node.layer, Functional):
+            peaks = known[id(node.layer.graph)]
+            if peaks is None:
+                return None
+            around = {*node.inputs, *node.outputs}
+            there(max(0, peaks.forward - more - _sum(sizes, around)), number, number)
+            if learns:
+                held = {*(node.inputs if keeps.inputs else ()), *(node.outputs if keeps.outputs else ())}
+                counted = more + _sum(sizes, held) + _sum(sizes, around & learning)
+                there(max(0, peaks.backward - counted), back, back)
+    for tensor in graph.outputs:
+        ends[tensor] = max(ends[tensor], count)
+        first_gradient[tensor] = count
+    for tensor, begin in begins.items():
+        there(sizes[tensor], begin if graph.by_name[tensor.node].inputs else 0, ends[tensor])
+        if tensor in learning and tensor in first_gradient:
+            there(sizes[tensor], first_gradient[tensor], 2 * count - 1 - begin)
+    live, most = 0, []
+    for step in change[:-1]:
+        live += step
+        most.append(live)
+    return _Peaks(max(most[:count]), max(most[count:]))
+
+
+def _sum(sizes: Mapping[Tensor, int], tensors: Iterable[Tensor]) -> int:
+    return sum(sizes[tensor] for tensor in tensors)
+
+
+def _learning(analysis: Analysis, asked: Iterable[Tensor]) -> frozenset[Tensor]:
+    """The tensors that need a gradient: a weight is trained before them, or one of the inputs asked for enters."""
+    trained = {layer.node.owner for layer in analysis.layers if any(one.trainable for one in layer.weights)}
+    found = set(asked)
+    for node in analysis.graph.nodes:
+        if node.owner in trained or any(tensor in found for tensor in node.sources):
+            found.update(node.outputs)
+    return frozenset(found)
+
+
+def _kept(graph: Graph) -> list[Kept] | None:
+    """What each layer keeps for its gradients; None if a size is unknown."""
+    kept = [
+        graph.applied(node).kept(*graph.input_shapes(node)) if node.inputs else NOTHING_KEPT for node in graph.nodes
+    ]
+    return None if any(one.more.value is None for one in kept) else kept
+
+
+def _sizes(graph: Graph) -> Mapping[Tensor, int] | None:
+    """The memory of each tensor for one example; None if a size is unknown."""
+    sizes: dict[Tensor, int] = {}
+    for node in graph.nodes:
+        for tensor, shape in zip(node.outputs, node.shapes, strict=True):
+            size = values(shape)
+            if size is None:
+                return None
+            sizes[tensor] = size * BYTES_PER_VALUE
+    return sizes

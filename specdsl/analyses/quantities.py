@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from specdsl.analyses.counting import Analysis
-from specdsl.analyses.memory import peak_activation_bytes
+from specdsl.analyses.memory import inference_bytes, peak_activation_bytes, training_memory
 from specdsl.analyses.receptive_field import effective_stride, receptive_field
+from specdsl.analyses.traffic import intensity
 from specdsl.diagnostics import Diagnostic, Slug
 from specdsl.layers import Shape
 
@@ -20,6 +21,9 @@ _KNOWN: dict[str, Callable[[Analysis], Any]] = {
     "weight_bytes": lambda analysis: analysis.totals.weight_bytes,
     "largest_activation_bytes": lambda analysis: analysis.totals.largest_activation_bytes,
     "peak_activation_bytes": peak_activation_bytes,
+    "inference_bytes": inference_bytes,
+    "training_bytes": lambda analysis: training_memory(analysis).total,
+    "intensity": intensity,
     "receptive_field": lambda analysis: receptive_field(analysis.graph),
     "stride": lambda analysis: effective_stride(analysis.graph),
     "depth": lambda analysis: analysis.totals.depth,

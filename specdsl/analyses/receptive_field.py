@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil, gcd, lcm
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from specdsl.functional import Functional
 from specdsl.graph import Graph, Node, Tensor
@@ -137,16 +137,19 @@ START = Axis(1, (0,), (0,))
 
 
 def sight(graph: Graph) -> Sight:
-    """What each tensor of a model sees of its inputs.
+    """What each tensor of a model sees of its inputs, worked out once for each graph, however often it is used."""
+    known: dict[str, Any] = vars(graph)
+    if _KNOWN not in known:
+        known[_KNOWN] = _sight(graph)
+    found: Sight = known[_KNOWN]
+    return found
 
-    Models within are looked through once each, however often they are used.
-    """
-    return _sight(graph, {})
+
+_KNOWN = "_sight"
+"""Where a graph remembers it."""
 
 
-def _sight(graph: Graph, known: dict[int, Sight]) -> Sight:
-    if id(graph) in known:
-        return known[id(graph)]
+def _sight(graph: Graph) -> Sight:
     fields: dict[Tensor, Field | None] = {}
     largest: Field | None = None
     last: Field | None = None
@@ -160,7 +163,7 @@ def _sight(graph: Graph, known: dict[int, Sight]) -> Sight:
             tops = [*made]
         elif isinstance(node.layer, Functional):
             inner = node.layer.graph
-            within = _sight(inner, known)
+            within = sight(inner)
             made = tuple(_behind(field, within.fields[tensor]) for tensor in inner.outputs)
             tops = [_behind(field, within.largest), *made]
             last = _behind(field, within.last) or last
@@ -174,8 +177,7 @@ def _sight(graph: Graph, known: dict[int, Sight]) -> Sight:
         for top in tops:
             largest = _larger(largest, top)
         last = next(filter(None, reversed(made)), last)
-    known[id(graph)] = Sight(fields, largest, last, slides)
-    return known[id(graph)]
+    return Sight(fields, largest, last, slides)
 
 
 def _gathered(graph: Graph, node: Node, fields: Mapping[Tensor, Field | None], channels: int) -> Field | None:

@@ -30,12 +30,14 @@ from specdsl.cli.shared import (
     spec_files,
     write,
 )
-from specdsl.diagnostics import Diagnostic, SpecError, render_concise, render_github, render_json
+from specdsl.diagnostics import Diagnostic, SpecError, did_you_mean, render_concise, render_github, render_json
 
 if TYPE_CHECKING:
+    from specdsl.analyses import Regime
     from specdsl.api import Graph
     from specdsl.backends.report import Report
     from specdsl.limits import Limits
+    from specdsl.recipes import Optimizer
     from specdsl.symbolic import Symbolic
 
 
@@ -104,6 +106,12 @@ def check(specs: tuple[Path, ...], form: str, limits: Limits) -> None:
     "--emit", type=click.Choice(["python", "keras", "json"]), help="Python source, a .keras file, or Keras's JSON."
 )
 @click.option("-o", "--output", type=PATH, metavar="FILE", help="Where to write what --emit makes, or else the report.")
+@click.option("--batch", type=click.IntRange(1), help="Examples at once, for the memory in the report.")
+@click.option(
+    "--optimizer",
+    metavar="NAME",
+    help="What the memory of training is worked out for: `adam` or `SGD(momentum=0.9)`; by default that of `train`.",
+)
 def compile_(
     path: Path,
     model: str | None,
@@ -116,6 +124,8 @@ def compile_(
     diagram: Path | None,
     emit: str | None,
     output: Path | None,
+    batch: int | None,
+    optimizer: str | None,
 ) -> None:
     """Report a spec, draw it, or turn it into Python or Keras."""
     from specdsl.analyses import broken_expectations
@@ -148,13 +158,14 @@ def compile_(
         _show(found, form or "table", output)
         return
     graph = spec.graph(model, values)
-    analysis = graph.analyse()
+    regime = _regime(graph, batch, optimizer, limits)
+    analysis = graph.analyse(regime)
     if emit:
         _emit(graph, emit, output)
     if diagram is not None:
         _draw(graph, diagram)
     if report:
-        _show(graph.report(), form or "table", None if emit else output, explain=explain)
+        _show(graph.report(regime), form or "table", None if emit else output, explain=explain)
     if not (emit or report or diagram is not None):
         totals = analysis.totals
         click.echo(f"{graph.name}: {count(totals.layers, 'layer')}, {totals.params:,} parameters")
@@ -164,6 +175,36 @@ def compile_(
         point_to_explanations(broken)
         if not settings:
             sys.exit(WRONG_INPUT)
+
+
+def _regime(graph: Graph, batch: int | None, optimizer: str | None, limits: Limits) -> Regime:
+    """How a graph is run, with what the command line says of it.
+
+    Raises:
+        WrongInput: there is no such optimizer.
+        SpecError: it has no such arguments.
+    """
+    regime = graph.regime
+    if batch is not None:
+        regime = regime._replace(batch=batch, training_batch=batch)
+    return regime if optimizer is None else regime._replace(optimizer=_optimizer(optimizer, limits))
+
+
+def _optimizer(written: str, limits: Limits) -> Optimizer:
+    from specdsl.recipes import OPTIMIZERS
+    from specdsl.resolve import Program, training_steps
+    from specdsl.source import Source
+
+    known = {name.lower(): name for name in OPTIMIZERS}
+    call = f"{known[written.lower()]}()" if written.lower() in known else written
+    if written.isidentifier() and written.lower() not in known:
+        hint = did_you_mean(written.lower(), known) or f"there are {', '.join(known)}"
+        raise WrongInput(f"there is no optimizer '{written}'; {hint}")
+    program = Program(Source("--optimizer", f"train given {{ optimizer = {call} }}"), limits)
+    program.raise_mistakes()
+    steps = training_steps(program)
+    assert steps is not None
+    return steps[0]
 
 
 @click.command()

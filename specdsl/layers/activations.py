@@ -7,16 +7,20 @@ from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
 from specdsl.layers.base import (
+    INVERTIBLE,
+    NOTHING_KEPT,
     POINTWISE,
+    Kept,
     Layer,
     OptionKind,
     Reach,
     Shape,
     Weight,
-    activation_cost,
+    activation_work,
     axis_index,
     known,
     show,
+    softmax_work,
 )
 from specdsl.layers.values import Axes, AxisList, NonNegativeFloat
 
@@ -25,6 +29,9 @@ class _Activation(Layer):
     """An element-wise function, or one along an axis; the shape stays."""
 
     family = "activation"
+
+    def kept(self, *shapes: Shape) -> Kept:
+        return Kept(outputs=True)
 
     def operations(self, *shapes: Shape) -> Count:
         return product(*shapes[0])
@@ -39,7 +46,12 @@ class Activation(_Activation):
     activation: ActivationArgument
 
     def operations(self, *shapes: Shape) -> Count:
-        return activation_cost(self.activation) * product(*shapes[0])
+        return activation_work(self.activation, shapes[0])
+
+    def kept(self, *shapes: Shape) -> Kept:
+        if self.activation in (None, "linear"):
+            return NOTHING_KEPT
+        return Kept(outputs=True) if self.activation in INVERTIBLE else Kept(inputs=True)
 
 
 class ReLU(_Activation):
@@ -90,6 +102,9 @@ class PReLU(_Activation):
 
     roles: ClassVar[Mapping[str, str]] = {"alpha": "the slope below 0, for each place that no axis shares"}
 
+    def kept(self, *shapes: Shape) -> Kept:
+        return Kept(inputs=True)
+
 
 class Softmax(_Activation):
     """exp(x), divided so that the values along `axis` sum to 1."""
@@ -115,7 +130,9 @@ class Softmax(_Activation):
         return shapes[0]
 
     def operations(self, *shapes: Shape) -> Count:
-        return 3 * product(*shapes[0])
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        along = {axis_index(axis, shapes[0], self) for axis in axes}
+        return softmax_work(shapes[0], tuple(size for axis, size in enumerate(shapes[0], 1) if axis not in along))
 
     def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE if self.axis == -1 else None

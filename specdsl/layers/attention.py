@@ -11,7 +11,19 @@ from pydantic import BeforeValidator
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import Layer, Modes, OptionKind, Shape, Weight, axis_index, check_given, known, show
+from specdsl.layers.base import (
+    Kept,
+    Layer,
+    Modes,
+    OptionKind,
+    Shape,
+    Weight,
+    axis_index,
+    check_given,
+    known,
+    show,
+    softmax_work,
+)
 from specdsl.layers.values import Axes, Fraction, Positive, Seed, one_or_more
 
 OutputShape = Annotated[tuple[Positive, ...], BeforeValidator(one_or_more)] | None
@@ -135,14 +147,24 @@ class _Projected(_Attention):
     def operations(self, *shapes: Shape) -> Count:
         query, value, key = self._operands(*shapes)
         heads, shared, wide, deep = self.heads
-        scores = (*self._pairs(query, key), heads)
-        work = product(*_places(query), heads, wide) + 3 * product(*scores)  # the queries are scaled, then a softmax
+        work = product(*_places(query), heads, wide)  # the queries are scaled
+        work += softmax_work((*self._pairs(query, key), heads), (*_places(query), heads))
         if self.use_bias:
             work += product(*_places(query), heads, wide) + product(*_places(key), shared, wide)
             work += product(*_places(value), shared, deep) + product(*self.result_shape(*shapes))
         if self.use_gate:
             work += (2 + int(self.use_bias)) * product(*_places(query), heads, deep)
         return work
+
+    def kept(self, *shapes: Shape) -> Kept:
+        """What enters, its projections, how much each query looks at each key, and what the heads find."""
+        query, value, key = self._operands(*shapes)
+        heads, shared, wide, deep = self.heads
+        scores = product(*self._pairs(query, key), heads)
+        more = product(*_places(query), heads, wide) + product(*_places(key), shared, wide)
+        more += product(*_places(value), shared, deep) + product(*_places(query), heads, deep) + scores
+        more += product(*_places(query), heads, deep) if self.use_gate else Count()
+        return Kept(inputs=True, more=more + (scores if self.dropout else Count()))
 
     def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
         query, value, _ = self._operands(*shapes)
@@ -381,12 +403,22 @@ class _SimpleAttention(_Attention):
     def operations(self, *shapes: Shape) -> Count:
         query, _, key = self._operands(*shapes)
         scores = (*query[:-1], key[-2])
-        softmax = 3 * product(*scores)
-        return softmax + 3 * product(*scores, query[-1]) if self.sums else softmax
+        return softmax_work(scores, query[:-1]) + self._score_work(scores, query[-1])
+
+    def kept(self, *shapes: Shape) -> Kept:
+        """What enters, how much each query looks at each key, and the terms of the scores where these are sums."""
+        query, _, key = self._operands(*shapes)
+        scores = (*query[:-1], key[-2])
+        more = product(*scores, query[-1]) if self.sums else Count()
+        return Kept(inputs=True, more=more + (1 + bool(self.dropout)) * product(*scores))
 
     @property
     def sums(self) -> bool:
-        """Whether a score is a sum of tanh(query + key): for each feature two additions and a function."""
+        """Whether a score is a sum of tanh(query + key)."""
+        raise NotImplementedError
+
+    def _score_work(self, scores: Shape, features: Size) -> Count:
+        """Operations of the scores beside the multiply-accumulates."""
         raise NotImplementedError
 
     def _multiplies(self) -> bool:
@@ -423,8 +455,14 @@ class Attention(_SimpleAttention):
         """Whether the scores are sums."""
         return self.score_mode == "concat"
 
+    def _score_work(self, scores: Shape, features: Size) -> Count:
+        if not self.sums:
+            return product(*scores) if self.use_scale else Count()
+        # For each feature a sum, perhaps a scale, and a function; these are added up, and a weight goes with the sum.
+        return (3 + int(self.use_scale)) * product(*scores, features)
+
     def _multiplies(self) -> bool:
-        return self.score_mode == "dot" or self.use_scale
+        return not self.sums
 
 
 class AdditiveAttention(_SimpleAttention):
@@ -444,6 +482,10 @@ class AdditiveAttention(_SimpleAttention):
     def sums(self) -> bool:
         """Whether the scores are sums."""
         return True
+
+    def _score_work(self, scores: Shape, features: Size) -> Count:
+        terms = 2 * product(*scores, features)
+        return terms if self.use_scale else terms + product(*scores, features) + product(-1, *scores)
 
     def _multiplies(self) -> bool:
         return self.use_scale

@@ -68,6 +68,24 @@ POINTWISE: Reach = ()
 """Each place of the output sees the same place of the input alone, along every axis."""
 
 
+class Kept(NamedTuple):
+    """What a layer keeps of a forward pass in training until its gradients have been worked out.
+
+    Attributes:
+        inputs: whether that is what enters.
+        outputs: whether that is what leaves.
+        more: the number of values that are neither.
+    """
+
+    inputs: bool = False
+    outputs: bool = False
+    more: Count = Count()
+
+
+NOTHING_KEPT = Kept()
+"""Where gradients follow from those behind alone, as those of a sum."""
+
+
 class Modes(NamedTuple):
     """How a layer acts in training and in inference, where the two differ."""
 
@@ -129,6 +147,9 @@ class Layer(Declaration):
 
     work: ClassVar[str] = ""
     """What its multiply-accumulates are, in words that go on after their number."""
+
+    looks_up: ClassVar[bool] = False
+    """Whether it reads of its weights only as many values as it gives out."""
 
     keyword_only: ClassVar[tuple[str, ...]] = ("trainable", "dtype")
 
@@ -250,11 +271,24 @@ class Layer(Declaration):
     def operations(self, *shapes: Shape) -> Count:
         """Operations on single values beside the multiply-accumulates, for one example, in inference.
 
-        An addition, a multiplication, a division, a comparison and a function of one value count one each. By default
-        these are the additions of a bias and the activation of the layer.
+        An addition, a multiplication, a division, a comparison and a function of one value count one each, and a sum
+        of n values n - 1. By default these are the additions of a bias and the activation of the layer.
         """
-        times = int(getattr(self, "use_bias", False)) + activation_cost(getattr(self, "activation", None))
-        return times * product(*self.result_shape(*shapes)) if times else Count()
+        shape = self.result_shape(*shapes)
+        bias = product(*shape) if getattr(self, "use_bias", False) else Count()
+        return bias + activation_work(getattr(self, "activation", None), shape)
+
+    def kept(self, *shapes: Shape) -> Kept:
+        """What the layer keeps in training until its gradients have been worked out: by default what enters it.
+
+        With an activation also what leaves it, or what entered the activation where that is not enough.
+        """
+        activation = getattr(self, "activation", None)
+        if activation in (None, "linear"):
+            return Kept(inputs=True)
+        if activation in INVERTIBLE:
+            return Kept(inputs=True, outputs=True)
+        return Kept(inputs=True, more=product(*self.result_shape(*shapes)))
 
     def reach(self, *shapes: Shape) -> Reach | None:
         """What places of its output see along spatial axes when `shapes` enter; None where that may be everything."""
@@ -374,11 +408,22 @@ _REMEDIES = {
 }
 
 
-def activation_cost(activation: str | None) -> int:
-    """Operations for each value: none for a linear activation, three for a softmax (exp, sum, division), or one."""
+INVERTIBLE = frozenset(
+    ("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "sigmoid", "hard_sigmoid", "tanh", "hard_tanh", "softmax")
+) | {"log_softmax", "exponential", "softplus", "softsign"}
+"""Activations whose derivative follows from what leaves them."""
+
+
+def activation_work(activation: str | None, shape: Shape) -> Count:
+    """Operations of an activation: none where it is linear, those of a softmax over the last axis, or one each."""
     if activation in (None, "linear"):
-        return 0
-    return 3 if activation in ("softmax", "log_softmax") else 1
+        return Count()
+    return softmax_work(shape, shape[:-1]) if activation in ("softmax", "log_softmax") else product(*shape)
+
+
+def softmax_work(shape: Shape, sums: Shape) -> Count:
+    """Operations of a softmax, of as many sums as sizes say: exp and division of each value, and the additions."""
+    return 3 * product(*shape) + product(-1, *sums)
 
 
 def require_rank(shape: Shape, rank: int, layer: Layer, meaning: str, one_more: str | None = None) -> None:

@@ -12,7 +12,18 @@ from pydantic import BeforeValidator
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import Layer, Modes, OptionKind, Shape, Weight, check_given, known, require_rank
+from specdsl.layers.base import (
+    Kept,
+    Layer,
+    Modes,
+    OptionKind,
+    Shape,
+    Weight,
+    activation_work,
+    check_given,
+    known,
+    require_rank,
+)
 from specdsl.layers.dtypes import Intake
 from specdsl.layers.inner import freeze_inner, inner_names, inner_weights
 from specdsl.layers.values import Fraction, Positive, Seed
@@ -28,6 +39,15 @@ class Cell(Layer):
     example = "LSTMCell(32)"
     options: ClassVar[Mapping[str, OptionKind]] = {"states": "tensors", "training": "flag"}
     needed_options = ("states",)
+
+    gates: ClassVar[int] = 0
+    """How many values are worked out of the input and the state for each value that leaves."""
+
+    gated: ClassVar[int] = 0
+    """Operations for each value that leaves, which join the gates with the states."""
+
+    functions: ClassVar[tuple[int, int]] = (0, 1)
+    """How many times each value that leaves goes through `recurrent_activation` and through `activation`."""
 
     def states(self, *shapes: Shape) -> tuple[Shape, ...]:
         """The shapes of the states, when a step of such a shape enters.
@@ -47,6 +67,19 @@ class Cell(Layer):
     def account(self, *shapes: Shape) -> str:
         return "what it gives at this step, and the states after it"
 
+    def kept(self, *shapes: Shape) -> Kept:
+        """What enters, the gates and the states."""
+        states = sum((product(*state) for state in self.states(*shapes)), Count())
+        return Kept(inputs=True, more=self.gates * product(*self.output(*shapes)) + states)
+
+    def gate_work(self, biases: int, *shapes: Shape) -> Count:
+        """Operations of the gates: the sum of both products and of biases, functions, and what the gates do."""
+        output = self.output(*shapes)
+        work = (self.gates * (1 + biases) + self.gated) * product(*output)
+        for activation, times in zip(("recurrent_activation", "activation"), self.functions, strict=True):
+            work += times * activation_work(getattr(self, activation, None), output)
+        return work
+
     def check_option(self, name: str, given: tuple[Shape | None, ...], *shapes: Shape) -> None:
         check_given(self, name, given, self.states(*shapes))
 
@@ -59,12 +92,8 @@ class Cell(Layer):
 class _GatedCell(Cell):
     """A cell that joins the step's input and its state by matrix products, one for each of its gates."""
 
-    gates: ClassVar[int]
     memories: ClassVar[int] = 1
     """States of `units` values each."""
-
-    gated: ClassVar[int] = 0
-    """Operations for each unit that join the gates with the states."""
 
     if TYPE_CHECKING:  # arguments of all that are below, which each declares at the place that Keras has it at
         units: int
@@ -105,8 +134,7 @@ class _GatedCell(Cell):
         return product(self._features(shapes[0]), width) + product(self.units, width)
 
     def operations(self, *shapes: Shape) -> Count:
-        # The sum of both products and the bias, a function for each gate, and what the gates do.
-        return product(self.gates * (2 + int(self.use_bias)) + self.gated, self.units)
+        return self.gate_work(len(self._bias_shape()) if self.use_bias else 0, *shapes)
 
     def modes(self) -> Modes | None:
         return dropped(self.dropout, self.recurrent_dropout)
@@ -157,7 +185,8 @@ class LSTMCell(_GatedCell):
 
     gates = 4
     memories = 2
-    gated = 5
+    gated = 4
+    functions = (3, 2)
 
     units: Positive
     activation: ActivationArgument = "tanh"
@@ -197,6 +226,7 @@ class GRUCell(_GatedCell):
 
     gates = 3
     gated = 5
+    functions = (2, 1)
 
     units: Positive
     activation: ActivationArgument = "tanh"
@@ -282,6 +312,10 @@ class StackedRNNCells(Cell):
 
     def operations(self, *shapes: Shape) -> Count:
         return sum((cell.operations(step) for cell, step in self._steps(*shapes)), Count())
+
+    def kept(self, *shapes: Shape) -> Kept:
+        inner = [cell.kept(step).more for cell, step in self._steps(*shapes)]
+        return Kept(inputs=True, more=sum(inner, Count()))
 
     def modes(self) -> Modes | None:
         return next((cell.modes() for cell in self.cells if cell.modes()), None)

@@ -25,12 +25,16 @@ class _ConvLSTMCell(Cell):
 
     intake = "floats"
 
+    gates, gated, functions = LSTMCell.gates, LSTMCell.gated, LSTMCell.functions
+
     filters: Positive
     kernel_size: Ints
     strides: Ints
     padding: Padding
     data_format: DataFormat
     dilation_rate: Ints
+    activation: ActivationArgument
+    recurrent_activation: ActivationArgument
     use_bias: bool
     dropout: Fraction
     recurrent_dropout: Fraction
@@ -66,8 +70,7 @@ class _ConvLSTMCell(Cell):
         return product(*places, *self.kernel_size, channels, width) + of_state
 
     def operations(self, *shapes: Shape) -> Count:
-        # For each of four gates the sum of both convolutions and the bias, and a function; then five as in any LSTM.
-        return product(4 * (2 + int(self.use_bias)) + LSTMCell.gated, *self.output(*shapes))
+        return self.gate_work(int(self.use_bias), *shapes)
 
     def modes(self) -> Modes | None:
         return dropped(self.dropout, self.recurrent_dropout)

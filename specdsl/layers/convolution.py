@@ -18,7 +18,7 @@ from specdsl.layers.arguments import (
     Padding,
     RegularizerArgument,
 )
-from specdsl.layers.base import Layer, Reach, Shape, Weight, Window, known, show
+from specdsl.layers.base import Kept, Layer, Reach, Shape, Weight, Window, known, show
 from specdsl.layers.spatial import either_stride_or_dilate, join, seen, slid, slide, split, told
 from specdsl.layers.values import (
     Ints,
@@ -400,6 +400,12 @@ class _SeparableConvolution(Layer):
     def macs(self, *shapes: Shape) -> Count:
         channels = _channels(self, shapes[0]) * self.depth_multiplier
         return _depthwise_macs(self, shapes[0]) + product(*_places(self, shapes[0]), channels, self.filters)
+
+    def kept(self, *shapes: Shape) -> Kept:
+        """As other layers do, and what lies between its two convolutions."""
+        channels = _channels(self, shapes[0]) * self.depth_multiplier
+        whole = super().kept(*shapes)
+        return whole._replace(more=whole.more + product(*_places(self, shapes[0]), channels))
 
 
 class SeparableConv1D(_SeparableConvolution):

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 from specdsl.counts import Count, number, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, Weight, known, show
+from specdsl.layers.base import NOTHING_KEPT, POINTWISE, Kept, Layer, Reach, Shape, Weight, known, show
 from specdsl.layers.dtypes import Dtype
 from specdsl.layers.values import Positive, as_tuple
 
@@ -79,6 +79,9 @@ class Identity(Layer):
     intake = "any"
     keeps_dtype = True
 
+    def kept(self, *shapes: Shape) -> Kept:
+        return NOTHING_KEPT
+
     def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE
 
@@ -87,6 +90,8 @@ class Embedding(Layer):
     """A vector of `output_dim` values looked up for each of `input_dim` integers, without a multiplication."""
 
     intake = "numbers"
+
+    looks_up = True
 
     input_dim: Positive
     output_dim: Positive
@@ -136,6 +141,9 @@ class Rescaling(Layer):
 
     def operations(self, *shapes: Shape) -> Count:
         return 2 * product(*shapes[0])
+
+    def kept(self, *shapes: Shape) -> Kept:
+        return NOTHING_KEPT
 
     def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE

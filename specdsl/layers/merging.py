@@ -7,7 +7,7 @@ from pydantic import BeforeValidator
 
 from specdsl.counts import Count, Size, number, product
 from specdsl.declaration import Misuse
-from specdsl.layers.base import POINTWISE, Layer, Reach, Shape, axis_index, show
+from specdsl.layers.base import NOTHING_KEPT, POINTWISE, Kept, Layer, Reach, Shape, axis_index, show
 from specdsl.layers.dtypes import Intake
 from specdsl.layers.values import as_tuple
 
@@ -68,11 +68,17 @@ def _common(left: Size, right: Size) -> Size:
 class Add(_ElementWise):
     """The element-wise sum."""
 
+    def kept(self, *shapes: Shape) -> Kept:
+        return NOTHING_KEPT
+
 
 class Subtract(_ElementWise):
     """The first tensor less the second, element by element."""
 
     arity = (2, 2)
+
+    def kept(self, *shapes: Shape) -> Kept:
+        return NOTHING_KEPT
 
 
 class Multiply(_ElementWise):
@@ -86,6 +92,9 @@ class Average(_ElementWise):
 
     def operations(self, *shapes: Shape) -> Count:
         return len(shapes) * product(*self.result_shape(*shapes))
+
+    def kept(self, *shapes: Shape) -> Kept:
+        return NOTHING_KEPT
 
 
 class Maximum(_ElementWise):
@@ -103,6 +112,9 @@ class Concatenate(_Merging):
     keeps_dtype = True
 
     axis: int = -1
+
+    def kept(self, *shapes: Shape) -> Kept:
+        return NOTHING_KEPT
 
     def result_shape(self, *shapes: Shape) -> Shape:
         first = shapes[0]
@@ -150,8 +162,9 @@ class Dot(_Merging):
     def operations(self, *shapes: Shape) -> Count:
         if not self.normalize:
             return Count()
-        # Each value is squared, summed, and multiplied by one over the root of the sum.
-        return 3 * product(*shapes[0]) + 3 * product(*shapes[1])
+        # Each value is squared, summed, and multiplied by one over the root of the sum, which is bounded from below.
+        left, right, _, _ = self._parts(*shapes)
+        return 3 * product(*shapes[0]) + 3 * product(*shapes[1]) + product(*left) + product(*right)
 
     def reach(self, *shapes: Shape) -> Reach | None:
         return None

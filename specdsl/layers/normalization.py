@@ -18,12 +18,24 @@ class _Normalization(Layer):
 
     family = "normalization"
     intake: ClassVar[Intake] = "numbers"
-    statistics: ClassVar[int] = 4
-    """Operations for each value beside a scale and a shift: the sums for mean and variance, and their application."""
+    statistics: ClassVar[tuple[int, int]] = (5, 2)
+    """Operations beside a scale and a shift: for each value, and for each of the values normalised together.
+
+    Those of a mean and a variance: the sum of the values and its division by their number are as many as there are
+    values, so are those of the squares; each is less the mean, squared, and multiplied by one over the deviation, which
+    takes a sum with epsilon and a root.
+    """
 
     def operations(self, *shapes: Shape) -> Count:
-        times = self.statistics + int(getattr(self, "scale", False)) + int(getattr(self, "center", False))
-        return times * product(*shapes[0])
+        each, together = self.statistics
+        times = each + int(getattr(self, "scale", False)) + int(getattr(self, "center", False))
+        return times * product(*shapes[0]) + together * self._parts(shapes[0])
+
+    def _parts(self, shape: Shape) -> Count:
+        """How many times values are normalised together: once for each place of the axes that are not named."""
+        named: int | tuple[int, ...] = vars(self)["axis"]
+        along = {axis_index(axis, shape, self) for axis in ((named,) if isinstance(named, int) else named)}
+        return product(*(size for axis, size in enumerate(shape, 1) if axis not in along))
 
     def reach(self, *shapes: Shape) -> Reach | None:
         return POINTWISE if getattr(self, "axis", None) == -1 else None
@@ -128,6 +140,9 @@ class GroupNormalization(_Normalization):
     def reach(self, *shapes: Shape) -> Reach | None:
         return None
 
+    def _parts(self, shape: Shape) -> Count:
+        return product(_sizes(shape, (self.axis,), self)[0] if self.groups == -1 else self.groups)
+
     def result_shape(self, *shapes: Shape) -> Shape:
         (channels,) = _sizes(shapes[0], (self.axis,), self)
         if self.groups > 0 and channels % self.groups:
@@ -146,8 +161,7 @@ class UnitNormalization(_Normalization):
     """Each example scaled to a Euclidean length of 1 along `axis`."""
 
     intake = "floats"
-
-    statistics = 3
+    statistics = (3, 1)  # squares, their sum, and a product; the sum is bounded from below before its root is taken
 
     axis: Axes = -1
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from specdsl.counts import Count, number, product
 from specdsl.layers.arguments import DataFormat, Padding
-from specdsl.layers.base import Layer, Reach, Shape
+from specdsl.layers.base import NOTHING_KEPT, Kept, Layer, Reach, Shape
 from specdsl.layers.spatial import join, seen, slid, slide, split
 from specdsl.layers.values import Ints, Sizes1, Sizes2, Sizes3
 
@@ -35,6 +35,9 @@ class _Pooling(Layer):
 
     def operations(self, *shapes: Shape) -> Count:
         return (prod(self.pool_size) - self.compares) * product(*self.result_shape(*shapes))
+
+    def kept(self, *shapes: Shape) -> Kept:
+        return Kept(inputs=True, outputs=True) if self.compares else NOTHING_KEPT
 
     def reach(self, *shapes: Shape) -> Reach | None:
         spatial, _ = split(shapes[0], self.rank, self, self.data_format)
@@ -131,6 +134,9 @@ class _GlobalPooling(Layer):
         if self.compares and None not in spatial:
             return product(prod(size for size in spatial if size) - 1, channels)
         return product(*shapes[0])
+
+    def kept(self, *shapes: Shape) -> Kept:
+        return Kept(inputs=True, outputs=True) if self.compares else NOTHING_KEPT
 
 
 class GlobalMaxPooling1D(_GlobalPooling):

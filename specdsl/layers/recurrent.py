@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 from specdsl.counts import Count
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import Layer, Modes, OptionKind, Shape, Weight, check_given, known, require_rank
+from specdsl.layers.base import Kept, Layer, Modes, OptionKind, Shape, Weight, check_given, known, require_rank
 from specdsl.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, check_forget_bias, stacked
 from specdsl.layers.dtypes import Intake
 from specdsl.layers.inner import freeze_inner, inner_weights
@@ -80,6 +80,10 @@ class Recurrent(Layer):
 
     def operations(self, *shapes: Shape) -> Count:
         return shapes[0][0] * self.inner.operations(self._step(shapes[0]))
+
+    def kept(self, *shapes: Shape) -> Kept:
+        """What enters, and what the cell keeps at each step."""
+        return Kept(inputs=True, more=shapes[0][0] * self.inner.kept(self._step(shapes[0])).more)
 
     def modes(self) -> Modes | None:
         return self.inner.modes()

@@ -6,9 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
+from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.base import POINTWISE, TRAINING, Layer, Modes, OptionKind, Reach, Shape, show
+from specdsl.layers.base import NOTHING_KEPT, POINTWISE, TRAINING, Kept, Layer, Modes, OptionKind, Reach, Shape, show
 from specdsl.layers.spatial import split
 from specdsl.layers.values import Fraction, NonNegativeFloat, Positive, Seed, as_tuple
 
@@ -27,6 +28,14 @@ class _Regularization(Layer):
     def modes(self) -> Modes | None:
         deed = self._in_training()
         return Modes(training=deed, inference="passes its input on unchanged") if deed else None
+
+    def kept(self, *shapes: Shape) -> Kept:
+        """The values that it drew, as many as its noise has."""
+        return Kept(more=self._noise(shapes[0])) if self._in_training() else NOTHING_KEPT
+
+    def _noise(self, shape: Shape) -> Count:
+        """How many values it draws for one example."""
+        return product(*shape)
 
     def _in_training(self) -> str | None:
         """What it does to its input in training, None where that is nothing."""
@@ -55,8 +64,11 @@ class Dropout(_Regularization):
         _fits(self.noise_shape, shapes[0], self)
         return shapes[0]
 
+    def _noise(self, shape: Shape) -> Count:
+        return _spread(self.noise_shape, shape)
+
     def _in_training(self) -> str | None:
-        return _drop("value", self.rate)
+        return _drop(_dropped_together(self.noise_shape), self.rate)
 
 
 class _SpatialDropout(_Regularization):
@@ -66,6 +78,10 @@ class _SpatialDropout(_Regularization):
 
     rate: Fraction
     trainable: Literal[True] = True
+
+    def _noise(self, shape: Shape) -> Count:
+        _, channels = split(shape, self.rank, self, getattr(self, "data_format", None))
+        return product(channels)
 
     def _in_training(self) -> str | None:
         return _drop("channel", self.rate)
@@ -127,6 +143,9 @@ class GaussianNoise(_Regularization):
     stddev: Fraction
     seed: Seed = None
 
+    def _noise(self, shape: Shape) -> Count:
+        return Count()  # a sum needs none of its summands
+
     def _in_training(self) -> str | None:
         return f"adds normal noise of standard deviation {self.stddev:.4g} to each value" if self.stddev else None
 
@@ -146,6 +165,9 @@ class AlphaDropout(_Regularization):
         _fits(self.noise_shape, shapes[0], self)
         return shapes[0]
 
+    def _noise(self, shape: Shape) -> Count:
+        return _spread(self.noise_shape, shape)
+
     def _in_training(self) -> str | None:
         if self.rate == 0:
             return None
@@ -164,6 +186,9 @@ class ActivityRegularization(_Regularization):
     l1: NonNegativeFloat = 0.0
     l2: NonNegativeFloat = 0.0
 
+    def kept(self, *shapes: Shape) -> Kept:
+        return Kept(inputs=bool(self.l1 or self.l2))
+
 
 def _fits(noise_shape: tuple[int | None, ...] | None, shape: Shape, layer: Layer) -> None:
     """Check that noise of a shape, batch axis counted, can be spread over a tensor without making it larger."""
@@ -181,6 +206,25 @@ def _fits(noise_shape: tuple[int | None, ...] | None, shape: Shape, layer: Layer
             argument="noise_shape",
             help="noise_shape counts the batch axis: `none` for it and for each axis as it is, 1 to drop along an axis",
         )
+
+
+def _dropped_together(noise_shape: tuple[int | None, ...] | None) -> str:
+    """What noise of a shape drops as a whole, in words."""
+    alike = [axis for axis, size in enumerate(noise_shape or ()) if size == 1]
+    if not alike:
+        return "value"
+    if noise_shape and len(alike) == len(noise_shape) - 1 and noise_shape[0] is None:
+        return "example"
+    return f"value, alike along axis {' and '.join(map(str, alike))},"
+
+
+def _spread(noise_shape: tuple[int | None, ...] | None, shape: Shape) -> Count:
+    """The number of values in noise of a shape, batch axis counted, that is spread over a tensor."""
+    if noise_shape is None:
+        return product(*shape)
+    whole = (None, *shape)[len(shape) + 1 - len(noise_shape) :]
+    sizes = [size if noise is None else noise for size, noise in zip(whole, noise_shape, strict=True)]
+    return product(*(sizes[1:] if len(sizes) > len(shape) else sizes))
 
 
 def _below_one(rate: float, layer: Layer) -> None:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from specdsl.counts import Count, Size, number, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.base import Layer, Reach, Shape, Window, require_rank, show
+from specdsl.layers.base import NOTHING_KEPT, Kept, Layer, Reach, Shape, Window, require_rank, show
 from specdsl.layers.dtypes import FLOATS
 from specdsl.layers.spatial import join, split, told
 from specdsl.layers.values import Ints, Margins1, Margins2, Margins3, Positive, Sizes2, Sizes3
@@ -23,6 +23,9 @@ class _Reshaping(Layer):
     family = "reshaping"
     intake = "any"
     keeps_dtype = True
+
+    def kept(self, *shapes: Shape) -> Kept:
+        return NOTHING_KEPT
 
 
 class Flatten(_Reshaping):

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
-from specdsl.layers.base import TRAINING, Layer, Modes, Shape, Weight, check_given, known, show
+from specdsl.layers.base import TRAINING, Kept, Layer, Modes, Shape, Weight, check_given, known, show
 from specdsl.layers.inner import freeze_inner, infer_inner, inner_dtypes, inner_weights
 from specdsl.layers.recurrent import RECURRENT_OPTIONS, Recurrent
 
@@ -42,6 +42,10 @@ class TimeDistributed(Layer):
 
     def operations(self, *shapes: Shape) -> Count:
         return shapes[0][0] * self.layer.operations(self._step(shapes[0]))
+
+    def kept(self, *shapes: Shape) -> Kept:
+        inner = self.layer.kept(self._step(shapes[0]))
+        return inner._replace(more=shapes[0][0] * inner.more)
 
     def modes(self) -> Modes | None:
         return self.layer.modes()
@@ -121,6 +125,12 @@ class Bidirectional(Layer):
         merged = product(*self.result_shapes(*shapes)[0]) if self.merge_mode in ("sum", "mul", "ave") else Count()
         joined = (2 if self.merge_mode == "ave" else 1) * merged
         return forward.operations(*shapes) + backward.operations(*shapes) + joined
+
+    def kept(self, *shapes: Shape) -> Kept:
+        forward, backward = (layer.kept(*shapes) for layer in self._both())
+        apart = self.merge_mode in ("mul",)
+        outputs = 2 * product(*self.layer.result_shape(*shapes)) if apart else Count()
+        return Kept(inputs=True, more=forward.more + backward.more + outputs)
 
     def modes(self) -> Modes | None:
         forward, backward = self._both()

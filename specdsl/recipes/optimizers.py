@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from math import prod
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -47,6 +49,22 @@ class Optimizer(Declaration):
         if len(given) > 1:
             raise Misuse(f"{' and '.join(given)} are given, but only one kind of clipping can be", argument=given[-1])
 
+    def slots(self, path: str, shape: tuple[int, ...]) -> int:
+        """How many values are kept from step to step for one trainable weight, beside the weight.
+
+        The few numbers that an optimizer keeps for all weights together are not counted.
+
+        Args:
+            path: what Keras calls the weight, `conv2d/kernel`.
+            shape: its shape.
+        """
+        averages = int(self.use_ema) + int(self.gradient_accumulation_steps is not None)
+        return (averages + self._moments(path, shape)) * prod(shape)
+
+    def _moments(self, path: str, shape: tuple[int, ...]) -> int:
+        """How many tensors of a weight's shape are kept for it to step by."""
+        return 0
+
     def configuration(self) -> dict[str, Any]:
         """Every argument with its value: what the Keras class of the same name takes as keywords."""
         return {name: getattr(self, name) for name in self.names()}
@@ -59,6 +77,9 @@ class SGD(Optimizer):
     momentum: Unit = 0.0
     nesterov: bool = False
 
+    def _moments(self, path: str, shape: tuple[int, ...]) -> int:
+        return int(self.momentum != 0)
+
 
 class RMSprop(Optimizer):
     """Gradients divided by the root of their decaying mean square."""
@@ -68,6 +89,9 @@ class RMSprop(Optimizer):
     epsilon: NonNegative = 1e-7
     centered: bool = False
 
+    def _moments(self, path: str, shape: tuple[int, ...]) -> int:
+        return 1 + int(self.momentum > 0) + int(self.centered)
+
 
 class _Moments(Optimizer):
     """The family of Adam: decaying means of the gradient and of its square."""
@@ -75,6 +99,9 @@ class _Moments(Optimizer):
     beta_1: _Decay = 0.9
     beta_2: _Decay = 0.999
     epsilon: NonNegative = 1e-7
+
+    def _moments(self, path: str, shape: tuple[int, ...]) -> int:
+        return 2 + int(getattr(self, "amsgrad", False))
 
 
 class Adam(_Moments):
@@ -118,12 +145,18 @@ class Adagrad(Optimizer):
     initial_accumulator_value: NonNegative = 0.1
     epsilon: NonNegative = 1e-7
 
+    def _moments(self, path: str, shape: tuple[int, ...]) -> int:
+        return 1
+
 
 class Adadelta(Optimizer):
     """Adagrad over a decaying window (Zeiler, 2012)."""
 
     rho: Unit = 0.95
     epsilon: NonNegative = 1e-7
+
+    def _moments(self, path: str, shape: tuple[int, ...]) -> int:
+        return 2
 
 
 class Adafactor(Optimizer):
@@ -134,6 +167,14 @@ class Adafactor(Optimizer):
     epsilon_2: NonNegative = 1e-3
     clip_threshold: _Above = 1.0
     relative_step: bool = True
+
+    def slots(self, path: str, shape: tuple[int, ...]) -> int:
+        """As others, and a value for each row and each column; two that nothing uses where there are neither."""
+        factors = prod(shape[:-1]) + prod((*shape[:-2], shape[-1])) if len(shape) > 1 else 2
+        return super().slots(path, shape) + factors
+
+    def _moments(self, path: str, shape: tuple[int, ...]) -> int:
+        return 1
 
 
 class Ftrl(Optimizer):
@@ -146,12 +187,18 @@ class Ftrl(Optimizer):
     l2_shrinkage_regularization_strength: NonNegative = 0.0
     beta: NonNegative = 0.0
 
+    def _moments(self, path: str, shape: tuple[int, ...]) -> int:
+        return 2
+
 
 class Lion(Optimizer):
     """The sign of a momentum (Chen et al., 2023)."""
 
     beta_1: Annotated[float, Field(gt=0, le=1)] = 0.9
     beta_2: Unit = 0.99
+
+    def _moments(self, path: str, shape: tuple[int, ...]) -> int:
+        return 1
 
 
 class Muon(Optimizer):
@@ -186,6 +233,11 @@ class Muon(Optimizer):
     ns_steps: Positive = 5
     nesterov: bool = True
     rms_rate: NonNegative | None = 0.2
+
+    def _moments(self, path: str, shape: tuple[int, ...]) -> int:
+        """One for a matrix, two where AdamW takes the steps."""
+        named = self.exclude_embeddings and "embedding" in path.lower()
+        return 1 + (len(shape) != 2 or named or any(re.search(one, path) for one in self.exclude_layers or ()))
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

@@ -5,9 +5,18 @@ from specdsl.limits import Limits
 from specdsl.resolve.experiments import Experiment, experiment, experiment_mistakes
 from specdsl.resolve.imports import Importer
 from specdsl.resolve.program import Program
-from specdsl.resolve.recipes import recipe_mistakes, train_recipe
+from specdsl.resolve.recipes import recipe_mistakes, train_recipe, training_steps
 
-__all__ = ["Experiment", "Importer", "Limits", "Program", "all_mistakes", "experiment", "train_recipe"]
+__all__ = [
+    "Experiment",
+    "Importer",
+    "Limits",
+    "Program",
+    "all_mistakes",
+    "experiment",
+    "train_recipe",
+    "training_steps",
+]
 
 
 def all_mistakes(program: Program) -> tuple[Diagnostic, ...]:

@@ -14,6 +14,7 @@ from specdsl.recipes import (
     SOURCES,
     DataRecipe,
     Operation,
+    Optimizer,
     Source,
     TrainRecipe,
     Validation,
@@ -76,6 +77,26 @@ def train_recipe(program: Program, name: str | None, input_shape: tuple[int | No
     if recipe is None or found:
         raise SpecError(found.diagnostics)
     return recipe
+
+
+def training_steps(program: Program) -> tuple[Optimizer, int] | None:
+    """What takes the steps of the file's last `train` block, and how many examples each step is of; None without one.
+
+    Raises:
+        SpecError: the block is wrong.
+    """
+    train = next((item for item in reversed(program.spec.items) if isinstance(item, tree.Train)), None)
+    if train is None:
+        return None
+    found = Collector(program.limits)
+    try:
+        settings, _ = _settings(program, train, program.frame, found)
+    except Skip:
+        raise SpecError(found.diagnostics) from None
+    recipe = TrainRecipe(
+        data=DataRecipe(), **{name: settings[name] for name in ("optimizer", "batch") if name in settings}
+    )
+    return recipe.optimizer, recipe.batch
 
 
 def _settings(

@@ -11,7 +11,20 @@ from typing import Any, NamedTuple
 
 from typing_extensions import TypedDict
 
-from specdsl.analyses import Analysis, LayerAnalysis, peak_activation_bytes, receptive_field
+from specdsl.analyses import (
+    Analysis,
+    LayerAnalysis,
+    effective_stride,
+    inference_bytes,
+    intensity,
+    layer_traffic,
+    peak_activation_bytes,
+    receptive_field,
+    sight,
+    strides,
+    training_memory,
+)
+from specdsl.analyses.receptive_field import Axis
 from specdsl.backends.words import connections, names_itself, option_text, readable_bytes, shapes_text, type_name
 from specdsl.counts import number
 from specdsl.declaration import Declaration
@@ -252,6 +265,23 @@ COLUMNS: tuple[Column, ...] = (
         lambda row: row.layer.flops,
     ),
     Column(
+        "bytes_moved", int | None, "the bytes that it reads and writes for one example in inference",
+        lambda row: layer_traffic(row.graph, row.layer).bytes(1),
+    ),
+    Column(
+        "intensity", float | None, "`flops` for each of `bytes_moved`, null where nothing moves or a size is unknown",
+        lambda row: _intensity(row),
+    ),
+    Column(
+        "receptive_field", list[int] | None,
+        "what a place of its first output sees of the inputs along each spatial axis; null where it may be everything",
+        lambda row: [axis.seen for axis in field] if (field := _field(row)) else None,
+    ),
+    Column(
+        "stride", list[float] | None, "how many places of the inputs lie between neighbours of its first output",
+        lambda row: list(strides(field)) if (field := _field(row)) else None,
+    ),
+    Column(
         "modes", ModesData | None, "how training differs from inference, null where it does not",
         lambda row: {"training": row.layer.modes.training, "inference": row.layer.modes.inference}
                     if row.layer.modes else None,
@@ -293,6 +323,15 @@ def untrained(layer: LayerAnalysis) -> str:
     return f"{layer.trainable:,} trainable" if layer.trainable else "not trainable"
 
 
+def _intensity(row: Row) -> float | None:
+    moved = layer_traffic(row.graph, row.layer).bytes(1)
+    return None if row.layer.flops is None or not moved else row.layer.flops / moved
+
+
+def _field(row: Row) -> tuple[Axis, ...] | None:
+    return sight(row.graph).fields[row.node.outputs[0]]
+
+
 def derivation(layer: LayerAnalysis) -> str:
     """The parameters with their derivation; of a model within the model it stands with its own layers."""
     return number(layer.params) if layer.inner else layer.count.derivation
@@ -304,6 +343,18 @@ def layers_data(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 # ---------------------------------------------------------------------------------------------- facts of a model
+
+
+class TrainingData(TypedDict):
+    """The parts of the memory that a step of training takes."""
+
+    optimizer: str
+    batch: int
+    weight_bytes: int
+    gradient_bytes: int
+    slot_bytes: int
+    activation_bytes: int | None
+    formula: str
 
 
 class Total(NamedTuple):
@@ -382,10 +433,40 @@ TOTALS: tuple[Total, ...] = (
         lambda value, _: "at once in inference" if value else "a size is unknown",
     ),
     Total(
+        "inference_bytes", int | None, "memory of the weights and the activations of a batch in inference",
+        inference_bytes,
+        "Memory in inference", readable_bytes,
+        lambda value, analysis: f"weights and activations, batch of {analysis.regime.batch}"
+                                if value is not None else "a size is unknown",
+    ),
+    Total(
+        "training_bytes", int | None,
+        "memory of weights, gradients, the optimizer's slots and the activations of a batch in training",
+        lambda analysis: training_memory(analysis).total,
+        "Memory in training", readable_bytes,
+        lambda value, analysis: _training_note(analysis) if value is not None else "a size is unknown",
+    ),
+    Total(
+        "training", TrainingData, "the parts of `training_bytes`",
+        lambda analysis: _training(analysis),
+    ),
+    Total(
+        "intensity", float | None, "floating-point operations for each byte that inference moves, layer by layer",
+        intensity,
+        "Intensity", lambda value: f"{value:,.1f}", lambda value, _: "FLOPs for each byte moved", optional=True,
+    ),
+    Total(
         "receptive_field", list[int] | None,
         "what a place of the last feature map sees along each spatial axis, or null",
         lambda analysis: plain(receptive_field(analysis.graph)),
         "Receptive field", lambda value: show(tuple(value)), lambda value, _: "of the last feature map", optional=True,
+    ),
+    Total(
+        "stride", list[float] | None,
+        "how many places of the input lie between neighbours of the last feature map, along each spatial axis, or null",
+        lambda analysis: plain(effective_stride(analysis.graph)),
+        "Stride", lambda value: f"({', '.join(f'{step:g}' for step in value)}{',' * (len(value) == 1)})",
+        lambda value, _: "of the last feature map, in places of the input", optional=True,
     ),
     Total(
         "depth", int, "layers that multiply, on the longest path",
@@ -398,6 +479,25 @@ TOTALS: tuple[Total, ...] = (
     ),
 )  # fmt: skip
 """The facts of a model, in order."""
+
+
+def _training(analysis: Analysis) -> TrainingData:
+    memory = training_memory(analysis)
+    return {
+        "optimizer": str(analysis.regime.optimizer),
+        "batch": memory.batch,
+        "weight_bytes": memory.weights,
+        "gradient_bytes": memory.gradients,
+        "slot_bytes": memory.slots,
+        "activation_bytes": memory.activations,
+        "formula": memory.formula,
+    }
+
+
+def _training_note(analysis: Analysis) -> str:
+    memory, name = training_memory(analysis), type(analysis.regime.optimizer).__name__
+    slots = f" + slots of {name}" if memory.slots else ""
+    return f"weights + gradients{slots} + {memory.batch} · {readable_bytes(memory.activations)}"
 
 
 class Told(NamedTuple):

@@ -1,0 +1,583 @@
+"""Layers carried out in plain Python on numbers that count what is done with them.
+
+Each layer computes what Keras computes, by the most direct way, following the convention of `docs/analyses.md`: a
+multiplication whose product is added up in a convolution or a matrix product is a multiply-accumulate; any other
+addition, subtraction, multiplication, division, comparison or function of one value is an operation. A sum of n values
+takes n - 1 additions. What padding adds are zeros like any other numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from specdsl.layers import (
+    Layer,
+    Shape,
+    activations,
+    attention,
+    convolution,
+    core,
+    merging,
+    normalization,
+    pooling,
+    recurrent,
+)
+
+Values = Any
+"""An array of `Number`."""
+
+
+class Tally:
+    """What has been done so far."""
+
+    macs = 0
+    operations = 0
+
+
+class Number:
+    """A number that counts the operations it takes part in."""
+
+    __slots__ = ("tally", "value")
+
+    def __init__(self, value: float, tally: Tally) -> None:
+        self.value = value
+        self.tally = tally
+
+    def _done(self, value: float) -> Number:
+        self.tally.operations += 1
+        return Number(value, self.tally)
+
+    def __add__(self, other: Number | float) -> Number:
+        return self._done(self.value + _plain(other))
+
+    def __sub__(self, other: Number | float) -> Number:
+        return self._done(self.value - _plain(other))
+
+    def __rsub__(self, other: float) -> Number:
+        return self._done(other - self.value)
+
+    def __mul__(self, other: Number | float) -> Number:
+        return self._done(self.value * _plain(other))
+
+    def __truediv__(self, other: Number | float) -> Number:
+        return self._done(self.value / _plain(other))
+
+    def maximum(self, other: Number | float) -> Number:
+        return self._done(max(self.value, _plain(other)))
+
+    def minimum(self, other: Number | float) -> Number:
+        return self._done(min(self.value, _plain(other)))
+
+
+def _plain(value: Number | float) -> float:
+    return value.value if isinstance(value, Number) else value
+
+
+def numbers(values: Any, tally: Tally) -> Values:
+    """An array as numbers that count."""
+    values = np.asarray(values, float)
+    made = np.empty(values.shape, object)
+    for place in np.ndindex(values.shape):
+        made[place] = Number(float(values[place]), tally)
+    return made
+
+
+def plain(values: Values) -> Any:
+    """Numbers that count as an array of plain ones."""
+    return np.vectorize(lambda number: number.value, otypes=[float])(values)
+
+
+def zeros(shape: tuple[int, ...], tally: Tally) -> Values:
+    return numbers(np.zeros(shape), tally)
+
+
+def dot(left: Values, right: Values, tally: Tally) -> Number:
+    """A sum of products: as many multiply-accumulates."""
+    total = 0.0
+    for one, other in zip(left.ravel(), right.ravel(), strict=True):
+        total += one.value * other.value
+        tally.macs += 1
+    return Number(total, tally)
+
+
+def matmul(left: Values, right: Values, tally: Tally) -> Values:
+    """The products of the last axis of one with the first axis of the other."""
+    made = np.empty((*left.shape[:-1], *right.shape[1:]), object)
+    for row in np.ndindex(left.shape[:-1]):
+        for column in np.ndindex(right.shape[1:]):
+            made[row + column] = dot(left[row], right[(slice(None), *column)], tally)
+    return made
+
+
+def each(values: Values, function: Callable[[float], float]) -> Values:
+    """A function of each value."""
+    made = np.empty(values.shape, object)
+    for place in np.ndindex(values.shape):
+        made[place] = values[place]._done(function(values[place].value))
+    return made
+
+
+def added(values: Values, axes: tuple[int, ...]) -> Values:
+    """The sums along some axes, which stay with the size 1."""
+    for axis in axes:
+        parts = [np.take(values, [place], axis) for place in range(values.shape[axis])]
+        values = parts[0]
+        for part in parts[1:]:
+            values = values + part
+    return values
+
+
+def greatest(values: Values, axes: tuple[int, ...]) -> Values:
+    for axis in axes:
+        parts = [np.take(values, [place], axis) for place in range(values.shape[axis])]
+        values = parts[0]
+        for part in parts[1:]:
+            values = np.frompyfunc(Number.maximum, 2, 1)(values, part)
+    return values
+
+
+def softmax(values: Values, axes: tuple[int, ...]) -> Values:
+    powers = each(values, math.exp)
+    return powers / added(powers, axes)
+
+
+def _gelu(x: float) -> float:
+    return x * 0.5 * (1 + math.erf(x / math.sqrt(2)))
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+FUNCTIONS: dict[str, Callable[[float], float]] = {
+    "relu": lambda x: max(x, 0.0),
+    "relu6": lambda x: min(max(x, 0.0), 6.0),
+    "tanh": math.tanh,
+    "sigmoid": _sigmoid,
+    "exponential": math.exp,
+    "gelu": _gelu,
+    "silu": lambda x: x * _sigmoid(x),
+    "swish": lambda x: x * _sigmoid(x),
+    "elu": lambda x: x if x > 0 else math.expm1(x),
+    "softplus": lambda x: math.log1p(math.exp(x)),
+}
+"""Activations that take a value each; others are left out of the draws."""
+
+
+def activate(values: Values, activation: str | None) -> Values:
+    if activation in (None, "linear"):
+        return values
+    if activation == "softmax":
+        return softmax(values, (-1,))
+    assert activation is not None
+    return each(values, FUNCTIONS[activation])
+
+
+# ---------------------------------------------------------------------------------------------- layers
+
+Weights = Mapping[str, Values]
+
+
+def channels_last(layer: Any, values: Values) -> Values:
+    return np.moveaxis(values, 0, -1) if layer.data_format == "channels_first" else values
+
+
+def as_formatted(layer: Any, values: Values) -> Values:
+    return np.moveaxis(values, -1, 0) if layer.data_format == "channels_first" else values
+
+
+def padded(values: Values, margins: list[tuple[int, int]], tally: Tally) -> Values:
+    sizes = tuple(size + sum(margin) for size, margin in zip(values.shape, margins, strict=False))
+    made = zeros((*sizes, values.shape[-1]), tally)
+    inner = tuple(slice(before, before + size) for size, (before, _) in zip(values.shape, margins, strict=False))
+    made[inner] = values
+    return made
+
+
+def margins(
+    sizes: tuple[int, ...], kernel: tuple[int, ...], strides: tuple[int, ...], padding: str
+) -> list[tuple[int, int]]:
+    """The zeros before and after each axis, for a kernel whose gaps are counted."""
+    found = []
+    for size, wide, stride in zip(sizes, kernel, strides, strict=True):
+        if padding == "causal":
+            found.append((wide - 1, 0))
+        elif padding == "same":
+            total = max((math.ceil(size / stride) - 1) * stride + wide - size, 0)
+            found.append((total // 2, total - total // 2))
+        else:
+            found.append((0, 0))
+    return found
+
+
+def windows(values: Values, layer: Any, kernel: tuple[int, ...], strides: tuple[int, ...], tally: Tally) -> Any:
+    """What each place of a kernel covers, with the channels last: an array of axes places, kernel, channels."""
+    dilation = getattr(layer, "dilation_rate", (1,) * len(kernel))
+    extent = tuple(step * (size - 1) + 1 for size, step in zip(kernel, dilation, strict=True))
+    values = padded(values, margins(values.shape[:-1], extent, strides, layer.padding), tally)
+    places = tuple(
+        (size - wide) // stride + 1 for size, wide, stride in zip(values.shape, extent, strides, strict=False)
+    )
+    made = np.empty((*places, *kernel, values.shape[-1]), object)
+    for place in np.ndindex(places):
+        begin = tuple(one * stride for one, stride in zip(place, strides, strict=True))
+        cut = tuple(slice(a, a + wide, step) for a, wide, step in zip(begin, extent, dilation, strict=True))
+        made[place] = values[cut]
+    return made
+
+
+def biased(layer: Any, values: Values, weights: Weights) -> Values:
+    if layer.use_bias:
+        values = values + weights["bias"]
+    return activate(values, layer.activation)
+
+
+def convolve(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    covered = windows(channels_last(layer, values), layer, layer.kernel_size, layer.strides, tally)
+    rank, kernel = layer.rank, weights["kernel"]
+    width, share = kernel.shape[-2], layer.filters // layer.groups
+    made = np.empty((*covered.shape[:rank], layer.filters), object)
+    for place in np.ndindex(covered.shape[:rank]):
+        for one in range(layer.filters):
+            begin = one // share * width
+            made[(*place, one)] = dot(covered[place][..., begin : begin + width], kernel[..., one], tally)
+    return as_formatted(layer, biased(layer, made, weights))
+
+
+def convolve_depthwise(layer: Any, values: Values, kernel: Values, tally: Tally) -> Values:
+    covered = windows(values, layer, layer.kernel_size, layer.strides, tally)
+    rank, times = layer.rank, kernel.shape[-1]
+    made = np.empty((*covered.shape[:rank], covered.shape[-1] * times), object)
+    for place in np.ndindex(covered.shape[:rank]):
+        for channel in range(covered.shape[-1]):
+            for one in range(times):
+                made[(*place, channel * times + one)] = dot(
+                    covered[place][..., channel], kernel[..., channel, one], tally
+                )
+    return made
+
+
+def depthwise(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    made = convolve_depthwise(layer, channels_last(layer, values), weights["kernel"], tally)
+    return as_formatted(layer, biased(layer, made, weights))
+
+
+def separable(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    between = convolve_depthwise(layer, channels_last(layer, values), weights["depthwise_kernel"], tally)
+    pointwise = weights["pointwise_kernel"].reshape(weights["pointwise_kernel"].shape[-2:])
+    return as_formatted(layer, biased(layer, matmul(between, pointwise, tally), weights))
+
+
+def transposed(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """Each value of the input times each of the kernel, added where it falls; then the edges are cut off."""
+    shape = layer.result_shape(values.shape)
+    values, kernel, rank = channels_last(layer, values), weights["kernel"], layer.rank
+    result = shape[1:] if layer.data_format == "channels_first" else shape[:-1]
+    extent = tuple(step * (size - 1) + 1 for size, step in zip(layer.kernel_size, layer.dilation_rate, strict=True))
+    cut, whole = [], []
+    for axis, (size, wide, stride) in enumerate(zip(values.shape, extent, layer.strides, strict=False)):
+        excess = (size - 1) * stride + wide - result[axis]
+        cut.append(max(excess, 0) // 2 if layer.padding == "same" else 0)
+        whole.append(max((size - 1) * stride + wide, cut[-1] + result[axis]))
+    made = np.zeros((*whole, layer.filters))
+    for place in np.ndindex(values.shape[:rank]):
+        for part in np.ndindex(layer.kernel_size):
+            target = tuple(
+                a * b + c * d for a, b, c, d in zip(place, layer.strides, part, layer.dilation_rate, strict=True)
+            )
+            for channel in range(values.shape[-1]):
+                for one in range(layer.filters):
+                    made[(*target, one)] += values[(*place, channel)].value * kernel[(*part, one, channel)].value
+                    tally.macs += 1
+    inner = tuple(slice(before, before + size) for before, size in zip(cut, result, strict=True))
+    return as_formatted(layer, biased(layer, numbers(made[inner], tally), weights))
+
+
+def dense(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    return biased(layer, matmul(values, weights["kernel"], tally), weights)
+
+
+def pool(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """A window that overlaps the edge is taken whole: of zeros that count in a mean, or that no value is below."""
+    values, strides = channels_last(layer, values), layer.strides or layer.pool_size
+    covered = windows(values, layer, layer.pool_size, strides, tally)
+    axes = tuple(range(layer.rank, 2 * layer.rank))
+    made = greatest(covered, axes) if layer.compares else added(covered, axes) / float(math.prod(layer.pool_size))
+    return as_formatted(layer, made.reshape((*covered.shape[: layer.rank], covered.shape[-1])))
+
+
+def pool_all(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    values = channels_last(layer, values)
+    axes = tuple(range(layer.rank))
+    made = greatest(values, axes) if layer.compares else added(values, axes) / float(math.prod(values.shape[:-1]))
+    return as_formatted(layer, made) if layer.keepdims else made.reshape(made.shape[-1])
+
+
+def batch_normalize(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """By one factor and one summand for each channel, worked out beforehand."""
+    scale = 1 / np.sqrt(plain(weights["moving_variance"]) + layer.epsilon)
+    scale = scale * plain(weights["gamma"]) if layer.scale else scale
+    shift = -plain(weights["moving_mean"]) * scale
+    shift = shift + plain(weights["beta"]) if layer.center else shift
+    shape = [1] * values.ndim
+    shape[layer.axis - 1 if layer.axis > 0 else layer.axis] = -1
+    return values * scale.reshape(shape) + shift.reshape(shape)
+
+
+def _normalized(values: Values, axes: tuple[int, ...], epsilon: float) -> Values:
+    """Less the mean, over the deviation."""
+    count = float(math.prod(values.shape[axis] for axis in axes))
+    centred = values - added(values, axes) / count
+    variance = added(centred * centred, axes) / count
+    return centred * each(variance + epsilon, lambda x: 1 / math.sqrt(x))
+
+
+def layer_normalize(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    named = (layer.axis,) if isinstance(layer.axis, int) else layer.axis
+    axes = tuple(sorted(axis - 1 if axis > 0 else axis % values.ndim for axis in named))
+    made = _normalized(values, axes, layer.epsilon)
+    shape = [size if axis in axes else 1 for axis, size in enumerate(values.shape)]
+    made = made * weights["gamma"].reshape(shape) if layer.scale else made
+    return made + weights["beta"].reshape(shape) if layer.center else made
+
+
+def rms_normalize(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    axis = layer.axis - 1 if layer.axis > 0 else layer.axis % values.ndim
+    mean = added(values * values, (axis,)) / float(values.shape[axis])
+    shape = [size if one == axis else 1 for one, size in enumerate(values.shape)]
+    return values * each(mean + layer.epsilon, lambda x: 1 / math.sqrt(x)) * weights["scale"].reshape(shape)
+
+
+def group_normalize(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    axis = layer.axis - 1 if layer.axis > 0 else layer.axis % values.ndim
+    size = values.shape[axis]
+    groups = size if layer.groups == -1 else layer.groups
+    moved = np.moveaxis(values, axis, 0)
+    grouped = moved.reshape(groups, size // groups, *moved.shape[1:])
+    made = _normalized(grouped, tuple(range(1, grouped.ndim)), layer.epsilon).reshape(moved.shape)
+    shape = (-1, *(1,) * (values.ndim - 1))
+    made = made * weights["gamma"].reshape(shape) if layer.scale else made
+    made = made + weights["beta"].reshape(shape) if layer.center else made
+    return np.moveaxis(made, 0, axis)
+
+
+def unit_normalize(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    named = (layer.axis,) if isinstance(layer.axis, int) else layer.axis
+    axes = tuple(sorted(axis - 1 if axis > 0 else axis % values.ndim for axis in named))
+    squares = np.frompyfunc(Number.maximum, 2, 1)(added(values * values, axes), 1e-12)
+    return values * each(squares, lambda x: 1 / math.sqrt(x))
+
+
+def activation(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    if isinstance(layer, activations.Activation):
+        return activate(values, layer.activation)
+    if isinstance(layer, activations.Softmax):
+        named = (layer.axis,) if isinstance(layer.axis, int) else layer.axis
+        return softmax(values, tuple(sorted(axis - 1 if axis > 0 else axis % values.ndim for axis in named)))
+    if isinstance(layer, activations.ReLU):
+        top = math.inf if layer.max_value is None else layer.max_value
+        return each(
+            values, lambda x: min(x, top) if x >= layer.threshold else layer.negative_slope * (x - layer.threshold)
+        )
+    if isinstance(layer, activations.LeakyReLU):
+        return each(values, lambda x: x if x >= 0 else layer.negative_slope * x)
+    assert isinstance(layer, activations.ELU)
+    return each(values, lambda x: x if x > 0 else layer.alpha * math.expm1(x))
+
+
+def merge(layer: Any, values: list[Values], weights: Weights, tally: Tally) -> Values:
+    if isinstance(layer, merging.Concatenate):
+        return np.concatenate(values, layer.axis - 1 if layer.axis > 0 else layer.axis)
+    rules: dict[type[Layer], Callable[[Values, Values], Values]] = {
+        merging.Add: lambda a, b: a + b,
+        merging.Average: lambda a, b: a + b,
+        merging.Subtract: lambda a, b: a - b,
+        merging.Multiply: lambda a, b: a * b,
+        merging.Maximum: np.frompyfunc(Number.maximum, 2, 1),
+        merging.Minimum: np.frompyfunc(Number.minimum, 2, 1),
+    }
+    shape = layer.result_shape(*(one.shape for one in values))
+    made = np.broadcast_to(values[0], shape)
+    for one in values[1:]:
+        made = rules[type(layer)](made, np.broadcast_to(one, shape))
+    return made / float(len(values)) if isinstance(layer, merging.Average) else made
+
+
+def dot_product(layer: Any, values: list[Values], weights: Weights, tally: Tally) -> Values:
+    axes = (layer.axes, layer.axes) if isinstance(layer.axes, int) else layer.axes
+    moved = []
+    for one, axis in zip(values, axes, strict=True):
+        place = axis - 1 if axis > 0 else axis % one.ndim
+        if layer.normalize:
+            squares = np.frompyfunc(Number.maximum, 2, 1)(added(one * one, (place,)), 1e-12)
+            one = one * each(squares, lambda x: 1 / math.sqrt(x))
+        moved.append(np.moveaxis(one, place, -1))
+    left, right = moved
+    made = matmul(left, np.moveaxis(right, -1, 0), tally)
+    return made.reshape(made.shape or (1,))
+
+
+# ---------------------------------------------------------------------------------------------- sequences
+
+
+def recur(layer: Any, values: Values, weights: Weights, tally: Tally) -> list[Values]:
+    known = {name.split("/")[-1]: value for name, value in weights.items()}
+    units, state = layer.units, [zeros(shape, tally) for shape in layer.states(values.shape)]
+    steps = []
+    for step in reversed(values) if layer.go_backwards else values:
+        state = CELLS[type(layer)](layer, step, state, known, tally)
+        steps.append(state[0])
+    made = np.array(steps) if layer.return_sequences else state[0]
+    assert state[0].shape == (units,)
+    return [made, *(state if layer.return_state else ())]
+
+
+def simple_cell(layer: Any, step: Values, state: list[Values], known: Weights, tally: Tally) -> list[Values]:
+    total = matmul(step, known["kernel"], tally) + matmul(state[0], known["recurrent_kernel"], tally)
+    total = total + known["bias"] if layer.use_bias else total
+    return [activate(total, layer.activation)]
+
+
+def lstm_cell(layer: Any, step: Values, state: list[Values], known: Weights, tally: Tally) -> list[Values]:
+    total = matmul(step, known["kernel"], tally) + matmul(state[0], known["recurrent_kernel"], tally)
+    total = total + known["bias"] if layer.use_bias else total
+    enter, forget, new, leave = np.split(total, 4)
+    memory = activate(forget, layer.recurrent_activation) * state[1]
+    memory = memory + activate(enter, layer.recurrent_activation) * activate(new, layer.activation)
+    return [activate(leave, layer.recurrent_activation) * activate(memory, layer.activation), memory]
+
+
+def gru_cell(layer: Any, step: Values, state: list[Values], known: Weights, tally: Tally) -> list[Values]:
+    (before,) = state
+    kernels = np.split(known["recurrent_kernel"], 3, axis=1)
+    entering = np.split(matmul(step, known["kernel"], tally), 3)
+    biases = np.atleast_2d(known["bias"]) if layer.use_bias else None
+    if biases is not None:
+        entering = [one + bias for one, bias in zip(entering, np.split(biases[0], 3), strict=True)]
+
+    def recurrent(gate: int, state: Values) -> Values:
+        product = matmul(state, kernels[gate], tally)
+        return product + np.split(biases[1], 3)[gate] if biases is not None and layer.reset_after else product
+
+    keep = activate(entering[0] + recurrent(0, before), layer.recurrent_activation)
+    reset = activate(entering[1] + recurrent(1, before), layer.recurrent_activation)
+    inner = reset * recurrent(2, before) if layer.reset_after else recurrent(2, reset * before)
+    new = activate(entering[2] + inner, layer.activation)
+    return [keep * before + (1.0 - keep) * new]
+
+
+CELLS: dict[type[Layer], Callable[..., list[Values]]] = {
+    recurrent.SimpleRNN: simple_cell,
+    recurrent.LSTM: lstm_cell,
+    recurrent.GRU: gru_cell,
+}
+
+
+def attend(layer: Any, values: list[Values], weights: Weights, tally: Tally) -> Values:
+    """Attention without projections."""
+    query, value = values[0], values[1]
+    key = values[2] if len(values) > 2 else value
+    if layer.sums:
+        terms = query[:, None, :] + key[None, :, :]
+        if isinstance(layer, attention.AdditiveAttention):
+            terms = each(terms, math.tanh)
+            scores = matmul(terms, weights["scale"], tally) if layer.use_scale else added(terms, (2,))[..., 0]
+        else:
+            terms = each(terms * weights["scale"] if layer.use_scale else terms, math.tanh)
+            scores = added(terms, (2,))[..., 0] * weights["concat_score_weight"]
+    else:
+        scores = matmul(query, key.T, tally)
+        scores = scores * weights["scale"] if layer.use_scale else scores
+    return matmul(softmax(scores, (1,)), value, tally)
+
+
+def attend_projected(layer: Any, values: list[Values], weights: Weights, tally: Tally) -> Values:
+    """Attention over the steps of one axis, with projections."""
+    query, value = values[0], values[1] if len(values) > 1 else values[0]
+    key = values[2] if len(values) > 2 else value
+
+    def project(name: str, entering: Values) -> Values:
+        made = matmul(entering, weights[f"{name}/kernel"], tally)
+        return made + weights[f"{name}/bias"] if layer.use_bias else made
+
+    queries, keys, found = project("query", query), project("key", key), project("value", value)
+    queries = queries * (1 / math.sqrt(layer.heads.wide))
+    share = layer.heads.query // layer.heads.key
+    heads = []
+    for head in range(layer.heads.query):
+        scores = softmax(matmul(queries[:, head], keys[:, head // share].T, tally), (1,))
+        heads.append(matmul(scores, found[:, head // share], tally))
+    joined = np.stack(heads, 1)
+    if layer.use_gate:
+        joined = joined * activate(project("gate", query), "sigmoid")
+    kernel = weights["attention_output/kernel"]
+    flat = kernel.reshape((-1, *kernel.shape[2:]))
+    made = matmul(joined.reshape(len(query), -1), flat, tally)
+    return made + weights["attention_output/bias"] if layer.use_bias else made
+
+
+RULES: dict[type[Layer], Callable[..., Any]] = {
+    **dict.fromkeys((convolution.Conv1D, convolution.Conv2D, convolution.Conv3D), convolve),
+    **dict.fromkeys(
+        (convolution.Conv1DTranspose, convolution.Conv2DTranspose, convolution.Conv3DTranspose), transposed
+    ),
+    **dict.fromkeys((convolution.DepthwiseConv1D, convolution.DepthwiseConv2D), depthwise),
+    **dict.fromkeys((convolution.SeparableConv1D, convolution.SeparableConv2D), separable),
+    core.Dense: dense,
+    **{getattr(pooling, f"{kind}Pooling{rank}D"): pool for kind in ("Max", "Average") for rank in (1, 2, 3)},
+    **{getattr(pooling, f"Global{kind}Pooling{rank}D"): pool_all for kind in ("Max", "Average") for rank in (1, 2, 3)},
+    normalization.BatchNormalization: batch_normalize,
+    normalization.LayerNormalization: layer_normalize,
+    normalization.GroupNormalization: group_normalize,
+    normalization.UnitNormalization: unit_normalize,
+    **dict.fromkeys(
+        (activations.Activation, activations.Softmax, activations.ReLU, activations.LeakyReLU, activations.ELU),
+        activation,
+    ),
+    **dict.fromkeys((merging.Add, merging.Subtract, merging.Multiply, merging.Average), merge),
+    **dict.fromkeys((merging.Maximum, merging.Minimum, merging.Concatenate), merge),
+    merging.Dot: dot_product,
+    **dict.fromkeys(CELLS, recur),
+    attention.Attention: attend,
+    attention.AdditiveAttention: attend,
+    attention.MultiHeadAttention: attend_projected,
+    attention.GroupedQueryAttention: attend_projected,
+}
+"""The layers that are carried out."""
+
+SEVERAL = {attend, attend_projected, merge, dot_product}
+
+
+def carried_out(layer: Layer, inputs: list[Any], weights: Mapping[str, Any]) -> tuple[list[Any], Tally]:
+    """What leaves a layer in inference of one example, and what was done for it.
+
+    Args:
+        layer: the declaration.
+        inputs: one example of each tensor that enters.
+        weights: the layer's variables by name.
+    """
+    tally = Tally()
+    entering = [numbers(values, tally) for values in inputs]
+    known = {name: numbers(values, tally) for name, values in weights.items()}
+    rule = RULES[type(layer)]
+    made = rule(layer, entering if rule in SEVERAL else entering[0], known, tally)
+    return [plain(one) for one in (made if isinstance(made, list) else [made])], tally
+
+
+def can_be(layer: Layer, shapes: tuple[Shape, ...]) -> bool:
+    """Whether the rules here carry a layer out: those for masks, several axes and rare functions do not stand here."""
+    if type(layer) not in RULES or any(None in shape for shape in shapes):
+        return False
+    for name in ("activation", "recurrent_activation"):
+        if getattr(layer, name, None) not in (None, "linear", "softmax", *FUNCTIONS):
+            return False
+    axes = getattr(layer, "axis", None)
+    if any(axis % (len(shapes[0]) + 1) == 0 for axis in ((axes,) if isinstance(axes, int) else axes or ())):
+        return False  # over the examples of a batch
+    if isinstance(layer, attention._Projected):
+        return len(shapes[0]) == 2 and not layer.sliding_window and not layer.said
+    return not layer.said
