@@ -16,7 +16,7 @@ from specdsl.resolve import Importer, Program, all_mistakes, training_steps
 from specdsl.source import Source
 from specdsl.syntax import read
 
-__all__ = ["Diagnostic", "Graph", "Limits", "Regime", "Spec", "SpecError", "load", "loads", "read"]
+__all__ = ["Diagnostic", "Graph", "Limits", "Regime", "Spec", "SpecError", "import_keras", "load", "loads", "read"]
 
 if TYPE_CHECKING:
     import keras
@@ -265,3 +265,16 @@ def loads(text: str, name: str = "<text>", limits: Limits | None = None) -> Spec
         SpecError: the text holds mistakes.
     """
     return Spec(Source(name, text), limits)
+
+
+def import_keras(path: str | Path, limits: Limits | None = None) -> Spec:
+    """The spec of a model that Keras has written: as JSON, as a `.keras` archive or as HDF5.
+
+    Keras is not needed for it, and nothing in the file is run. `text` of the spec is what to keep.
+
+    Raises:
+        SpecError: the file cannot be read, or holds something that no spec can say; with all of that.
+    """
+    from specdsl.importing import import_file
+
+    return Spec(Source(str(path), import_file(Path(path), str(path), limits).text), limits)

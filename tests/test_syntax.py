@@ -140,6 +140,14 @@ def test_shipped_specs_are_canonical(path: Path) -> None:
     assert format_source(Source(path.name, text)) == text
 
 
+def test_a_step_that_fits_only_without_its_name_keeps_it() -> None:
+    """It is broken up, as one that is too long by itself."""
+    step = f'Conv2D(16, 3, padding="same", use_bias=false, name_{"x" * 60}=1) as {"y" * 20}'
+    formatted = format_source(Source("text", f"model m {{\n    input x: (8, 8, 3)\n    {step}\n}}\n"))
+    assert f") as {'y' * 20}\n" in formatted
+    assert format_source(Source("text", formatted)) == formatted
+
+
 def test_every_node_knows_its_place() -> None:
     """The span of a node covers just the text that made it."""
     text = 'model m { input x: (8,); Dense(units=2 ** 3, activation="relu") as h -> ReLU }'

@@ -17,7 +17,6 @@ from specdsl.backends.python_values import (
     alone,
     broken,
     built,
-    compact,
     docstring_lines,
     free,
     joined_with,
@@ -322,7 +321,7 @@ def _arguments(layers: list[Layer], function: Function | None, builders: Mapping
         by_position = by_position and name in kind.required()
         if name not in told:
             continue
-        values = tuple(compact(layer, name) for layer in layers)
+        values = tuple(layer.compact(name) for layer in layers)
         shown = function.value(values) if function else literal(values[0], builders)
         arguments.append(shown if by_position else f"{name}={shown}")
     return arguments

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from specdsl.backends.python_values import compact, free, joined_with, literal
+from specdsl.backends.python_values import free, joined_with, literal
 from specdsl.backends.words import local_name
 from specdsl.functional import Functional, models_in
 from specdsl.graph import Graph, Node, Option, Tensor
@@ -78,7 +78,7 @@ class Function:
         }
         for alike in self.alike.values():
             for name in type(alike[0].layer).names():
-                values = tuple(compact(node.layer, name) for node in alike)
+                values = tuple(node.layer.compact(name) for node in alike)
                 key = tuple(map(repr, values))
                 if len(set(key)) > 1 and key not in self.by_values:
                     parameter = free(own.get(key, name), {*self.parameters, *taken})

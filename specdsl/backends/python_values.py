@@ -23,18 +23,6 @@ RESERVED = {"keras", "layers", "build_model", "frozen", "name", *keyword.kwlist,
 """Names that the source uses itself, or that mean something to Python."""
 
 
-def compact(layer: Layer, name: str) -> Any:
-    """An argument in its shortest form: one size where a tuple repeats it and the layer takes either."""
-    value = getattr(layer, name)
-    if isinstance(value, tuple) and value and len(set(value)) == 1 and isinstance(value[0], int):
-        try:
-            if type(layer)(**(layer.arguments() | {name: value[0]})) == layer:
-                return value[0]
-        except ValueError:
-            return value
-    return value
-
-
 def literal(value: Any, builders: Mapping[Any, str] = MappingProxyType({})) -> str:
     """A value as Python writes it.
 

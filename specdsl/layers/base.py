@@ -377,6 +377,17 @@ class Layer(Declaration):
             what = f"the {name} of this {type(self).__name__}"
             raise Misuse(f"{reason}, and {what} has shape {show(shape)}", argument=argument)
 
+    def compact(self, name: str) -> object:
+        """An argument in its shortest form: one size where a tuple repeats it and the layer takes either."""
+        value = getattr(self, name)
+        if isinstance(value, tuple) and value and len(set(value)) == 1 and isinstance(value[0], int):
+            try:
+                if type(self)(**(self.arguments() | {name: value[0]})) == self:
+                    return value[0]
+            except ValueError:
+                return value
+        return value
+
     def frozen(self) -> Self:
         """The same layer with `trainable=false`."""
         copy = object.__new__(type(self))

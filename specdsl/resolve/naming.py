@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from specdsl.diagnostics import Note, Slug
 from specdsl.graph import SEPARATOR
@@ -25,8 +25,12 @@ class Names:
     def reserve(self, body: tree.Body, scope: str) -> int:
         """Keep the names that the text of a body gives from being given to other layers; how many these are."""
         names = _given_names(body)
-        self._reserved.update(_join(scope, name) for name in names)
+        self.keep(names, scope)
         return len(names)
+
+    def keep(self, names: Iterable[str], scope: str) -> None:
+        """Keep names from being given to layers that the text does not call so."""
+        self._reserved.update(_join(scope, name) for name in names)
 
     def unique(self, scope: str, stem: str, *, given: bool) -> str:
         """A name that no layer has: the stem, or the stem with the next free number.
@@ -36,15 +40,22 @@ class Names:
             stem: the name wanted.
             given: whether the text gives the name, so that it may be a reserved one.
         """
-        wanted = _join(scope, stem)
+        name, count = self._next(_join(scope, stem), given=given)
+        self._counts[_join(scope, stem)] = count + 1
+        self._given.add(name)
+        return name
+
+    def would_be(self, scope: str, stem: str) -> str:
+        """The name that `unique` would give now to a layer that the text does not name."""
+        return self._next(_join(scope, stem), given=False)[0]
+
+    def _next(self, wanted: str, *, given: bool) -> tuple[str, int]:
         count = self._counts.get(wanted, 0)
         name = wanted if count == 0 else f"{wanted}_{count}"
         while name in self._given or (name in self._reserved and not (given and count == 0)):
             count += 1
             name = f"{wanted}_{count}"
-        self._counts[wanted] = count + 1
-        self._given.add(name)
-        return name
+        return name, count
 
 
 def check_name(name: tree.Name, *, model: bool = False) -> None:

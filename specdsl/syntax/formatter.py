@@ -298,7 +298,8 @@ class _Formatter:
             self.simple(line, chain.span)
             return
         if len(chain.links) == 1 and (call := only_call(chain)):
-            self.simple(expression(call), chain.span, ("", call, link_name(chain.links[0])))
+            name = link_name(chain.links[0])
+            self.simple(f"{expression(call)}{name}", chain.span, ("", call, name))
             return
         for index, link in enumerate(chain.links):
             self.comments_before(link.span.start)

@@ -1,0 +1,68 @@
+"""The verb `import`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from specdsl.cli.shared import (
+    LIMITS,
+    PATH,
+    STANDARD,
+    WRONG_INPUT,
+    WrongInput,
+    complain,
+    point_to_explanations,
+    write,
+)
+from specdsl.diagnostics import SpecError, render_concise, render_github, render_json
+from specdsl.limits import Limits
+
+
+@click.command("import")
+@click.argument("path", type=PATH, metavar="FILE")
+@click.option(
+    "-o", "--output", type=PATH, metavar="OUT.spec", help="Where to write the spec; by default, standard output."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["full", "concise", "json", "github"]),
+    default="full",
+    show_default=True,
+    help="How to tell what in the file no spec can say.",
+)
+@LIMITS
+def import_(path: Path, output: Path | None, form: str, limits: Limits) -> None:
+    """Turn a Keras model into a spec: FILE is JSON, a .keras archive or HDF5.
+
+    Keras is not needed for it, and no code from the file is run. `-` reads standard input.
+    """
+    from specdsl.importing import import_file
+
+    if output is not None and output.exists() and path.exists() and output.samefile(path):
+        raise WrongInput(f"{output} is the file itself, which would be lost")
+    try:
+        if path == STANDARD:
+            imported = import_file(None, "<stdin>", limits, sys.stdin.buffer)
+        else:
+            imported = import_file(path, str(path), limits)
+    except SpecError as error:
+        if form == "full":
+            complain(error.diagnostics)
+            point_to_explanations(error.diagnostics)
+        elif form == "json":
+            click.echo(render_json(error.diagnostics))
+        else:
+            render = render_concise if form == "concise" else render_github
+            click.echo("".join(f"{render(mistake)}\n" for mistake in error.diagnostics), nl=False)
+        sys.exit(WRONG_INPUT)
+    for note in imported.notes:
+        click.echo(f"note: {note}", err=True)
+    if output is None or output == STANDARD:
+        click.echo(imported.text, nl=False)
+    else:
+        write(output, imported.text.encode())
+        click.echo(f"wrote {output}", err=True)
