@@ -216,6 +216,7 @@ class Spec:
         values: Mapping[str, Any] | None = None,
         where: str | None = None,
         maximise: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Solution:
         """The largest values of parameters with which a model keeps within all budgets, `best` of the solution.
 
@@ -230,6 +231,7 @@ class Spec:
             values: values for other parameters.
             where: an expression over quantities and parameters that must be true.
             maximise: a quantity that should be largest, in place of the values themselves.
+            progress: is told how many models are analysed, and how many there are at the most.
 
         Raises:
             SpecError: there is no such model, parameter or quantity; a value has no order; or without a range, it
@@ -243,7 +245,9 @@ class Spec:
             for name, domain in unknowns.items()
         }
         wanted = [sweeps.Budget(*budget) for budget in listed]
-        return sweeps.solve(self.program, model, read_, wanted, values, where=where, maximise=maximise)
+        return sweeps.solve(
+            self.program, model, read_, wanted, values, where=where, maximise=maximise, progress=progress
+        )
 
     def __repr__(self) -> str:
         return f"<Spec {self.name}: {', '.join(self.models)}>"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specdsl.cli.shared import FAILED, LIMITS, WrongInput, file_and_model, load_spec, parameters
+from specdsl.cli.sweeping import Progress
 from specdsl.limits import Limits
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ def solve(
     unknowns, values = _settings(settings, limits)
     budgets = [Budget(BUDGETS[name], amount(text, BUDGETS[name])) for name, text in given.items() if text is not None]
     loaded = load_spec(path, limits)
-    solution = loaded.solve(unknowns, budgets, model, values=values, where=where, maximise=maximise)
+    with Progress("models at the most") as bar:
+        solution = loaded.solve(
+            unknowns, budgets, model, values=values, where=where, maximise=maximise, progress=bar.update
+        )
     if form == "json":
         import json
 

@@ -81,7 +81,7 @@ def sweep(
     chosen = [model] if model else _models(models, loaded.models)
     front = pareto or ",".join(f"{'max' if goal.most else 'min'}:{goal.quantity}" for goal in DEFAULT_FRONT)
     goals(front)
-    with Progress() as progress:
+    with Progress("combinations") as progress:
         done = loaded.sweep(
             domains, chosen, columns=wanted, where=where, front=front, jobs=jobs, progress=progress.update
         )
@@ -130,7 +130,10 @@ def _models(names: str | None, known: tuple[str, ...]) -> list[str] | None:
 
 
 class Progress:
-    """How far a sweep is, for someone who sits at a terminal."""
+    """How far a search is, for someone who sits at a terminal."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
 
     def __enter__(self) -> Progress:
         from rich.console import Console
@@ -138,7 +141,7 @@ class Progress:
         from rich.progress import Progress as Bar
 
         console = Console(stderr=True)
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("combinations"), TimeRemainingColumn(compact=True))
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn(self._what), TimeRemainingColumn(compact=True))
         self._bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self._bar.add_task("", total=None)
         self._bar.start()

@@ -15,7 +15,7 @@ from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.resolve import Program
 from specdsl.sweeps.domains import MOST, Domain
 from specdsl.sweeps.pareto import SHAPES
-from specdsl.sweeps.sweep import Row, Space, space_of
+from specdsl.sweeps.sweep import Progress, Row, Space, space_of
 
 DECIMAL = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -85,6 +85,7 @@ def solve(
     *,
     where: str | None = None,
     maximise: str | None = None,
+    progress: Progress | None = None,
 ) -> Solution:
     """The largest values of parameters with which a model keeps within all budgets.
 
@@ -100,6 +101,7 @@ def solve(
         values: values for other parameters.
         where: an expression over quantities and parameters that must be true.
         maximise: a quantity that should be largest, in place of the values themselves.
+        progress: is told how many models are analysed, and how many there are at the most.
 
     Raises:
         SpecError: there is no such model, parameter or quantity; a value has no order; or without a range, it cannot be
@@ -126,7 +128,7 @@ def solve(
         columns[maximise] = None
     settled: dict[str, Domain] = {name: [value] for name, value in fixed.items()}
     space = space_of(program, [model], {**settled, **domains}, tuple(columns), where, program.limits)
-    return _search(program, space, domains, fixed, tuple(budgets), maximise, bound)
+    return _search(program, space, domains, fixed, tuple(budgets), maximise, bound, progress)
 
 
 def _check(quantity: str) -> None:
@@ -152,6 +154,7 @@ def _search(
     budgets: tuple[Budget, ...],
     maximise: str | None,
     bound: str | None,
+    progress: Progress | None,
 ) -> Solution:
     names = tuple(domains)
     best: Row | None = None
@@ -161,6 +164,8 @@ def _search(
     for values in _downwards(domains):
         row = space.of(program, space.models[0], {**fixed, **values})
         tried += 1
+        if progress:
+            progress(tried, len(space))
         if row is None:
             continue
         if row.quantities is None:

@@ -267,7 +267,7 @@ def _checks(
 
 def _others(start: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Values near and far from those at which a model was carried out."""
-    for factor, summand in ((1, 1), (2, 0), (3, 1), (4, 0), (1, 8), (1, -1)):
+    for factor, summand in ((1, 1), (2, 0), (1, 8), (3, 1), (4, 0), (1, -1)):
         yield {name: factor * value + summand for name, value in start.items()}
     yield {name: value // 2 for name, value in start.items()}
     for name, value in start.items():

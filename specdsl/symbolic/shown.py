@@ -54,7 +54,7 @@ def notes(found: Symbolic) -> Iterator[str]:
     for name, value in found.decided.items():
         yield (
             f"'{name}' decides what the model is made of, or is used as a plain number: "
-            f"the expressions are for {name} = {text(value)} alone."
+            f"the expressions are for {name} = {text(value)} alone. `--set {name}=...` starts elsewhere."
         )
     if found.checked:
         places = " and ".join(
