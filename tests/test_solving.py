@@ -14,7 +14,9 @@ import specdsl
 from specdsl import SpecError
 from specdsl.analyses import analyse
 from specdsl.sweeps.solving import amount
-from specdsl.symbolic.growth import grows_from
+from specdsl.symbolic.growth import grows_from, holds_from, rises_around
+from specdsl.traced.algebra import of, parameter, quotient, whole
+from specdsl.traced.numbers import Condition
 from tests.test_cli import run as run
 
 RESNET = str(Path(__file__).parents[1] / "specs" / "zoo" / "resnet_cifar.spec") + ":resnet20"
@@ -77,6 +79,34 @@ def test_what_is_said_to_grow_grows(written: str) -> None:
     assert None not in counts
     assert counts == sorted(counts)  # type: ignore[type-var]
     assert found.params(p=least + 10_000) > found.params(p=least)  # type: ignore[operator]
+
+
+@given(st.lists(st.integers(-20, 20), min_size=1, max_size=4), st.integers(0, 12))
+def test_polynomials_rise_where_they_are_said_to(factors: list[int], least: int) -> None:
+    p = of(parameter("p"))
+    total = whole(0)
+    for power, factor in enumerate(factors):
+        total = total + (p**power).scaled(factor)
+    values = [total.value({"p": value}) for value in range(least, least + 60)]
+    if rises_around(total, "p", least):
+        assert values == sorted(values)
+        assert values[-1] > values[0]
+    elif len(factors) <= 2:  # a straight line is told apart from others without fail
+        assert values[0] >= values[-1]
+
+
+@given(
+    st.integers(-3, 6), st.integers(1, 6), st.integers(-9, 9), st.sampled_from([">=", "!="]), st.integers(-9, 20),
+    st.integers(0, 40),
+)  # fmt: skip
+def test_conditions_hold_from_where_they_are_said_to(
+    factor: int, by: int, summand: int, sign: str, bound: int, least: int
+) -> None:
+    p = of(parameter("p"))
+    left = quotient(p + whole(summand), whole(by), lambda rest: False).scaled(factor) + p
+    condition = Condition(left, sign, whole(bound))
+    if holds_from(condition, "p", least):
+        assert all(condition.holds({"p": value}) for value in range(least, least + 80))
 
 
 def test_objective_and_several_unknowns() -> None:

@@ -29,7 +29,7 @@ def grows_from(found: Symbolic, name: str, formula: Formula) -> int | None:
     expression = formula.expression
     terms = {monomial: factor for monomial, factor in expression.terms.items() if monomial}
     rising = all(factor > 0 and all(_rises(atom, name, least) for atom, _ in one) for one, factor in terms.items())
-    if not rising and not _rises_around(expression, name, least):
+    if not rising and not rises_around(expression, name, least):
         return None
     endless = any(any(_endless(atom) for atom, _ in monomial) for monomial in terms)
     return least if endless else None
@@ -47,12 +47,12 @@ def _least(found: Symbolic, name: str) -> int | None:
             continue
         least = max(least, int(number if condition.sign == ">=" else number + 1))
     for trial in (least, *(1 << power for power in range(1, HIGHEST) if 1 << power > least)):
-        if all(_surely(condition, name, trial) for condition in others):
+        if all(holds_from(condition, name, trial) for condition in others):
             return trial
     return None
 
 
-def _surely(condition: Condition, name: str, least: int) -> bool:
+def holds_from(condition: Condition, name: str, least: int) -> bool:
     """Whether a condition holds for all values of the parameter from one on."""
     if not (isinstance(condition.left, Polynomial) and isinstance(condition.right, Polynomial)):
         return False
@@ -79,7 +79,7 @@ def _endless(atom: Atom) -> bool:
     return atom.function is None or (atom.name == "floor" and divisor_of(atom) is not None)
 
 
-def _rises_around(expression: Polynomial, name: str, least: int) -> bool:
+def rises_around(expression: Polynomial, name: str, least: int) -> bool:
     """Whether a polynomial in the parameter alone never falls from a value on: it has no negative coefficient there."""
     powers: dict[int, Fraction | int] = {}
     for monomial, factor in expression.terms.items():
