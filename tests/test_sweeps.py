@@ -216,7 +216,7 @@ def test_a_condition_that_has_no_value_is_a_reason(run, grid: str) -> None:
     """A filter that cannot be worked out leaves nothing out in silence."""
     code, out, _ = run("sweep", grid, "--where", "receptive_field < 3")
     assert code == 1
-    assert "'<' compares numbers" in out
+    assert "--where: '<' compares numbers" in out
 
 
 def test_plots_are_drawn(run, grid: str, tmp_path: Path) -> None:

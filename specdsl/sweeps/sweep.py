@@ -105,8 +105,10 @@ def _named(names: Sequence[str], known: Mapping[str, Any], parameters: Mapping[s
 
 def _reason(wrong: Diagnostic) -> str:
     """A mistake in one line, with the line of the text that it is in."""
-    if wrong.span is None or wrong.span.source.name.startswith("--"):
+    if wrong.span is None:
         return wrong.message
+    if wrong.span.source.name.startswith("--"):
+        return f"{wrong.span.source.name}: {wrong.message}"
     return f"line {wrong.span.position[0]}: {wrong.message}"
 
 
