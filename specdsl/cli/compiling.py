@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from specdsl.symbolic import Symbolic
 
 
-FORMATS = ("table", "markdown", "json", "latex", "csv")
+FORMATS = ("table", "markdown", "json", "html", "latex", "csv")
 """The forms of a report; all but the first are what a method of `Report` gives, `to_markdown` and its kin."""
 
 

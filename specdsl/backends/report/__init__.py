@@ -39,6 +39,16 @@ class Report:
 
         return to_text(self.analysis, width)
 
+    def to_html(self) -> str:
+        """The report as a page of HTML, with the diagram and the explanation, that needs nothing beside it.
+
+        Raises:
+            DiagramError: the diagram cannot be drawn.
+        """
+        from specdsl.backends.report.html import to_html
+
+        return to_html(self.analysis)
+
     def to_csv(self) -> str:
         """The layers as comma-separated values, one row each, under the names of `to_dict`."""
         from specdsl.backends.report.csv import to_csv

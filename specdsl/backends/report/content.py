@@ -143,6 +143,14 @@ def differing(analysis: Analysis, within: str = "") -> Iterator[tuple[str, Modes
             yield from differing(layer.inner, f"{within}{layer.node.owner}/")
 
 
+def alike_modes(analysis: Analysis) -> list[tuple[Modes, list[str]]]:
+    """What layers do in training and in inference that act differently in the two, with the names of those alike."""
+    alike: dict[Modes, list[str]] = {}
+    for name, modes in differing(analysis):
+        alike.setdefault(modes, []).append(name)
+    return list(alike.items())
+
+
 # ---------------------------------------------------------------------------------------------- facts of a layer
 
 

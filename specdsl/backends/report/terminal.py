@@ -10,6 +10,7 @@ from specdsl.backends.report.content import (
     CONVENTIONS,
     Column,
     Row,
+    alike_modes,
     asides,
     block_name,
     derivation,
@@ -23,7 +24,6 @@ from specdsl.backends.table import Cell, Line, layout, styled
 from specdsl.backends.table import Column as Track
 from specdsl.backends.words import local_name, type_name
 from specdsl.counts import number
-from specdsl.layers import Modes
 from specdsl.layers.base import show
 
 
@@ -118,11 +118,8 @@ _CELLS: Mapping[str, Callable[[Row], Cell]] = {
 
 def _modes(analysis: Analysis, width: int) -> Iterator[str]:
     """What the layers do in training and in inference that act differently in the two, alike ones together."""
-    alike: dict[Modes, list[str]] = {}
-    for name, modes in differing(analysis):
-        alike.setdefault(modes, []).append(name)
     yield styled("Training and inference differ in", "bold")
-    for modes, names in alike.items():
+    for modes, names in alike_modes(analysis):
         yield from wrap(", ".join(names), width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
         for when, what in (("training ", modes.training), ("inference", modes.inference)):
             first, *rest = wrap(what, max(20, width - 15)) or [""]
