@@ -3,7 +3,7 @@
 VENV := .venv
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
-EXTRAS ?= tensorflow-cpu,jax,dev
+EXTRAS ?= tensorflow-cpu,jax,onnx-tools,dev
 EPOCHS ?= 10
 
 BIN := $(VENV)/bin

@@ -84,6 +84,17 @@ class Graph(_graph.Graph):
 
         return build(self)
 
+    def to_onnx(self) -> bytes:
+        """The model with fresh weights as an ONNX file, checked in onnxruntime. Imports Keras.
+
+        Raises:
+            ModuleNotFoundError: one of the packages of the extra `onnx` is not there.
+            OnnxError: Keras's exporter cannot do this model.
+        """
+        from specdsl.backends.onnx_model import to_onnx
+
+        return to_onnx(self, self.to_keras())
+
     def _repr_html_(self) -> str:
         return self.diagram().svg()
 

@@ -103,7 +103,7 @@ BANNED_OUTSIDE: dict[str, set[str]] = {
     "h5py": {"importing/reading.py"},
     "graphviz": {"backends/diagram.py"},
     "matplotlib": {"training/figures.py", "sweeps/plot.py"},
-    "numpy": {"data", "training"},
+    "numpy": {"data", "training", "backends/onnx_model.py"},
     "click": {"cli"},
     "pygments": {"highlight", "cli"},
 }

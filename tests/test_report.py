@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,87 @@ def test_nothing_in_a_text_is_a_command_of_latex() -> None:
     assert escape("a---b") == "a-{}-{}-b"
 
 
+# ---------------------------------------------------------------------------------------------- HTML
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a page holds; it fails where tags do not close in the order in which they were opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.cells: list[list[str]] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.cells.append([])
+        if tag in ("th", "td"):
+            self.cells[-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "tr" in self.open and self.cells and self.cells[-1]:
+            self.cells[-1][-1] += data
+
+
+def check_page(graph: Graph) -> Page:
+    """Check that a page is well-formed, stands alone, and has a row with as many cells as columns for each layer."""
+    page = Page(graph.report().to_html())
+    addresses = [value for _, given in page.tags for key, value in given.items() if key in ("src", "href", "srcset")]
+    assert all(str(value).startswith("#") for value in addresses)
+    identifiers = [given["id"] for _, given in page.tags if given.get("id")]
+    assert len(set(identifiers)) == len(identifiers)
+    assert all(given["aria-labelledby"] in identifiers for _, given in page.tags if given.get("aria-labelledby"))
+    heads = [given for tag, given in page.tags if tag == "th" and given.get("scope") == "col"]
+    said = [cells for cells in page.cells if len(cells) == len(heads)]
+    names = [cells[0] for cells in said]
+    for node in graph.nodes:
+        assert any(name.startswith(node.name.removeprefix(f"{node.scope}-")) for name in names), node.name
+    return page
+
+
+def test_a_page_stands_alone() -> None:
+    """No address is in it, in no tag, style or script, and nothing in a text is taken for a tag."""
+    for graph in (BN_CNN, SEVERAL, STRANGE):
+        check_page(graph)
+        html = graph.report().to_html()
+        assert "://" not in html
+        assert "@import" not in html
+        assert "<svg" in html
+    assert "a&lt;b&gt; &amp; c" in STRANGE.report().to_html()
+
+
+def test_blocks_of_a_page_fold_together() -> None:
+    """Each row names the blocks that it stands in, each of which has a heading with a button above it."""
+    page = check_page(BN_CNN)
+    rows = [given for tag, given in page.tags if tag == "tr" and "data-in" in given]
+    headings = {str(given["data-block"]) for given in rows if given.get("data-block")}
+    assert headings == {"conv_bn", "conv_bn_1"}
+    assert [given["data-in"] for given in rows][2:6] == ["conv_bn"] * 4
+    assert all(set(str(given["data-in"]).split()) <= headings for given in rows)
+
+
+def test_a_page_of_many_layers_has_no_diagram() -> None:
+    """Drawing them would take minutes."""
+    graph = specdsl.loads("model m { input x: (4,); repeat 600 { Dense(4) } }").model()
+    page = check_page(graph)
+    assert "svg" not in {tag for tag, _ in page.tags}
+
+
 # ---------------------------------------------------------------------------------------------- all of them
 
 
@@ -194,7 +276,7 @@ def test_a_fact_stands_in_all_forms_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert report.to_dict()["totals"]["answer"] == 4242
     assert Draft202012Validator(strict(SCHEMAS["report"]())).is_valid(report.to_dict())
     assert read_csv(report.to_csv())[0]["rank"] == "3"
-    for form in (report.to_text(120), report.to_markdown(), report.to_latex()):
+    for form in (report.to_text(120), report.to_markdown(), report.to_latex(), report.to_html()):
         assert "rank 3" in form
         assert "4,242" in form
 

@@ -103,7 +103,9 @@ def check(specs: tuple[Path, ...], form: str, limits: Limits) -> None:
 )
 @click.option("--diagram", type=PATH, metavar="FILE", help="Draw the model: .svg, .png, .pdf or .dot.")
 @click.option(
-    "--emit", type=click.Choice(["python", "keras", "json"]), help="Python source, a .keras file, or Keras's JSON."
+    "--emit",
+    type=click.Choice(["python", "keras", "json", "onnx"]),
+    help="Python source, a .keras file, Keras's JSON, or an .onnx file.",
 )
 @click.option("-o", "--output", type=PATH, metavar="FILE", help="Where to write what --emit makes, or else the report.")
 @click.option("--batch", type=click.IntRange(1), help="Examples at once, for the memory in the report.")
@@ -139,10 +141,11 @@ def compile_(
     for place in (output, diagram):
         if place is not None and place.exists() and path.exists() and place.samefile(path):
             raise WrongInput(f"{place} is the spec itself, which would be lost")
-    if emit == "keras" and output is not None and output.suffix != ".keras":
-        raise WrongInput(f"{output} must end in .keras")
-    if emit == "keras" and output is None:
-        raise WrongInput("a .keras file needs a place: give `-o FILE.keras`")
+    if emit in ("keras", "onnx"):
+        if output is None:
+            raise WrongInput(f"{'an' if emit == 'onnx' else 'a'} .{emit} file needs a place: give `-o FILE.{emit}`")
+        if output.suffix != f".{emit}":
+            raise WrongInput(f"{output} must end in .{emit}")
     if report and emit and output is None:
         raise WrongInput("the report and the source would both go to standard output: give `-o FILE` for the source")
     if diagram is not None:
@@ -152,7 +155,7 @@ def compile_(
     if symbolic is not None:
         if emit or diagram is not None:
             raise WrongInput("--symbolic makes a report, which neither --emit nor --diagram goes with")
-        if explain or form in ("latex", "csv"):
+        if explain or form in ("html", "latex", "csv"):
             raise WrongInput("expressions are told as a table, in Markdown or as JSON")
         found = spec.symbolic([name.strip() for name in symbolic.split(",")], model, **values)
         _show(found, form or "table", output)
@@ -242,12 +245,25 @@ def _show(report: Report | Symbolic, form: str, output: Path | None, *, explain:
     if form == "table":
         text = told(shutil.get_terminal_size().columns)
         text = text if output is None else click.unstyle(text)
+    elif form == "html":
+        text = _page(report)
     else:
         text = told() if explain else getattr(report, f"to_{form}")()
     if output is None:
         click.echo(text, nl=False)
     else:
         write(output, text.encode())
+
+
+def _page(report: Report | Symbolic) -> str:
+    from specdsl.backends.diagram import DiagramError
+    from specdsl.backends.report import Report
+
+    assert isinstance(report, Report)
+    try:
+        return report.to_html()
+    except DiagramError as error:
+        raise Failure(str(error)) from None
 
 
 def _emit(graph: Graph, emit: str, output: Path | None) -> None:
@@ -257,7 +273,7 @@ def _emit(graph: Graph, emit: str, output: Path | None) -> None:
         text = _keras_model(graph).to_json(indent=2) + "\n"
     else:
         assert output is not None
-        _save_keras(graph, output)
+        (_save_onnx if emit == "onnx" else _save_keras)(graph, output)
         return
     if output is None:
         click.echo(text, nl=False)
@@ -289,6 +305,24 @@ def _save_keras(graph: Graph, output: Path) -> None:
         file = Path(folder) / output.name
         model.save(file)
         write(output, file.read_bytes())
+    click.echo(f"wrote {output}", err=True)
+
+
+def _save_onnx(graph: Graph, output: Path) -> None:
+    from importlib.util import find_spec
+
+    from specdsl.backends.onnx_model import NEEDS, OnnxError, to_onnx
+    from specdsl.backends.quiet import without_noise
+
+    if missing := [name for name in NEEDS if find_spec(name) is None]:
+        raise Failure(f"this needs {' and '.join(missing)}: `pip install 'specdsl[onnx]'` brings it")
+    model = _keras_model(graph)
+    try:
+        with without_noise():
+            data = to_onnx(graph, model)
+    except OnnxError as error:
+        raise Failure(f"{error}; nothing is written") from None
+    write(output, data)
     click.echo(f"wrote {output}", err=True)
 
 

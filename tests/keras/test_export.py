@@ -1,0 +1,155 @@
+"""Round trips of all that `--emit` writes: the same configuration and rows; with the same weights the same outputs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import specdsl
+from specdsl import Graph, cli
+from specdsl.backends.onnx_model import OnnxError, to_onnx
+from tests.keras.model_oracle import build_emitted, configuration, model_facts, runnable
+from tests.test_corpus import CORPUS
+
+pytestmark = [
+    pytest.mark.keras,
+    pytest.mark.filterwarnings("ignore::UserWarning:keras"),
+    pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning"),
+]
+
+ROOT = Path(__file__).parents[2]
+SPECS = sorted((ROOT / "specs").glob("*.spec"))
+ROUNDS = ("keras", "json", "python")
+WORTH = ("activations_as_arguments", "merges", "outputs_in_order", "unknown_sizes")
+EXPORTED = [CORPUS / "ok" / f"{name}.spec" for name in WORTH]
+
+
+def rebuilt(graph: Graph, emit: str, folder: Path) -> tuple[keras.Model, keras.Model]:
+    """A graph's Keras model, and what comes of it when it is written in a form and read again."""
+    model = graph.to_keras()
+    if emit == "keras":
+        model.save(folder / "model.keras")
+        return model, keras.models.load_model(folder / "model.keras")
+    if emit == "json":
+        return model, keras.models.model_from_json(model.to_json())
+    return model, build_emitted(graph.to_python())
+
+
+def numbers(graph: Graph) -> list[Any]:
+    random = np.random.default_rng(1)
+    return [random.random((2, *node.shape), "float32") for node in graph.input_nodes]
+
+
+def check_round_trip(graph: Graph, emit: str, folder: Path) -> None:
+    model, other = rebuilt(graph, emit, folder)
+    assert configuration(other) == configuration(model)
+    assert model_facts(other) == model_facts(model)
+    ours = {weight.path: weight for weight in model.weights}
+    for weight in other.weights:
+        weight.assign(ours[weight.path])
+    if runnable(graph):
+        inputs = numbers(graph)
+        one, two = (keras.tree.flatten(each(inputs if len(inputs) > 1 else inputs[0])) for each in (model, other))
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+@pytest.mark.parametrize("emit", ROUNDS)
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_what_is_written_is_read_as_the_same_model(path: Path, emit: str, tmp_path: Path) -> None:
+    """Every shipped model, in every form that Keras or Python reads."""
+    check_round_trip(specdsl.load(path).model(), emit, tmp_path)
+
+
+# ---------------------------------------------------------------------------------------------- ONNX
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def check_onnx(graph: Graph) -> None:
+    """Check the names and shapes of what is exported, and its outputs for a batch of another size than was tried."""
+    import onnx
+
+    keras.utils.set_random_seed(3)
+    model = graph.to_keras()
+    data = to_onnx(graph, model)
+    onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    assert [one.name for one in session.get_inputs()] == [node.name for node in graph.input_nodes]
+    assert all(one.shape[0] == "batch" for one in session.get_inputs())
+    random = np.random.default_rng(5)
+    shapes = [[9 if size is None else size for size in node.shape] for node in graph.input_nodes]
+    inputs = [random.normal(size=(3, *shape)).astype("float32") for shape in shapes]
+    wanted = keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0]))
+    got = session.run(None, dict(zip((one.name for one in session.get_inputs()), inputs, strict=True)))
+    for a, b in zip(wanted, got, strict=True):
+        np.testing.assert_allclose(np.asarray(a), b, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("path", [*SPECS, *EXPORTED], ids=lambda path: path.stem)
+def test_onnx_computes_what_keras_computes(path: Path) -> None:
+    """In onnxruntime, for several inputs and outputs, with sizes and a batch that are unknown."""
+    check_onnx(specdsl.load(path).model())
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        ("Dropout(0.5, training=true)", "no ONNX for StatelessRandomUniformV2 in dropout"),
+        ("Reshape((4, 2)) -> Conv1D(4, 3, groups=2)", "no ONNX for StatefulPartitionedCall in conv1d"),
+    ],
+)
+def test_what_cannot_be_exported_is_told_before_anything_is_written(
+    steps: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With the operation and the layer that the exporter fails at, exit code 1, and no file."""
+    (tmp_path / "m.spec").write_text(f"model m {{ input x: (8,); {steps} }}\n")
+    out = tmp_path / "m.onnx"
+    monkeypatch.setattr(sys, "argv", ["specdsl", "compile", str(tmp_path / "m.spec"), "--emit", "onnx", "-o", str(out)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    said = capfd.readouterr().err
+    assert reason in said
+    assert "nothing is written" in said
+    assert not out.exists()
+
+
+def test_a_file_of_onnx_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`compile --emit onnx` writes what onnxruntime loads."""
+    out = tmp_path / "m.onnx"
+    monkeypatch.setattr(sys, "argv", ["specdsl", "compile", str(SPECS[0]), "--emit", "onnx", "-o", str(out)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"]).get_inputs()
+
+
+def test_wrong_numbers_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that computes something else than Keras is no file that is given away."""
+    graph = specdsl.loads("model m { input x: (4,); Dense(2, bias_initializer='ones') }").model()
+    true = onnxruntime.InferenceSession.run
+    monkeypatch.setattr(
+        onnxruntime.InferenceSession, "run", lambda self, *given: [one + 0.1 for one in true(self, *given)]
+    )
+    with pytest.raises(OnnxError, match="does not compute the same as Keras for the output 'dense'"):
+        graph.to_onnx()
+
+
+def test_without_the_packages_it_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Before Keras is loaded."""
+    monkeypatch.setattr("specdsl.backends.onnx_model.NEEDS", ("onnx", "no_such_package"))
+    out = tmp_path / "m.onnx"
+    monkeypatch.setattr(sys, "argv", ["specdsl", "compile", str(SPECS[0]), "--emit", "onnx", "-o", str(out)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert "this needs no_such_package: `pip install 'specdsl[onnx]'` brings it" in capfd.readouterr().err
+    assert not out.exists()
