@@ -22,6 +22,7 @@ from specdsl.analyses import (
     training_memory,
 )
 from specdsl.graph import Tensor
+from specdsl.layers.dtypes import BYTES
 from specdsl.recipes.optimizers import OPTIMIZERS
 from tests.spec_strategies import spec_texts
 
@@ -34,7 +35,7 @@ def model(body: str, size: str = "(8, 8, 3)", head: str = "") -> Graph:
 
 
 def laid_out(graph: Graph) -> int | None:
-    """The most values that are there at once in a step of training: each moment looked at by itself."""
+    """The most bytes that are there at once in a step of training: each moment looked at by itself."""
     trained: set[Tensor] = set()
     for node in graph.nodes:
         weights = node.layer.variables(*graph.input_shapes(node))
@@ -46,11 +47,19 @@ def laid_out(graph: Graph) -> int | None:
         for node in graph.nodes
         if node.inputs and any(tensor in trained for tensor in node.outputs)
     }
+    dtypes = {tensor: graph.dtype(tensor) for tensor in sizes}
     if any(None in shape for shape in sizes.values()) or any(one.more.value is None for one in kept.values()):
         return None
+    if "string" in dtypes.values():
+        return None
+    own = {
+        node.name: BYTES[node.layer.policy.compute] * (kept[node.name].more.value or 0)
+        for node in graph.nodes
+        if node.name in kept
+    }
 
     def size(tensors: set[Tensor]) -> int:
-        return sum(prod(part or 0 for part in sizes[tensor]) for tensor in tensors)
+        return sum(BYTES[dtypes[tensor]] * prod(part or 0 for part in sizes[tensor]) for tensor in tensors)
 
     most, inputs = 0, {tensor for node in graph.input_nodes for tensor in node.outputs}
     for number, node in enumerate(graph.nodes):
@@ -63,7 +72,7 @@ def laid_out(graph: Graph) -> int | None:
         stored = {tensor for one in done if one.name in kept and kept[one.name].inputs for tensor in one.sources}
         stored |= {tensor for one in done if one.name in kept and kept[one.name].outputs for tensor in one.outputs}
         later = {tensor for one in coming if one.name in kept and kept[one.name].inputs for tensor in one.sources}
-        more = sum(kept[one.name].more.value or 0 for one in done if one.name in kept)
+        more = sum(own.get(one.name, 0) for one in done)
         most = max(most, size(made & (needed | stored | entering | later)) + more)
     for number in reversed(range(len(graph.nodes))):
         todo, done = graph.nodes[: number + 1], graph.nodes[number:]
@@ -72,7 +81,7 @@ def laid_out(graph: Graph) -> int | None:
         stored |= set(graph.outputs) if number == len(graph.nodes) - 1 else set()
         wanted = {tensor for one in done if one.name in kept for tensor in one.sources} | set(graph.outputs)
         gradients = trained & wanted & {tensor for one in todo for tensor in one.outputs}
-        more = sum(kept[one.name].more.value or 0 for one in todo if one.name in kept)
+        more = sum(own.get(one.name, 0) for one in todo)
         most = max(most, size(stored) + size(gradients) + more)
     return most
 
@@ -86,8 +95,7 @@ def test_the_peak_in_training_is_what_is_there_at_once(text: str) -> None:
         analysis = analyse(graph)
         if any(layer.inner for layer in analysis.layers) or graph.shared:
             continue
-        most = laid_out(graph)
-        assert training_activation_bytes(analysis) == (None if most is None else 4 * most)
+        assert training_activation_bytes(analysis) == laid_out(graph)
 
 
 def test_what_is_kept_follows_from_what_gradients_need() -> None:
@@ -135,6 +143,28 @@ def test_a_train_block_says_for_what_memory_is_worked_out() -> None:
     other = analysis.graph.analyse(Regime(4, 4, OPTIMIZERS["Adam"]()))
     assert training_memory(other).slots == 2 * 4 * 18
     assert inference_bytes(other) == 4 * 18 + 4 * (peak_activation_bytes(other) or 0)
+
+
+def test_memory_follows_types() -> None:
+    """Half the bytes in 16 bits; a mixed policy keeps weights, gradients and slots in 32 bits; integers have theirs."""
+    regime = Regime(2, 4, OPTIMIZERS["Adam"]())
+    sizes = {}
+    for dtype in ("float32", "float16", "mixed_float16"):
+        body = f"Conv2D(4, 3, dtype='{dtype}') -> ReLU(dtype='{dtype}')"
+        analysis = analyse(specdsl.loads(f"model m {{ input x: (8, 8, 3) float16\n{body}\n}}").model(), regime)
+        sizes[dtype] = (training_memory(analysis), peak_activation_bytes(analysis), analysis.totals.params_by_dtype)
+    whole, half, mixed = sizes["float32"], sizes["float16"], sizes["mixed_float16"]
+    assert whole[2] == mixed[2] == {"float32": 112}
+    assert half[2] == {"float16": 112}
+    assert (whole[0].weights, whole[0].gradients, whole[0].slots) == (448, 448, 896)
+    assert (half[0].weights, half[0].gradients, half[0].slots) == (224, 224, 448)
+    assert (mixed[0].weights, mixed[0].gradients, mixed[0].slots) == (448, 448, 896)
+    assert half[0].activations == mixed[0].activations == 2 * (8 * 8 * 3 + 3 * 6 * 6 * 4)
+    assert whole[0].activations == 2 * 8 * 8 * 3 + 4 * 3 * 6 * 6 * 4
+    assert half[1] == mixed[1]
+    table = analyse(specdsl.loads("model m { input x: (5,) int64\nEmbedding(10, 4) }").model())
+    assert traffic(table) == (0, 5 * 8 + 2 * 5 * 4 * 4)
+    assert table.totals.largest_activation_bytes == 80
 
 
 def test_unknown_sizes_leave_memory_unknown() -> None:

@@ -1,13 +1,13 @@
 """What follows from a graph without running it: weights, parameters, work, memory, what is seen, depth, behaviour."""
 
 from specdsl.analyses.counting import (
-    BYTES_PER_VALUE,
     Analysis,
     LayerAnalysis,
     Regime,
     Totals,
     analyse,
     analyse_layer,
+    tensor_bytes,
     values,
 )
 from specdsl.analyses.memory import (
@@ -22,7 +22,6 @@ from specdsl.analyses.receptive_field import effective_stride, receptive_field, 
 from specdsl.analyses.traffic import Traffic, intensity, layer_traffic, traffic
 
 __all__ = [
-    "BYTES_PER_VALUE",
     "QUANTITIES",
     "Analysis",
     "LayerAnalysis",
@@ -42,6 +41,7 @@ __all__ = [
     "receptive_field",
     "sight",
     "strides",
+    "tensor_bytes",
     "traffic",
     "training_activation_bytes",
     "training_memory",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
@@ -11,10 +11,8 @@ from specdsl.counts import Count, Size, total
 from specdsl.functional import Functional, models_in
 from specdsl.graph import Graph, Node, longest_path
 from specdsl.layers import InputLayer, Layer, Modes, Shape, Weight
+from specdsl.layers.dtypes import BYTES
 from specdsl.recipes.optimizers import Adam, Optimizer
-
-BYTES_PER_VALUE = 4
-"""Keras keeps weights and activations as float32 unless it is told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +66,12 @@ class Totals(NamedTuple):
         macs: multiply-accumulates for one example, None when they depend on a size unknown until run time.
         flops: floating-point operations for one example, in inference, None likewise: two for each MAC, and one for
             each other operation on single values.
-        weight_bytes: memory of the parameters as float32.
+        weight_bytes: memory of the parameters in the types that they are kept in.
         largest_activation: the name of the layer with the largest output, None when a size is unknown.
-        largest_activation_bytes: memory of that output for one example as float32.
+        largest_activation_bytes: memory of that output for one example.
         depth: layers that multiply, on the path from an input to an output that has most of them.
         layers: layers, each once however often it is applied, inputs not counted; of a model within the model its own.
+        params_by_dtype: the parameters by the type that they are kept in.
     """
 
     params: int
@@ -85,6 +84,7 @@ class Totals(NamedTuple):
     largest_activation_bytes: Size
     depth: int
     layers: int
+    params_by_dtype: Mapping[str, int]
 
 
 class Regime(NamedTuple):
@@ -176,6 +176,7 @@ def _known(value: Size) -> int:
 def _totals(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> Totals:
     params = sum(layer.params for layer in layers)
     trainable = sum(layer.trainable for layer in layers)
+    by_dtype = _by_dtype(layers)
     largest, largest_bytes = _largest(layers)
     return Totals(
         params=params,
@@ -183,12 +184,23 @@ def _totals(graph: Graph, layers: tuple[LayerAnalysis, ...]) -> Totals:
         non_trainable=params - trainable,
         macs=total(layer.macs for layer in layers),
         flops=_sum(layer.flops for layer in layers),
-        weight_bytes=params * BYTES_PER_VALUE,
+        weight_bytes=sum(number * BYTES[dtype] for dtype, number in by_dtype.items()),
         largest_activation=largest,
         largest_activation_bytes=largest_bytes,
         depth=longest_path(graph, lambda node: graph.applied(node).depth(*graph.input_shapes(node))),
         layers=sum(_number_of_layers(layer) for layer in layers),
+        params_by_dtype=by_dtype,
     )
+
+
+def _by_dtype(layers: tuple[LayerAnalysis, ...]) -> Mapping[str, int]:
+    """The number of parameters of each type, most first."""
+    found: dict[str, int] = {}
+    for layer in layers:
+        for weight in layer.weights:
+            dtype = weight.dtype or "float32"
+            found[dtype] = found.get(dtype, 0) + _known(weight.count.value)
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
 def _sum(counts: Iterable[Size]) -> Size:
@@ -200,12 +212,12 @@ def _largest(layers: tuple[LayerAnalysis, ...]) -> tuple[str | None, Size]:
     """The layer with the largest output, those within a model included, and the memory of that output."""
     best: tuple[str | None, int] = (None, -1)
     for layer in layers:
-        for shape in layer.node.shapes:
-            size = values(shape)
+        for shape, dtype in zip(layer.node.shapes, layer.node.dtypes, strict=True):
+            size = tensor_bytes(shape, dtype)
             if size is None:
                 return None, None
-            if size * BYTES_PER_VALUE > best[1]:
-                best = (layer.node.name, size * BYTES_PER_VALUE)
+            if size > best[1]:
+                best = (layer.node.name, size)
         if layer.inner:
             name, size = layer.inner.totals.largest_activation, layer.inner.totals.largest_activation_bytes
             if size is None:
@@ -224,3 +236,14 @@ def _number_of_layers(layer: LayerAnalysis) -> int:
 def values(shape: Shape) -> Size:
     """The number of values in a tensor, None when a size is unknown."""
     return None if None in shape else prod(size for size in shape if size is not None)
+
+
+def value_bytes(weight: Weight) -> int:
+    """The memory of one value of a variable."""
+    return BYTES[weight.dtype or "float32"]
+
+
+def tensor_bytes(shape: Shape, dtype: str) -> Size:
+    """The memory of a tensor for one example, None when a size is unknown, as that of a string is."""
+    size = values(shape)
+    return None if size is None or dtype not in BYTES else size * BYTES[dtype]

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from specdsl import counts
-from specdsl.analyses.counting import BYTES_PER_VALUE, Analysis, values
+from specdsl.analyses.counting import Analysis, tensor_bytes, value_bytes
 from specdsl.counts import Size
 from specdsl.functional import Functional
 from specdsl.graph import Graph, Tensor
 from specdsl.layers.base import NOTHING_KEPT, Kept
+from specdsl.layers.dtypes import BYTES
 
 
 def peak_activation_bytes(analysis: Analysis) -> Size:
-    """The most memory that activations take at once in inference of one example, as float32; None if a size is unknown.
+    """The most memory that activations take at once in inference of one example; None if a size is unknown.
 
     Layers run in the order of the graph. A tensor is there from the layer that makes it until the last layer that
     takes it has run; an input is there from the beginning, an output until the end. While a layer runs, its inputs and
@@ -59,8 +60,8 @@ class TrainingMemory(NamedTuple):
 
     Attributes:
         weights: the parameters.
-        gradients: a value for each trainable one.
-        slots: what the optimizer keeps of step and step for each of them.
+        gradients: one for each trainable one, of its type.
+        slots: what the optimizer keeps from step to step for each of these, of its type.
         activations: the peak of activations and of their gradients for one example, None if a size is unknown.
         batch: examples in a step.
     """
@@ -94,15 +95,22 @@ def training_memory(analysis: Analysis) -> TrainingMemory:
     """
     totals, optimizer = analysis.totals, analysis.regime.optimizer
     slots = sum(
-        optimizer.slots(f"{layer.node.owner}/{weight.name}", tuple(size or 0 for size in weight.shape))
+        value_bytes(weight)
+        * optimizer.slots(f"{layer.node.owner}/{weight.name}", tuple(size or 0 for size in weight.shape))
+        for layer in analysis.layers
+        for weight in layer.weights
+        if weight.trainable
+    )
+    gradients = sum(
+        value_bytes(weight) * (weight.count.value or 0)
         for layer in analysis.layers
         for weight in layer.weights
         if weight.trainable
     )
     return TrainingMemory(
         totals.weight_bytes,
-        totals.trainable * BYTES_PER_VALUE,
-        slots * BYTES_PER_VALUE,
+        gradients,
+        slots,
         training_activation_bytes(analysis),
         analysis.regime.training_batch,
     )
@@ -155,7 +163,7 @@ def _training_peaks(analysis: Analysis, asked: frozenset[Tensor], known: dict[in
         keeps = kept[number] if learns else NOTHING_KEPT
         for tensor in (*(node.sources if keeps.inputs else ()), *(node.outputs if keeps.outputs else ())):
             ends[tensor] = max(ends[tensor], back)
-        more = (keeps.more.value or 0) * BYTES_PER_VALUE
+        more = (keeps.more.value or 0) * BYTES[node.layer.policy.compute]
         there(more, number, back)
         if learns:
             first_gradient |= dict.fromkeys(node.sources, back)  # the last layer that takes it comes first
@@ -217,9 +225,9 @@ def _sizes(graph: Graph) -> Mapping[Tensor, int] | None:
     """The memory of each tensor for one example; None if a size is unknown."""
     sizes: dict[Tensor, int] = {}
     for node in graph.nodes:
-        for tensor, shape in zip(node.outputs, node.shapes, strict=True):
-            size = values(shape)
+        for tensor, shape, dtype in zip(node.outputs, node.shapes, node.dtypes, strict=True):
+            size = tensor_bytes(shape, dtype)
             if size is None:
                 return None
-            sizes[tensor] = size * BYTES_PER_VALUE
+            sizes[tensor] = size
     return sizes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from specdsl.analyses.counting import BYTES_PER_VALUE, Analysis, LayerAnalysis, values
+from specdsl.analyses.counting import Analysis, LayerAnalysis, tensor_bytes, value_bytes
 from specdsl.counts import Size
 from specdsl.functional import Functional
 from specdsl.graph import Graph
@@ -39,14 +39,14 @@ def layer_traffic(graph: Graph, layer: LayerAnalysis) -> Traffic:
         return Traffic(0, 0)
     if layer.inner and isinstance(node.layer, Functional):
         return traffic(layer.inner)
-    weights = sum(weight.count.value or 0 for weight in graph.weights.get(node.owner, ()))
-    sizes = [values(graph.shape(tensor)) for tensor in (*node.sources, *node.outputs)]
+    own = graph.weights.get(node.owner, ())
+    weights = sum(value_bytes(weight) * (weight.count.value or 0) for weight in own)
+    sizes = [tensor_bytes(graph.shape(tensor), graph.dtype(tensor)) for tensor in (*node.sources, *node.outputs)]
     if node.layer.looks_up:
         weights = 0
-        sizes.append(values(node.shape))
+        sizes.append(tensor_bytes(node.shape, own[0].dtype or "float32"))
     known = [size for size in sizes if size is not None]
-    example = sum(known) * BYTES_PER_VALUE if len(known) == len(sizes) else None
-    return Traffic(weights * BYTES_PER_VALUE, example)
+    return Traffic(weights, sum(known) if len(known) == len(sizes) else None)
 
 
 def traffic(analysis: Analysis) -> Traffic:

@@ -418,24 +418,28 @@ TOTALS: tuple[Total, ...] = (
         "FLOPs", note=lambda value, _: "two for each MAC, one for each other operation",
     ),
     Total(
-        "weight_bytes", int, "memory of the parameters as float32",
+        "weight_bytes", int, "memory of the parameters in the types that they are kept in",
         lambda analysis: analysis.totals.weight_bytes,
-        "Weights", readable_bytes, lambda value, _: f"{value:,} bytes as float32",
+        "Weights", readable_bytes, lambda value, analysis: f"{value:,} bytes{_kinds(analysis)}",
+    ),
+    Total(
+        "params_by_dtype", dict[str, int], "the parameters by the type that they are kept in",
+        lambda analysis: dict(analysis.totals.params_by_dtype),
     ),
     Total(
         "largest_activation", str | None, "the layer with the largest output, null where a size is unknown",
         lambda analysis: analysis.totals.largest_activation,
     ),
     Total(
-        "largest_activation_bytes", int | None, "memory of that output for one example as float32",
+        "largest_activation_bytes", int | None, "memory of that output for one example",
         lambda analysis: analysis.totals.largest_activation_bytes,
         "Largest activation", readable_bytes,
-        lambda value, analysis: f"{analysis.totals.largest_activation}, one example as float32"
+        lambda value, analysis: f"{analysis.totals.largest_activation}, one example"
                                 if value is not None else "a size is unknown",
     ),
     Total(
         "peak_activation_bytes", int | None,
-        "the most memory that activations take at once in inference of one example, as float32",
+        "the most memory that activations take at once in inference of one example",
         peak_activation_bytes,
         "Peak of activations", readable_bytes,
         lambda value, _: "at once in inference" if value else "a size is unknown",
@@ -500,6 +504,13 @@ def _training(analysis: Analysis) -> TrainingData:
         "activation_bytes": memory.activations,
         "formula": memory.formula,
     }
+
+
+def _kinds(analysis: Analysis) -> str:
+    kinds = analysis.totals.params_by_dtype
+    if len(kinds) < 2:
+        return "".join(f" as {dtype}" for dtype in kinds)
+    return ": " + ", ".join(f"{count:,} {dtype}" for dtype, count in kinds.items())
 
 
 def _training_note(analysis: Analysis) -> str:
