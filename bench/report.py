@@ -37,6 +37,21 @@ LONG = 10_000
 LAYERS = ('Conv2D(8, 3, padding="same")', "BatchNormalization", "ELU", "Dropout(0.1)")
 """What a long spec repeats."""
 
+PUBLISHED = {
+    "ResNet50": ("resnet50.spec", "resnet50"),
+    "EfficientNetB7": ("efficientnet.spec", "efficientnet_b7"),
+}
+"""Models of `keras.applications`, with the spec and the model in it that describe the same network."""
+
+SUMMARISE = """
+import sys
+import keras
+model = getattr(keras.applications, sys.argv[1])(weights=None)
+model.summary()
+print(model.count_params())
+"""
+"""Builds a model of `keras.applications` and prints what a report tells, as far as Keras knows it."""
+
 TITLES = {
     "imports": "python -c 'import lark, pydantic'",
     "report": "specdsl compile specs/bn_cnn.spec --report",
@@ -44,6 +59,8 @@ TITLES = {
     "long_written": f"report of {LONG:,} layers, one on each line",
     "long_repeat": f"report of {LONG:,} layers by `repeat`",
 }
+TITLES |= {f"report_{name}": f"report of {name}" for name in PUBLISHED}
+TITLES |= {f"keras_{name}": f"{name} built and summarised in Keras" for name in PUBLISHED}
 """The processes that are timed."""
 
 ANALYSE = """
@@ -137,7 +154,7 @@ def long_specs(layers: int) -> dict[str, str]:
 
 
 def measure_processes(folder: Path, rounds: int) -> dict[str, list[Run]]:
-    """The report, what it is compared with, and the report of a long spec; Keras, which is slow, each third round."""
+    """The report, what it is compared with, reports of a long spec and of published models; Keras each third round."""
     source = folder / "bn_cnn.py"
     run(SPECDSL, "compile", str(SPEC), "--emit", "python", "-o", str(source))
     commands: dict[str, tuple[str, ...]] = {
@@ -149,8 +166,14 @@ def measure_processes(folder: Path, rounds: int) -> dict[str, list[Run]]:
         path = folder / f"{form}.spec"
         path.write_text(text)
         commands[f"long_{form}"] = (SPECDSL, "compile", str(path), "--report")
-    for command in commands.values():
-        run(*command)  # so that all files have been read once
+    for name, (file, model) in PUBLISHED.items():
+        spec = str(HERE.parent / "specs" / "zoo" / file)
+        commands[f"report_{name}"] = (SPECDSL, "compile", spec, "--model", model, "--report", "--format", "json")
+        commands[f"keras_{name}"] = (sys.executable, "-c", SUMMARISE, name)
+    first = {name: run(*command) for name, command in commands.items()}  # so that all files have been read once
+    for name in PUBLISHED:  # what is compared is the same network
+        params = json.loads(first[f"report_{name}"].output)["totals"]["params"]
+        assert params == int(first[f"keras_{name}"].output.split()[-1]), name
     runs: dict[str, list[Run]] = {name: [] for name in commands}
     for turn in range(rounds):
         for name, command in commands.items():
@@ -230,6 +253,16 @@ def bars(runs: dict[str, list[Run]], growth: dict[str, dict[int, list[float]]]) 
         Bar("report / `import lark, pydantic`", seconds["report"] / seconds["imports"], 2.5, unit="x"),
         Bar("peak memory of the report", memory, 120, unit="MB"),
         Bar("built and summarised in Keras / report", seconds["keras"] / seconds["report"], 20, least=True, unit="x"),
+        *(
+            Bar(
+                f"{name}: Keras / report",
+                seconds[f"keras_{name}"] / seconds[f"report_{name}"],
+                20,
+                least=True,
+                unit="x",
+            )
+            for name in PUBLISHED
+        ),
         *(Bar(f"report of {LONG:,} layers, {form}", seconds[f"long_{form}"], 5, unit="s") for form in growth),
         *(
             Bar(f"growth, {form}: seconds ~ layers^p, p", exponent((n, median(t)) for n, t in times.items()), 1.15)
