@@ -208,6 +208,10 @@ def test_failures_of_drawing_say_what_is_missing(monkeypatch: pytest.MonkeyPatch
         SEVERAL.diagram().render(".png")
     with pytest.raises(DiagramError, match="PDF needs the program `dot`"):
         SEVERAL.diagram().render(".pdf")
+    broken.write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(diagram, "PATIENCE", 0.1)
+    with pytest.raises(DiagramError, match="was stopped"):
+        SEVERAL.diagram().render(".png")
     monkeypatch.undo()
     monkeypatch.setattr(shutil, "which", lambda *_: None)
     diagram.engine.cache_clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -10,11 +11,9 @@ from dataclasses import replace
 from functools import cache
 from html import escape
 from pathlib import Path
-from subprocess import CalledProcessError
 from textwrap import shorten
 
 import graphviz
-from graphviz.backend import dot_command
 
 from specdsl.analyses import Analysis, LayerAnalysis
 from specdsl.backends.words import local_name, names_itself, type_name
@@ -48,6 +47,9 @@ FILL = "#f3f4f6"
 
 INK, GREY, SHORTCUT = "#1f2937", "#808891", "#e07b00"
 """Text in nodes; lines and text on the page itself; shortcuts. The last two stand out from white and from black."""
+
+PATIENCE = 300
+"""Seconds that a drawing may take; a model of 2,000 layers in a row takes two."""
 
 FONT = "Helvetica"
 
@@ -120,18 +122,24 @@ def draw(dot: str, form: str) -> bytes:
     """A drawing made by the engine.
 
     Raises:
-        DiagramError: there is no engine, or it refused.
+        DiagramError: there is no engine, or it refused, or it took too long.
     """
-    dot_command.DOT_BINARY = engine()
+    program = engine()
+    command = [str(program), "-Kdot", f"-T{form}"]
     try:
-        return bytes(graphviz.Source(dot).pipe(format=form, quiet=True))
-    except CalledProcessError as error:
-        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
-        if form == "pdf" and engine().name.startswith("graphviz-pure"):
-            raise DiagramError("a PDF needs the program `dot` of Graphviz itself; .svg and .png do not") from None
-        raise DiagramError(f"{engine().name} could not draw the diagram: {said[-1] if said else error}") from None
-    except (OSError, graphviz.ExecutableNotFound) as error:
-        raise DiagramError(f"{engine()} could not be run: {error}") from None
+        done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        message = f"{program.name} has drawn for {PATIENCE} seconds, and was stopped; a .dot file needs no drawing"
+        raise DiagramError(message) from None
+    except OSError as error:
+        raise DiagramError(f"{program} could not be run: {error}") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        if form == "pdf" and program.name.startswith("graphviz-pure"):
+            raise DiagramError("a PDF needs the program `dot` of Graphviz itself; .svg and .png do not")
+        reason = said[-1] if said else f"it ended with {done.returncode}"
+        raise DiagramError(f"{program.name} could not draw the diagram: {reason}")
+    return done.stdout
 
 
 def dot_source(analysis: Analysis) -> str:
