@@ -174,7 +174,11 @@ def _shapes(draw: st.DrawFn, kind: type[Layer]) -> tuple[Shape, ...]:
     least, most = kind.arity
     number = least if most == 1 or not _chance(draw, 1, 3) else draw(st.integers(1, (most or 3) + 1))
     shapes = [first]
+    alike = _chance(draw, 1, 2)
     while len(shapes) < number:
+        if alike:
+            shapes.append(first)
+            continue
         shape = [draw(st.sampled_from([old, old, old, old, 1, None, 3])) for old in first]
         if _chance(draw, 1, 6):
             shape = draw(st.sampled_from([shape[1:], [2, *shape], shape[::-1]]))
@@ -186,11 +190,12 @@ def _shapes(draw: st.DrawFn, kind: type[Layer]) -> tuple[Shape, ...]:
 def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ...], wild: bool) -> dict[str, Any]:
     """Values for all required arguments and for some of the others."""
     arguments = {}
+    most = draw(st.sampled_from([1, 1, 2]))
     for name, field in kind.fields().items():
         if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
             continue  # an argument that Keras does not know, held at its only value
         rare = name.endswith(("_initializer", "_regularizer", "_constraint", "trainable", "dtype"))
-        if field.is_required() or _chance(draw, 1, 12 if rare else 3):
+        if field.is_required() or _chance(draw, 1 if rare else most, 12 if rare else 3):
             annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
             arguments[name] = draw(_values(annotation, shapes, wild))
     if {"mean", "variance"} <= set(kind.fields()) and _chance(draw, 1, 2):

@@ -63,6 +63,7 @@ STRICTER = {
     r"cannot unroll an unknown number": "the call fails",
     r"activity_regularizer.*no regularizer": "recurrent layers, which forget it",
     r"seed.*(greater than or equal to 0|less than 4294967296)": "JAX takes seeds of 32 bits without a sign",
+    r"'initial_state' of \w+ takes": "states that are too many, too few, or of another size, which fail or are lost",
     # Keras looks at types only when the layer is called.
     r"does not compute with": "the call fails, or makes values of another type than inferred",
     r"interpolates between floats": "the call fails, or makes values of another type than inferred",
@@ -202,6 +203,22 @@ def run(call: Call, batch: int = 2, unknown: int = 3, training: bool = False) ->
     options: dict[str, Any] = {"training": training} if layer._call_has_training_arg else {}
     outputs = layer(*_entering(call, inputs), **_told(call, drawn), **options)
     return [output.numpy() for output in keras.tree.flatten(outputs)]
+
+
+def compare_run(call: Call) -> None:
+    """Check that the real layer, run on numbers, in training and in inference, returns what the layer table infers.
+
+    What has sizes that are unknown, or needs a GPU, is not run.
+
+    Raises:
+        AssertionError: it returns other shapes.
+    """
+    needs_gpu = re.search(r"(use_cudnn|flash_attention)=True", str(call), re.IGNORECASE)
+    if needs_gpu or any(None in shape for shape in call.shapes):
+        return
+    expected = call.kind(**call.arguments).called(call.options).infer(*call.shapes)
+    for training in (False, True):
+        assert tuple(value.shape[1:] for value in run(call, training=training)) == expected, call
 
 
 def _apply(call: Call) -> tuple[keras.Layer, Any]:
