@@ -276,24 +276,25 @@ MANY = {
 }
 LAUNCHER = """
 import json, resource, subprocess, sys
-done = subprocess.run([sys.executable, "-m", "specdsl", "check", sys.argv[1]], capture_output=True)
+done = subprocess.run([sys.executable, "-m", "specdsl", *sys.argv[1:]], capture_output=True)
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(json.dumps([done.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, done.stderr.decode()]))
 """
 
 
-def ends_soon(path: Path) -> str:
-    """Check a spec in a process of its own; its messages. `pytest -rP` shows what it took."""
-    done = subprocess.run([sys.executable, "-c", LAUNCHER, str(path)], capture_output=True, text=True, check=True)
+def ends_soon(*command: str | Path) -> tuple[int, str]:
+    """Run a command in a process of its own: exit code and messages. `pytest -rP` shows what it took."""
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCHER, *map(str, command)], capture_output=True, text=True, check=True
+    )
     code, seconds, megabytes, messages = json.loads(done.stdout)
-    print(f"{seconds:.2f} s, {megabytes:.0f} MB")
-    assert code == 2
+    print(f"{command[0]}: {seconds:.2f} s, {megabytes:.0f} MB")
     assert "Traceback" not in messages
-    assert "error[" in messages
+    assert (code == 2) == ("error[" in messages), messages
     assert seconds < SECONDS
     assert megabytes < MEGABYTES
     assert len(messages) < 500_000
-    return str(messages)
+    return int(code), str(messages)
 
 
 @pytest.mark.parametrize("text", FEW.values(), ids=FEW)
@@ -301,7 +302,8 @@ def test_hostile_specs_end_soon(text: str, tmp_path: Path) -> None:
     """What would take for ever, or all memory, ends in an error, soon and in little memory."""
     path = tmp_path / "hostile.spec"
     path.write_text(text)
-    assert "error[limit]" in ends_soon(path)
+    code, messages = ends_soon("check", path)
+    assert (code, "error[limit]" in messages) == (2, True)
 
 
 @pytest.mark.slow
@@ -310,7 +312,58 @@ def test_more_hostile_specs_end_soon(text: str, tmp_path: Path) -> None:
     """So do many other ways to be large."""
     path = tmp_path / "hostile.spec"
     path.write_text(text)
-    ends_soon(path)
+    assert ends_soon("check", path)[0] == 2
+
+
+VERBS = {
+    "report": ("compile", "SPEC", "--report"),
+    "diagram": ("compile", "SPEC", "--diagram", "OUT"),
+    "python": ("compile", "SPEC", "--emit", "python"),
+    "diff": ("diff", "SPEC", "SPEC"),
+    "train": ("train", "SPEC", "--data", "synthetic", "--out", "OUT"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("text", [*FEW.values(), *MANY.values()], ids=[*FEW, *MANY])
+def test_hostile_specs_end_soon_whatever_is_done_with_them(text: str, verb: str, tmp_path: Path) -> None:
+    """Each verb that reads specs refuses them as `check` does, and leaves nothing behind."""
+    path, out = tmp_path / "hostile.spec", tmp_path / "out.svg"
+    path.write_text(text)
+    assert ends_soon(*({"SPEC": path, "OUT": out}.get(word, word) for word in VERBS[verb]))[0] == 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", [*FEW.values(), *MANY.values()], ids=[*FEW, *MANY])
+def test_hostile_specs_are_formatted_or_refused_soon(text: str, tmp_path: Path) -> None:
+    """The formatter looks at the words alone, and so takes some of them; it too ends soon."""
+    path = tmp_path / "hostile.spec"
+    path.write_text(text)
+    assert ends_soon("fmt", "--check", path)[0] in (0, 1, 2)
+
+
+LARGE = {
+    "a chain": model("repeat 20000 { Dense(2) }"),
+    "shortcuts": model("repeat 6000 { shortcut add { Dense(2) -> ReLU } }"),
+    "a wide gather": model("Dense(2) as h; [" + "h, " * 5_000 + "] -> Add"),
+    "a wide branch": model("branch add " + " and ".join("{ Dense(2) }" for _ in range(1_500))),
+    "blocks in blocks": "block a(n) { Dense(n) }\nblock b(n) { a(n); a(n) }\n" + model("repeat 4000 { b(2) }"),
+    "models within": "model inner { input x: (2,); repeat 20 { Dense(2) } }\n" + model("repeat 900 { inner }"),
+    "one layer used again": model("layer a = Dense(2); repeat 20000 { a }"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["check", "report", "diff"])
+@pytest.mark.parametrize("text", LARGE.values(), ids=LARGE)
+def test_what_is_as_large_as_the_limits_allow_is_told_soon(text: str, verb: str, tmp_path: Path) -> None:
+    """Legal specs of thousands of layers are checked, reported and compared in the same time and memory."""
+    path = tmp_path / "large.spec"
+    path.write_text(text)
+    command = ("check", "SPEC") if verb == "check" else VERBS[verb]
+    assert ends_soon(*(path if word == "SPEC" else word for word in command))[0] == 0
 
 
 def test_chains_of_imports_end_soon(tmp_path: Path) -> None:
@@ -318,4 +371,4 @@ def test_chains_of_imports_end_soon(tmp_path: Path) -> None:
     chain(tmp_path, 31)
     assert specdsl.load(tmp_path / "main.spec").models == ("m",)
     chain(tmp_path, 60)
-    assert "more than 32 files import one another" in ends_soon(tmp_path / "main.spec")
+    assert "more than 32 files import one another" in ends_soon("check", tmp_path / "main.spec")[1]

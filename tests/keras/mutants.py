@@ -61,7 +61,7 @@ def run(modules: tuple[str, ...], number: int, graphs: int) -> None:
     chosen = modules or (*RULES, *GRAPHS)
     rules = [name for name in chosen if name not in GRAPHS]
     cases = drawn_cases(number) if rules else []
-    texts = list(drawn_texts(graphs)) if set(chosen) & set(GRAPHS) else []
+    texts = drawn_texts(graphs) if set(chosen) & set(GRAPHS) else []
     click.echo(f"{len(cases):,} calls of layers, {len(texts):,} specs")
     noticed = total = 0
     unknown = []
@@ -201,12 +201,19 @@ def limited(seconds: int) -> Iterator[None]:
 # ---------------------------------------------------------------------------------------------- graphs
 
 
-def drawn_texts(number: int) -> Iterator[str]:
+def drawn_texts(number: int) -> list[str]:
     """So many specs with each class."""
     texts: list[str] = []
     for kind in APPLICABLE:
-        seed(0)(settings(QUIET, max_examples=number)(given(spec_texts(featuring=kind))(texts.append)))()
-    return iter(texts)
+
+        @seed(0)
+        @settings(QUIET, max_examples=number)
+        @given(spec_texts(featuring=kind))
+        def draw(text: str) -> None:
+            texts.append(text)
+
+        draw()
+    return texts
 
 
 def shows(mutant: Mutant, texts: Iterable[str]) -> bool:

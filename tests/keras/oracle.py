@@ -63,6 +63,7 @@ STRICTER = {
     r"cannot unroll an unknown number": "the call fails",
     r"activity_regularizer.*no regularizer": "recurrent layers, which forget it",
     r"seed.*(greater than or equal to 0|less than 4294967296)": "JAX takes seeds of 32 bits without a sign",
+    r"filters\n.*greater than 0": "a convolution that makes nothing",
     r"'initial_state' of \w+ takes": "states that are too many, too few, or of another size, which fail or are lost",
     # Keras looks at types only when the layer is called.
     r"does not compute with": "the call fails, or makes values of another type than inferred",
