@@ -180,11 +180,11 @@ class _Writer:
     def feature(self, shape: Shape) -> str | None:
         """A layer of the class that is featured, or of any, behind what makes the tensors that it takes.
 
-        None where none is found.
+        A cell stands in an RNN. None where none is found.
         """
         kind = self.featuring or self.pick(APPLICABLE)
         for _ in range(6):
-            suiting = self.draw(_shapes(kind))
+            suiting = self.draw(_shapes(LAYERS["RNN"] if kind.needed_options else kind))
             lead, first = self.reshaped(shape, len(suiting[0]))
             shapes, steps = [first], [lead]
             while len(shapes) < len(suiting):
@@ -194,6 +194,7 @@ class _Writer:
                 shapes.append(self.leaving([first], steps[-1:]) or ())
             try:
                 layer = kind(**self.draw(_arguments(kind, tuple(shapes), wild=False)))
+                layer = LAYERS["RNN"](cell=layer) if kind.needed_options else layer
                 leaving = layer.infer(*shapes)
             except (ValidationError, Misuse):
                 continue
