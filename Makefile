@@ -12,12 +12,13 @@ READY := $(VENV)/ready
 LOCK := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check bench lock clean
+.PHONY: help install demo test test-slow mutants check bench lock clean
 
 help:
 	@echo 'make demo       compile a model with report and drawing, train it on drawn traffic signs, show how well it does'
 	@echo 'make test       run the tests'
 	@echo 'make test-slow  run the long sweeps'
+	@echo 'make mutants    plant mistakes in the rules, one after the other, and see whether the tests notice'
 	@echo 'make check      look for mistakes in style and types'
 	@echo 'make bench      measure speed and memory against their bars'
 	@echo 'make install    only set up $(VENV)'
@@ -35,6 +36,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -m slow
+
+mutants: $(READY)
+	@$(BIN)/python -m tests.keras.mutants
 
 check: $(READY)
 	@$(BIN)/ruff check --quiet
