@@ -34,7 +34,7 @@ def test_work_is_what_carrying_it_out_takes(kind: type[Layer]) -> None:
     """As many multiply-accumulates, as many operations, and outputs of the inferred shapes."""
 
     @settings(
-        max_examples=12,
+        max_examples=8,
         suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.differing_executors],
     )
     @given(calls([kind]))

@@ -150,13 +150,14 @@ def test_layers_are_carried_out_as_keras_does(kind: type[Layer]) -> None:
     """The rules whose operations are counted compute what the real layer computes."""
 
     @settings(
-        max_examples=4,
+        max_examples=3,
         deadline=None,
         suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.differing_executors],
     )
     @given(calls([kind]))
     def check(call: Call) -> None:
         layer = drawn(call)
+        assume(call.arguments.get("dtype") in (None, "float32") and not call.types)
         if "Pooling" in kind.__name__:
             assume(getattr(layer, "padding", "") != "same")  # Keras leaves out what is beyond the edge
         assume(not getattr(layer, "flash_attention", None) and getattr(layer, "use_cudnn", "auto") is not True)
