@@ -160,6 +160,7 @@ class WeightData(TypedDict):
     name: str
     shape: list[int]
     trainable: bool
+    dtype: str
 
 
 class ModesData(TypedDict):
@@ -229,6 +230,11 @@ COLUMNS: tuple[Column, ...] = (
         "Output", lambda row: shapes_text(row.node),
     ),
     Column(
+        "dtypes", list[str], "the types of the values of its outputs",
+        lambda row: list(row.node.dtypes),
+        "Values", lambda row: _other_types(row), optional=True,
+    ),
+    Column(
         "arguments", dict[str, Any], "its arguments that are not defaults; objects such as initializers by their text",
         lambda row: {name: plain(value) for name, value in _told(row.node).items()},
     ),
@@ -252,7 +258,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "weights", list[WeightData], "its variables, in Keras's order",
-        lambda row: [{"name": one.name, "shape": list(one.shape), "trainable": one.trainable}
+        lambda row: [{"name": one.name, "shape": list(one.shape), "trainable": one.trainable, "dtype": str(one.dtype)}
                      for one in row.layer.weights],
     ),
     Column(
@@ -338,6 +344,15 @@ def _intensity(row: Row) -> float | None:
 
 def _field(row: Row) -> tuple[Axis, ...] | None:
     return sight(row.graph).fields[row.node.outputs[0]]
+
+
+def _other_types(row: Row) -> str:
+    """The types of a layer's outputs and weights, where these are not all float32."""
+    kept = {str(weight.dtype) for weight in row.layer.weights} - set(row.node.dtypes)
+    if {*row.node.dtypes, *kept} <= {"float32"}:
+        return ""
+    leaving = ", ".join(dict.fromkeys(row.node.dtypes))
+    return f"{leaving}; weights {', '.join(sorted(kept))}" if kept else leaving
 
 
 def derivation(layer: LayerAnalysis) -> str:

@@ -26,6 +26,9 @@ from specdsl.backends.words import local_name, type_name
 from specdsl.counts import number
 from specdsl.layers.base import show
 
+NARROW = 60
+"""Columns below which there is no room for columns side by side."""
+
 
 def to_text(analysis: Analysis, width: int) -> str:
     """The report for a terminal of `width` columns, with the codes of terminal styles."""
@@ -39,8 +42,20 @@ def _lines(analysis: Analysis, width: int) -> Iterator[str]:
     if graph.docstring:
         yield from (styled(line, "italic") for line in wrap(" ".join(graph.docstring.split("\n\n")[0].split()), width))
     yield ""
-    yield from _layer_table(analysis, width)
+    if width < NARROW:
+        yield from _narrow(analysis, width)
+    else:
+        yield from _layer_table(analysis, width)
+        yield ""
+        yield from _totals(analysis, width)
+    if any(differing(analysis)):
+        yield ""
+        yield from _modes(analysis, width)
     yield ""
+    yield from (styled(line, "dim") for line in wrap(CONVENTIONS, width))
+
+
+def _totals(analysis: Analysis, width: int) -> Iterator[str]:
     totals = [
         [
             [Line(f"  {total.title}") if total.part else Line(total.title, "bold")],
@@ -50,11 +65,38 @@ def _lines(analysis: Analysis, width: int) -> Iterator[str]:
         for total in told_totals(analysis)
     ]
     yield from list(layout([Track(""), Track("", right=True), Track("", least=20)], totals, width))[1:]
-    if any(differing(analysis)):
-        yield ""
-        yield from _modes(analysis, width)
+
+
+def _narrow(analysis: Analysis, width: int) -> Iterator[str]:
+    """Layers and totals line by line, where there is no room for columns."""
+    told = list(rows(analysis))
+    columns = told_columns(told, width)
+    shown = {column.key for column in columns}
+    for row in told:
+        for instance, level in row.entered:
+            yield from _folded(Line(block_name(instance), "bold"), 2 * level, width)
+            arguments = ", ".join(f"{name}={value}" for name, value in instance.arguments.items())
+            yield from _folded(Line(f"({arguments})" if arguments else "", "dim"), 2 * level, width)
+        for line in _name(row, shown):
+            yield from _folded(Line(line.text.lstrip(), line.style), 2 * row.level, width)
+        for column in columns[1:]:
+            first, *rest = _cell(row, column)
+            if first.text:
+                yield from _folded(Line(f"{column.title}: {first.text}", first.style), 2 * row.level + 2, width)
+            for line in rest:
+                yield from _folded(line, 2 * row.level + 4, width)
     yield ""
-    yield from (styled(line, "dim") for line in wrap(CONVENTIONS, width))
+    for total in told_totals(analysis):
+        yield from _folded(Line(f"{total.title}: {total.amount}"), 2 * total.part, width)
+        yield from _folded(Line(total.note, "dim"), 2 * total.part + 2, width)
+
+
+def _folded(line: Line, indent: int, width: int) -> Iterator[str]:
+    """A line in as many as it takes, those behind the first further in; deep indents give way."""
+    first = " " * min(indent, width // 2)
+    for part in wrap(line.text, width, initial_indent=first, subsequent_indent=f"{first}  ", break_on_hyphens=False):
+        bare = part.lstrip()
+        yield f"{part[: len(part) - len(bare)]}{styled(bare, line.style)}"
 
 
 # ---------------------------------------------------------------------------------------------- the layers
