@@ -79,7 +79,8 @@ def test_report_as_json_is_the_contract(run) -> None:
     assert conv["inbound"] == ["image"]
     assert conv["output_shape"] == [None, 24, 24, 32]
     assert conv["formula"] == "5·5·3·32 + 32"
-    assert conv["weights"][0] == {"name": "kernel", "shape": [5, 5, 3, 32], "trainable": True}
+    kernel = {"name": "kernel", "shape": [5, 5, 3, 32], "trainable": True, "dtype": "float32"}
+    assert conv["weights"][0] == kernel
     counted = [layer["params"] for layer in data["layers"] if layer["params"]]
     assert counted == [2_432, 128, 51_264, 256, 44_075]
     assert sum(counted) == data["totals"]["params"]
