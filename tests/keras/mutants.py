@@ -92,7 +92,7 @@ SPARED = frozenset({
     "macs", "operations", "reach", "depth", "modes", "activation_cost", "flops",
     # Words: of messages, of formulas, of the layer's page.
     "show", "own_name", "__str__", "__repr__", "__hash__", "_alike", "_near", "_list", "check_number", "seen",
-    "_extent",
+    "_extent", "account", "_grown", "kept", "_differ", "_Normalization._parts", "GroupNormalization._parts",
 })  # fmt: skip
 """Functions without a rule that Keras has too."""
 
