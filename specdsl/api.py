@@ -282,14 +282,19 @@ def loads(text: str, name: str = "<text>", limits: Limits | None = None) -> Spec
     return Spec(Source(name, text), limits)
 
 
-def import_keras(path: str | Path, limits: Limits | None = None) -> Spec:
+def import_keras(path: str | Path, limits: Limits | None = None, *, fold: bool = False) -> Spec:
     """The spec of a model that Keras has written: as JSON, as a `.keras` archive or as HDF5.
 
     Keras is not needed for it, and nothing in the file is run. `text` of the spec is what to keep.
+
+    Args:
+        path: the file.
+        limits: how large the model may be.
+        fold: whether parts that are alike are written once, as blocks and loops; layers get new names by that.
 
     Raises:
         SpecError: the file cannot be read, or holds something that no spec can say; with all of that.
     """
     from specdsl.importing import import_file
 
-    return Spec(Source(str(path), import_file(Path(path), str(path), limits).text), limits)
+    return Spec(Source(str(path), import_file(Path(path), str(path), limits, folded=fold).text), limits)

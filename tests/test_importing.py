@@ -521,3 +521,55 @@ def test_the_verb_reads_standard_input(run, monkeypatch: pytest.MonkeyPatch) -> 
     code, out, _ = run("import", "-")
     assert code == 0
     assert out.startswith("# Imported from <stdin>.\n")
+
+
+# ---------------------------------------------------------------------------------------------- folded
+
+
+EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "residual.json"
+
+
+def test_parts_that_are_alike_become_blocks() -> None:
+    """The text is shorter, and its model has the same shapes, parameters and work, layer by layer."""
+    whole, folded = specdsl.import_keras(EXAMPLE), specdsl.import_keras(EXAMPLE, fold=True)
+    assert "block " in folded.text
+    assert "block " not in whole.text
+    ours, theirs = whole.model().analyse(), folded.model().analyse()
+    assert [(layer.node.shapes, layer.params, layer.macs) for layer in ours.layers] == [
+        (layer.node.shapes, layer.params, layer.macs) for layer in theirs.layers
+    ]
+
+
+def stack(*units: int) -> dict[str, Any]:
+    """A Sequential of pairs of Dense and ReLU."""
+    pairs = [
+        (layer("Dense") | {"config": {"name": f"d{n}", "units": size}}, layer("ReLU") | {"config": {"name": f"r{n}"}})
+        for n, size in enumerate(units)
+    ]
+    return sequential(*(one for pair in pairs for one in pair))
+
+
+def folded_text(config: dict[str, Any]) -> str:
+    return import_file(None, "m", None, io.BytesIO(json.dumps(config).encode()), folded=True).text
+
+
+def test_equal_parts_in_a_row_become_a_loop() -> None:
+    assert "    repeat 6 { Dense(4) -> ReLU }\n" in folded_text(stack(4, 4, 4, 4, 4, 4))
+
+
+def test_values_that_differ_become_parameters() -> None:
+    """What most uses give is a default; multiples of another parameter are written as such."""
+    text = folded_text(stack(8, 16, 9, 18, 7, 14, 6, 12, 5, 10, 3, 6))
+    assert "(units) {\n    Dense(units) -> ReLU\n    Dense(2 * units) -> ReLU\n}" in text
+    text = folded_text(stack(4, 8, 4, 9, 4, 8, 5, 8, 4, 8, 4, 7, 4, 8))
+    assert "=8" in text or "=4" in text
+
+
+@given(st.lists(st.sampled_from([2, 3, 4, 6]), min_size=1, max_size=24))
+def test_folded_stacks_are_the_same(units: list[int]) -> None:
+    graph = specdsl.loads(folded_text(stack(*units))).model()
+    assert [node.shape[-1] for node in graph.nodes[1::2]] == units
+
+
+def test_the_verb_folds(run) -> None:
+    assert run("import", str(EXAMPLE), "--fold")[1] == specdsl.import_keras(EXAMPLE, fold=True).text

@@ -27,6 +27,9 @@ from specdsl.limits import Limits
     "-o", "--output", type=PATH, metavar="OUT.spec", help="Where to write the spec; by default, standard output."
 )
 @click.option(
+    "--fold", "folded", is_flag=True, help="Write parts that are alike once, as blocks and loops; layers get new names."
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["full", "concise", "json", "github"]),
@@ -35,7 +38,7 @@ from specdsl.limits import Limits
     help="How to tell what in the file no spec can say.",
 )
 @LIMITS
-def import_(path: Path, output: Path | None, form: str, limits: Limits) -> None:
+def import_(path: Path, output: Path | None, folded: bool, form: str, limits: Limits) -> None:
     """Turn a Keras model into a spec: FILE is JSON, a .keras archive or HDF5.
 
     Keras is not needed for it, and no code from the file is run. `-` reads standard input.
@@ -46,9 +49,9 @@ def import_(path: Path, output: Path | None, form: str, limits: Limits) -> None:
         raise WrongInput(f"{output} is the file itself, which would be lost")
     try:
         if path == STANDARD:
-            imported = import_file(None, "<stdin>", limits, sys.stdin.buffer)
+            imported = import_file(None, "<stdin>", limits, sys.stdin.buffer, folded=folded)
         else:
-            imported = import_file(path, str(path), limits)
+            imported = import_file(path, str(path), limits, folded=folded)
     except SpecError as error:
         if form == "full":
             complain(error.diagnostics)

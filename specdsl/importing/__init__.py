@@ -34,7 +34,12 @@ class Imported(NamedTuple):
 
 
 def import_file(
-    path: Path | None, name: str, limits: Limits | None = None, standard_input: BinaryIO | None = None
+    path: Path | None,
+    name: str,
+    limits: Limits | None = None,
+    standard_input: BinaryIO | None = None,
+    *,
+    folded: bool = False,
 ) -> Imported:
     """The spec of the model in a file.
 
@@ -45,6 +50,7 @@ def import_file(
         name: what to call it in messages.
         limits: how large the model may be.
         standard_input: where to read from without a path.
+        folded: whether parts that are alike become blocks, and layers have other names for it.
 
     Raises:
         SpecError: the file cannot be read, or holds something that no spec can say; with all of that.
@@ -61,7 +67,7 @@ def import_file(
     graph = with_writable_names(read, renamed)
     notes = [*reader.notes, *_renaming_notes(renamed), *_training_notes(graph)]
     try:
-        text = format_source(Source(name, spec_text(graph, _comments(name, notes))), limits)
+        text = format_source(Source(name, spec_text(graph, _comments(name, notes), folded=folded)), limits)
         program = Program(Source(name, text), limits)
         program.raise_mistakes()
         again = program.graph(list(program.models)[-1], {})
@@ -70,7 +76,7 @@ def import_file(
         reason = first.partition(": ")[2]
         message = f"{name}: no spec can say this model: {reason}"
         raise SpecError([Diagnostic(error.diagnostics[0].slug, message)]) from None
-    if (wrong := difference(graph, again, names=True)) is not None:
+    if (wrong := difference(graph, again, names=not folded)) is not None:
         message = f"{name}: the text of this model would be another one ({wrong}); this is a fault of specdsl"
         raise SpecError([Diagnostic(Slug.BAD_VALUE, message)])
     return Imported(text, tuple(notes))

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from specdsl.declaration import Declaration, snake_case, text
 from specdsl.functional import Functional, models_in
 from specdsl.graph import Graph, Node, Tensor, option_tensors
+from specdsl.importing.folding import Block, fold
+from specdsl.importing.items import Item, Slot, indented, lines_of
 from specdsl.importing.renaming import BEGINNINGS, objects_in, writable
-from specdsl.importing.structure import Chain, Flow, Join, Unit, steps_in
+from specdsl.importing.structure import Chain, Flow, Join, Step, Unit, steps_in
 from specdsl.layers import InputLayer, Layer
 from specdsl.layers.base import show
 from specdsl.resolve.lookup import MERGES
 from specdsl.resolve.naming import Names
 
-WIDTH = 110
-"""Columns that a line of steps fills at most."""
-
 _PLAIN = {"cropping", "l1", "l2", "max_value", "negative_slope", "padding", "pool_size", "size", "value"}
 """First arguments that need no name, beside those that are required."""
 
-_INDENT = "    "
 _WORTH_A_NAME = 20
 _MERGE_WORDS = {kind: word for word, kind in MERGES.items()}
 
@@ -46,24 +44,25 @@ class Values(NamedTuple):
             return self.call(type(value).__name__, value)
         return self.objects.get(value) or _object_text(value) if isinstance(value, Declaration) else text(value)
 
-    def call(self, name: str, layer: Layer, options: Iterable[str] = ()) -> str:
-        """The call that makes a layer, and says some options with it."""
-        given = [*self.arguments(layer), *options]
-        return f"{name}({', '.join(given)})" if given else name
+    def call(self, name: str, layer: Layer) -> str:
+        """The call that makes a layer."""
+        return Item(name, self.slots(layer)).call
 
-    def arguments(self, layer: Layer) -> list[str]:
-        """The arguments of a layer that are not as by default: by place as far as it is plain what they are."""
-        values = layer.arguments()
+    def slots(self, layer: Layer) -> list[Slot]:
+        """The arguments of a layer: by place as far as it is plain what they are."""
+        given = layer.arguments()
         if isinstance(layer, Functional):
-            return [f"{name}={text(value)}" for name, value in values.items()]
-        written: list[str] = []
-        for index, name in enumerate(layer.positional()):
-            plain = name in layer.required() or (index == 0 and name in _PLAIN)
-            if name not in values or not plain:
-                break
-            written.append(self.write(layer.compact(name)))
-            del values[name]
-        return written + [f"{name}={self.write(layer.compact(name))}" for name in values]
+            return [Slot(name, text(value), given=True) for name, value in given.items()]
+        required, first = layer.required(), layer.positional()[:1]
+        return [
+            Slot(
+                name,
+                self.write(layer.compact(name)),
+                given=name in given,
+                plain=name in required or (name in _PLAIN and name in first),
+            )
+            for name in layer.names()
+        ]
 
 
 def _object_text(value: Declaration) -> str:
@@ -74,12 +73,13 @@ def _object_text(value: Declaration) -> str:
     return f"{type(value).__name__}({', '.join(f'{name}={text(item)}' for name, item in given.items())})"
 
 
-def spec_text(graph: Graph, comments: Sequence[str]) -> str:
+def spec_text(graph: Graph, comments: Sequence[str], *, folded: bool = False) -> str:
     """The text of a model and of the models within it, not yet in canonical form.
 
     Args:
         graph: the model, whose names a spec can write.
         comments: what the text begins with.
+        folded: whether parts that are alike become blocks, and layers have other names for it.
     """
     models = _models(graph)
     taken = {node.owner for model in models for node in model.nodes if not isinstance(node.layer, Functional)}
@@ -90,8 +90,19 @@ def spec_text(graph: Graph, comments: Sequence[str]) -> str:
     values = Values(_named_objects(models, taken), names)
     parts = ["".join(f"# {comment}\n" for comment in comments)]
     parts += ["".join(f"let {name} = {_object_text(value)}\n" for value, name in values.objects.items())]
-    parts += [f"{_Writer(model, values).model(names[id(model)])}\n" for model in models]
+    writers = [_Writer(model, values, keep_names=not folded) for model in models]
+    if folded:
+        spoken = {name for writer in writers for name in writer.locals.values()}
+        chains = [items for writer in writers for _, items in writer.chains]
+        parts += [_block_text(block) for block in fold(chains, taken | spoken | {*values.objects.values()})]
+    parts += [f"{writer.model(names[id(writer.graph)])}\n" for writer in writers]
     return "\n".join(parts)
+
+
+def _block_text(block: Block) -> str:
+    parameters = [one.name if one.default is None else f"{one.name}={one.default}" for one in block.parameters]
+    head = f"block {block.name}({', '.join(parameters)}) {{" if parameters else f"block {block.name} {{"
+    return "\n".join([head, *indented(lines_of(block.body, 1)), "}", ""])
 
 
 def _models(graph: Graph) -> list[Graph]:
@@ -118,8 +129,9 @@ def _named_objects(models: list[Graph], taken: set[str]) -> dict[Declaration, st
 class _Writer:
     """Writes one model."""
 
-    def __init__(self, graph: Graph, values: Values) -> None:
+    def __init__(self, graph: Graph, values: Values, *, keep_names: bool) -> None:
         self.graph = graph
+        self.keep_names = keep_names
         self.values = values
         self.flow = Flow(graph)
         self.order = [unit.node for chain in self.flow.chains for unit in steps_in(chain.units)]
@@ -129,6 +141,10 @@ class _Writer:
         self.locals: dict[Tensor, str] = {}
         self.aliases: dict[str, str] = {}
         self._name_tensors()
+        self.chains = [
+            ("" if goes_on else self._start(chain.start), self._items(chain.units))
+            for chain, goes_on in self._flow_before()
+        ]
 
     # ------------------------------------------------------------------------------------------ names
 
@@ -171,7 +187,7 @@ class _Writer:
         for node in self.order:
             if len(node.outputs) == 1 and node.outputs[0] in self.named:
                 self.aliases[node.name] = self.locals[node.outputs[0]]
-        while self._name_layers():
+        while self.keep_names and self._name_layers():
             pass
 
     def _is_plain(self, node: Node) -> bool:
@@ -236,13 +252,16 @@ class _Writer:
         first: dict[str, Node] = {}
         for node in self.order:
             first.setdefault(node.owner, node)
-        lines += [f"layer {owner} = {self._made(node)}" for owner, node in first.items() if owner in self.declared]
-        for chain, goes_on in self._flow_before():
-            lines += self._chain(chain.units, 1, "" if goes_on else self._start(chain.start))
+        lines += [
+            f"layer {owner} = {self.values.call(self._kind(node), node.layer)}"
+            for owner, node in first.items()
+            if owner in self.declared
+        ]
+        for start, items in self.chains:
+            lines += lines_of(items, 1, start)
         if not self._ends_by_itself():
             lines.append(f"output {', '.join(self.locals[tensor] for tensor in self.graph.outputs)}")
-        body = "".join(f"{_INDENT}{line}\n" for line in lines)
-        return f"model {name} {{\n{body}}}"
+        return "\n".join([f"model {name} {{", *indented(lines), "}"])
 
     def _input(self, node: Node) -> str:
         layer = node.layer
@@ -255,74 +274,52 @@ class _Writer:
         plain = len(names) == 1 and names[0] not in BEGINNINGS
         return f"{names[0]} -> " if plain else f"[{', '.join(names)}] -> "
 
-    def _chain(self, units: Sequence[Unit], level: int, start: str = "") -> list[str]:
-        """The lines of steps: a new one at each layer that multiplies, around braces, and where a line is full."""
-        lines: list[str] = []
-        line, steps = start, 0
-        width = WIDTH - len(_INDENT) * level
-        for unit in units:
-            if isinstance(unit, Join):
-                if steps:
-                    lines.append(line)
-                    line = ""
-                *before, line = self._join(unit, level, line)
-                lines += [*before, line]
-                line, steps = "", 0
-                continue
-            written = self._step(unit.node)
-            multiplies = unit.node.layer.depth(*self.graph.input_shapes(unit.node))
-            if steps and (multiplies or len(line) + len(written) + 4 > width):
-                lines.append(line)
-                line, steps = "", 0
-            line += f" -> {written}" if steps else written
-            steps += 1
-        return [*lines, line] if steps else lines
+    def _items(self, units: Sequence[Unit]) -> list[Item]:
+        return [self._join(unit) if isinstance(unit, Join) else self._step(unit) for unit in units]
 
-    def _join(self, join: Join, level: int, start: str) -> list[str]:
-        """The lines of a shortcut or a branch."""
-        merge = _MERGE_WORDS[type(join.node.layer)]
-        word = f"{'shortcut' if join.is_shortcut else 'branch'} {self.values.call(merge, join.node.layer)}"
-        bodies = [self._chain(join.bodies[index], level + 1) for index in join.order]
+    def _join(self, join: Join) -> Item:
+        """A shortcut or a branch."""
+        word = "shortcut" if join.is_shortcut else "branch"
+        bodies = [self._items(join.bodies[index]) for index in join.order]
         if join.is_shortcut and not bodies[-1]:
             bodies.pop()
-        behind = "via" if join.is_shortcut else "and"
-        tail = self._naming(join.node)
-        heads = [f"{start}{word}", *[behind] * (len(bodies) - 1)]
-        if all(len(body) <= 1 for body in bodies):
-            parts = [
-                f"{head} {{ {body[0]} }}" if body else f"{head} {{}}" for head, body in zip(heads, bodies, strict=True)
-            ]
-            whole = f"{' '.join(parts)}{tail}"
-            if len(whole) <= WIDTH - len(_INDENT) * level:
-                return [whole]
-        lines: list[str] = []
-        for head, body in zip(heads, bodies, strict=True):
-            opening = f"{lines.pop()} {head} {{" if lines else f"{head} {{"
-            lines += [f"{opening}}}"] if not body else [opening, *(f"{_INDENT}{line}" for line in body), "}"]
-        lines[-1] += tail
-        return lines
+        return Item(
+            f"{word} {_MERGE_WORDS[type(join.node.layer)]}",
+            self.values.slots(join.node.layer),
+            bodies,
+            tail=self._naming(join.node),
+            joint="via" if join.is_shortcut else "and",
+        )
 
-    def _step(self, node: Node) -> str:
-        if node.owner in self.declared:
-            written = node.owner + (f"({', '.join(self._options(node))})" if node.options else "")
-        else:
-            written = self._made(node, self._options(node))
-        return f"{written}{self._naming(node)}"
+    def _step(self, unit: Step) -> Item:
+        node = unit.node
+        declared = node.owner in self.declared
+        slots = [] if declared else self.values.slots(node.layer)
+        return Item(
+            node.owner if declared else self._kind(node),
+            slots + self._options(node),
+            tail=self._naming(node),
+            breaks=bool(node.layer.depth(*self.graph.input_shapes(node))),
+            free=not declared
+            and len(unit.entering) == len(node.outputs) == 1
+            and node.owner not in self.flow.shared
+            and not option_tensors(node.options),
+        )
 
-    def _made(self, node: Node, options: Iterable[str] = ()) -> str:
+    def _kind(self, node: Node) -> str:
         layer = node.layer
-        name = self.values.models[id(layer.graph)] if isinstance(layer, Functional) else type(layer).__name__
-        return self.values.call(name, layer, options)
+        return self.values.models[id(layer.graph)] if isinstance(layer, Functional) else type(layer).__name__
 
-    def _options(self, node: Node) -> list[str]:
-        written: list[str] = []
+    def _options(self, node: Node) -> list[Slot]:
+        written: list[Slot] = []
         for name, value in node.options.items():
             if isinstance(value, bool):
-                written.append(f"{name}={text(value)}")
+                said = text(value)
             elif isinstance(value, Tensor):
-                written.append(f"{name}={self.locals[value]}")
+                said = self.locals[value]
             else:
-                written.append(f"{name}=[{', '.join('none' if one is None else self.locals[one] for one in value)}]")
+                said = f"[{', '.join('none' if one is None else self.locals[one] for one in value)}]"
+            written.append(Slot(name, said, given=True))
         return written
 
     def _naming(self, node: Node) -> str:

@@ -111,6 +111,21 @@ def test_a_model_of_layers_comes_back(name: str, tmp_path: Path) -> None:
         compare_outputs(model, again)
 
 
+@pytest.mark.parametrize("name", ["chain", "shortcuts", "crossed", "unet", "models_within", "attention"])
+def test_what_is_folded_takes_the_same_weights(name: str, tmp_path: Path) -> None:
+    """Layers have other names, and the same order."""
+    model = PLAIN[name]()
+    path = tmp_path / "model.json"
+    path.write_text(model.to_json(), encoding="utf-8")
+    again = specdsl.import_keras(path, fold=True).model().to_keras()
+    again.set_weights(model.get_weights())
+    random = np.random.default_rng(7)
+    entering = [random.uniform(-1, 1, (2, *one.shape[1:])).astype(one.dtype) for one in model.inputs]
+    given = entering if len(entering) > 1 else entering[0]
+    for one, two in zip(keras.tree.flatten(again(given)), keras.tree.flatten(model(given)), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", OTHERWISE)
 def test_a_model_of_other_parts_gives_the_same(name: str, tmp_path: Path) -> None:
     """Inputs, outputs and parameters are the same, and the outputs with the same weights."""
@@ -156,6 +171,8 @@ def check_comes_back(text: str) -> None:
     written = io.BytesIO(model.to_json().encode())
     result = import_file(None, "model", None, written)
     graph = specdsl.loads(result.text).model()
+    folded = specdsl.loads(import_file(None, "model", None, io.BytesIO(written.getvalue()), folded=True).text).model()
+    assert folded.analyse().totals == graph.analyse().totals
     keras.backend.clear_session()
     again = graph.to_keras()
     assert plain(configuration(again)) == plain(configuration(model)), result.text
