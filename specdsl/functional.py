@@ -19,9 +19,8 @@ def models_in(layer: Layer) -> Iterator[Functional]:
     if isinstance(layer, Functional):
         yield layer
         return
-    for value in layer.settings().values():
-        if isinstance(value, Layer):
-            yield from models_in(value)
+    for inner in layer.layers_within():
+        yield from models_in(inner)
 
 
 def models_within(graph: Graph) -> list[Functional]:

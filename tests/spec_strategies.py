@@ -17,7 +17,7 @@ from specdsl import Graph, SpecError, loads
 from specdsl.declaration import Misuse
 from specdsl.declaration import text as _text
 from specdsl.layers import LAYERS, Layer, Shape
-from tests.strategies import _SIZES, APPLICABLE, _arguments, _chance, _shapes
+from tests.strategies import _SIZES, NUMERIC, _arguments, _chance, _shapes
 
 
 @st.composite
@@ -182,7 +182,7 @@ class _Writer:
 
         A cell stands in an RNN. None where none is found.
         """
-        kind = self.featuring or self.pick(APPLICABLE)
+        kind = self.featuring or self.pick(NUMERIC)
         for _ in range(6):
             suiting = self.draw(_shapes(LAYERS["RNN"] if kind.needed_options else kind))
             lead, first = self.reshaped(shape, len(suiting[0]))
@@ -502,7 +502,7 @@ class _Writer:
 @cache
 def _fitting(rank: int, *, of_rank: bool = False) -> list[type[Layer]]:
     """The layers over one tensor that may take a tensor of that many axes, or those made for just that many."""
-    single = [kind for kind in APPLICABLE if kind.arity == (1, 1)]
+    single = [kind for kind in NUMERIC if kind.arity == (1, 1)]
     made = [kind for kind in single if f"{rank - 1}D" in kind.__name__]
     return (made if of_rank else None) or [
         kind for kind in single if kind in made or not re.search(r"[123]D", kind.__name__)

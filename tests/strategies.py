@@ -25,9 +25,12 @@ from specdsl.layers.arguments import (
     InitializerArgument,
     RegularizerArgument,
 )
+from specdsl.layers.augmentation import RandomCrop
 from specdsl.layers.base import NOTHING_SAID, Said
+from specdsl.layers.categories import CategoryEncoding, Discretization, HashedCrossing, _Categorical
 from specdsl.layers.cells import Cell
 from specdsl.layers.dtypes import Dtype, Float
+from specdsl.layers.lookups import Encoding, IntegerLookup
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
 from specdsl.layers.recurrent import Recurrent
 from specdsl.layers.values import Table
@@ -59,6 +62,9 @@ class Call(NamedTuple):
 
 APPLICABLE = [kind for kind in LAYERS.values() if kind is not InputLayer]
 """The layers that tensors enter."""
+
+NUMERIC = [kind for kind in APPLICABLE if not issubclass(kind, _Categorical)]
+"""Those that take numbers of any kind: no words and no categories."""
 
 
 @st.composite
@@ -108,6 +114,8 @@ def _options(
     said: dict[str, Said] = {}
     for name, what in kind.options.items():
         needed = name in kind.needed_options
+        if kind is RandomCrop and _chance(draw, 3, 4):
+            said[name] = True
         if name == "training" or (not needed and not _chance(draw, 1, 4)) or (needed and _chance(draw, 1, 12)):
             continue
         if what == "flag":
@@ -155,6 +163,9 @@ def layers(draw: st.DrawFn, kinds: Iterable[type[Layer]] = APPLICABLE) -> tuple[
 @st.composite
 def _types(draw: st.DrawFn, kind: type[Layer], count: int) -> tuple[str, ...]:
     """Types for so many tensors: in most cases floats, or what the layer takes; now and then any."""
+    if issubclass(kind, _Categorical) and not _chance(draw, 1, 6):
+        every = {"floats": ("float32",), "integers": ("int64", "int32"), "strings": ("string",)}
+        return (draw(st.sampled_from([dtype for what in kind.taken for dtype in every[what]])),) * count
     if not _chance(draw, 1, 3):
         return ()
     taken = {"floats": _FLOATS, "any": get_args(Dtype)}.get(kind.intake, (*_FLOATS, *_INTEGERS))
@@ -195,9 +206,15 @@ def _shapes(draw: st.DrawFn, kind: type[Layer]) -> tuple[Shape, ...]:
         suits = draw(st.sampled_from([1, 1, 1, 2, 3]))
     elif kind.family in ("recurrent", "attention"):
         suits = 0 if issubclass(kind, Cell) else 1
+    if issubclass(kind, _Categorical):
+        suits = draw(st.sampled_from([0, 0, 0, -1, 1]))
     rank = draw(st.integers(0, 4)) if suits is None or _chance(draw, 1, 8) else suits + 1
     size = st.none() if _chance(draw, 1, 5) else _SIZES
     first: Shape = tuple(draw(st.one_of(_SIZES, _SIZES, size)) for _ in range(rank))
+    if getattr(kind, "channels", ()) and first and not _chance(draw, 1, 8):
+        first = (*first[:-1], 3)
+    if kind is HashedCrossing and not _chance(draw, 1, 8):
+        return (draw(st.sampled_from([(), (1,)])),) * 2
     least, most = kind.arity
     number = least if most == 1 or not _chance(draw, 1, 3) else draw(st.integers(1, (most or 3) + 1))
     shapes = [first]
@@ -225,11 +242,32 @@ def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ..
         if field.is_required() or _chance(draw, 1 if rare else most, 12 if rare else 3):
             annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
             arguments[name] = draw(_values(annotation, shapes, wild))
+    if "vocabulary" in kind.fields() and _chance(draw, 3, 4):
+        if _chance(draw, 2, 3):
+            kept = draw(st.sets(st.sampled_from(sorted(kind.fields())), max_size=3)) | {"output_mode"}
+            arguments = {name: value for name, value in arguments.items() if name in kept}
+        arguments |= draw(_vocabularies(kind))
+        weighed = arguments.get("output_mode") in ("tf_idf", "tf-idf")
+        arguments["idf_weights"] = draw(_tables((len(arguments["vocabulary"]),))) if weighed else None
+    if kind is RandomCrop and len(shapes[0]) == 3 and _chance(draw, 1, 3):
+        arguments |= {"height": shapes[0][0], "width": shapes[0][1]}
+    if kind is CategoryEncoding:
+        arguments.setdefault("num_tokens", draw(_COUNTS))
+    if kind is Discretization and _chance(draw, 3, 4):
+        arguments |= {"bin_boundaries": draw(st.sampled_from([[0.5], [0, 0.25, 1], [-1, 0.3]])), "num_bins": None}
     if {"mean", "variance"} <= set(kind.fields()) and _chance(draw, 1, 2):
         axis = arguments.get("axis", -1)
         extents = draw(_extents_along(() if axis is None else (axis,) if isinstance(axis, int) else axis, shapes[0]))
         arguments |= {"mean": draw(_tables(extents)), "variance": draw(_tables(extents))}
     return arguments
+
+
+def _vocabularies(kind: type[Declaration]) -> st.SearchStrategy[dict[str, Any]]:
+    """A vocabulary without doubles; seldom with one, and with what is reserved at its head."""
+    words = ["relu", "zeros", "l2", "nonsense", "[UNK]"] if kind is not IntegerLookup else [5, 6, 7, 0, -1]
+    lists = st.lists(st.sampled_from(words[:4]), min_size=1, max_size=4, unique=True)
+    odd = st.one_of(st.lists(st.sampled_from(words), max_size=4), lists.map(lambda known: [words[-1], *known]))
+    return st.one_of(lists, lists, lists, odd).map(lambda known: {"vocabulary": known})
 
 
 def _extents_along(axes: tuple[int, ...], shape: Shape) -> st.SearchStrategy[tuple[int, ...]]:
@@ -264,6 +302,8 @@ def _values(kind: Any, shapes: tuple[Shape, ...] = (), wild: bool = False) -> st
         return st.sampled_from(inner)
     if origin is tuple and inner[-1] is ... and inner[0] is int:
         return _integers_about(shapes[0] if shapes else ())
+    if origin is tuple and inner[0] is Layer:
+        return st.lists(_inner_layers(Layer, shapes, steps=False), max_size=3).map(tuple)
     if origin is tuple and inner[-1] is ...:
         few = st.lists(_values(inner[0], shapes, wild), max_size=4).map(tuple)
         return st.one_of(few, few.filter(lambda items: len(items) > 1)) if inner[0] is Cell else few
@@ -292,12 +332,10 @@ def _values(kind: Any, shapes: tuple[Shape, ...] = (), wild: bool = False) -> st
     raise TypeError(f"no strategy for {kind}")
 
 
-def _inner_layers(base: type[Layer], shapes: tuple[Shape, ...]) -> st.SearchStrategy[Layer]:
-    """A layer for a wrapper: over one tensor, and no wrapper itself."""
-    kinds = [
-        kind for kind in APPLICABLE if issubclass(kind, base) and kind.arity == (1, 1) and kind.family != "wrapper"
-    ]
-    inner = tuple(shape[1:] for shape in shapes) if base is Layer else shapes
+def _inner_layers(base: type[Layer], shapes: tuple[Shape, ...], *, steps: bool = True) -> st.SearchStrategy[Layer]:
+    """A layer for a wrapper: over one tensor, and no wrapper itself; one over each step, where `steps` says so."""
+    kinds = [kind for kind in NUMERIC if issubclass(kind, base) and kind.arity == (1, 1) and kind.family != "wrapper"]
+    inner = tuple(shape[1:] for shape in shapes) if base is Layer and steps else shapes
 
     def drawn(kind: type[Layer]) -> st.SearchStrategy[Layer]:
         calls = _arguments(kind, inner, wild=False).map(lambda arguments: Call(kind, arguments, inner))
@@ -340,6 +378,7 @@ _NAMED: dict[Any, Any] = {
     InitializerArgument: lambda: _named_or_object(INITIALIZERS, Initializer),
     RegularizerArgument: lambda: _named_or_object(REGULARIZERS, Regularizer),
     ConstraintArgument: lambda: _named_or_object(CONSTRAINTS, Constraint),
+    Encoding: lambda: st.sampled_from(["utf-8", "latin-1", "nonsense"]),
     Table: lambda: st.one_of(st.none(), _tables(()), _tables((2,)), _tables((2, 3)), st.just([1, [2]])),
 }
 """Arguments that name a thing or hold a table, each with its strategy."""

@@ -57,7 +57,7 @@ def test_work_is_what_carrying_it_out_takes(kind: type[Layer]) -> None:
 def test_all_layers_that_multiply_are_carried_out() -> None:
     """Save those whose work is that of a layer within, and cells, which recurrent layers carry along."""
     multiplying = {kind.__name__ for kind in LAYERS.values() if kind.macs is not Layer.macs}
-    within = {"Bidirectional", "TimeDistributed", "RNN"}
+    within = {"Bidirectional", "Pipeline", "TimeDistributed", "RNN"}
     assert {name for name in multiplying - within if "Cell" not in name} - {kind.__name__ for kind in RULES} == LEFT
 
 

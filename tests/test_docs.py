@@ -14,6 +14,7 @@ import pytest
 
 import specdsl
 from specdsl import cli
+from specdsl.backends.coverage import coverage
 from specdsl.limits import Limits
 from specdsl.resolve import Importer
 from specdsl.source import Source
@@ -77,6 +78,15 @@ def test_outputs_in_documents_are_what_comes_out(
         path.write_text(produced, encoding="utf-8")
         text = produced
     assert produced == text
+
+
+def test_the_page_of_layers_is_what_the_table_says(request: pytest.FixtureRequest) -> None:
+    """docs/layers.md is made from the layer table and from nothing else."""
+    path = ROOT / "docs" / "layers.md"
+    made = coverage()
+    if request.config.getoption("--accept"):
+        path.write_text(made, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == made
 
 
 @pytest.mark.parametrize("text", blocks("console"))

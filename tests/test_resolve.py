@@ -18,9 +18,9 @@ from specdsl.graph import verify
 from specdsl.layers import Layer, Shape
 from specdsl.layers.base import show
 from tests.spec_strategies import spec_texts, step_texts
-from tests.strategies import APPLICABLE, layers
+from tests.strategies import NUMERIC, layers
 
-SINGLE = [kind for kind in APPLICABLE if kind.arity == (1, 1)]
+SINGLE = [kind for kind in NUMERIC if kind.arity == (1, 1) and not kind.no_step]
 
 
 def graph(text: str, model: str | None = None, /, **parameters: Any) -> Graph:

@@ -38,6 +38,7 @@ FILLS = {
     "recurrent": "#f5d0fe",
     "attention": "#a5f3fc",
     "wrapper": "#e9d5ff",
+    "augmentation": "#fbcfe8",
     "model": "#cbd5e1",
 }
 """A light fill for each family of layers; dark text on it reads on a light and on a dark page alike."""

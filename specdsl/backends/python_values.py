@@ -42,8 +42,6 @@ def literal(value: Any, builders: Mapping[Any, str] = MappingProxyType({})) -> s
             return f"[{', '.join(map(literal, value))}]"
         case KerasObject():
             return f"keras.{value.module}.{type(value).__name__}({_given(value, builders)})"
-        case Functional():
-            return built(value, builders)
         case Layer():
             return _layer(value, value.own_name, builders)
         case Declaration():
@@ -52,16 +50,18 @@ def literal(value: Any, builders: Mapping[Any, str] = MappingProxyType({})) -> s
             return repr(value)
 
 
+def _layer(layer: Layer, name: str, builders: Mapping[Any, str]) -> str:
+    """The call that makes a layer within another."""
+    if isinstance(layer, Functional):
+        return built(layer, builders, None if name == layer.own_name else name)
+    given = f"{_given(layer, builders)}, name={literal(name)}".removeprefix(", ")
+    return f"layers.{layer.keras_name}({given})"
+
+
 def built(model: Functional, builders: Mapping[Any, str], name: str | None = None) -> str:
     """The call that builds a model, under a name of its own where it has one, and freezes it where it is frozen."""
     made = f"{builders[model.thawed]}({f'name={literal(name)}' if name else ''})"
     return made if model.trainable else f"frozen({made})"
-
-
-def _layer(layer: Layer, name: str, builders: Mapping[Any, str]) -> str:
-    """The call that makes a layer for an argument of another."""
-    given = f"{_given(layer, builders)}, name={literal(name)}".removeprefix(", ")
-    return f"layers.{layer.keras_name}({given})"
 
 
 def _given(value: Declaration, builders: Mapping[Any, str]) -> str:

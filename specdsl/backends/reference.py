@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from specdsl.backends.table import Column, Line, layout
 from specdsl.declaration import text
 from specdsl.layers import LAYERS, Layer
+from specdsl.layers.values import SPREADING
 
 
 def overview() -> str:
@@ -70,7 +71,8 @@ def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         return " or ".join(text(option) for option in inner)
     if origin is tuple and inner[-1] is not ...:
         each = dict.fromkeys(type_text(option) for option in inner)
-        return f"{len(inner)} of ({' or '.join(each)}), or one for all"
+        spread = any(item in SPREADING for item in metadata)
+        return f"{len(inner)} of ({' or '.join(each)}){', or one for all' if spread else ''}"
     if origin is tuple:
         return f"several of ({type_text(inner[0])})"
     word = _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))

@@ -84,15 +84,29 @@ def _difference(name: str, before: str, after: str) -> str:
 
 @click.command()
 @click.argument("name", required=False)
-def layers(name: str | None) -> None:
+@click.option(
+    "--coverage",
+    is_flag=True,
+    help="All of Keras's layers, or why not, as Markdown.",
+)
+def layers(name: str | None, coverage: bool) -> None:
     """List the layers that a spec may use, or describe one of them."""
     from specdsl.backends import reference
-    from specdsl.layers import NAMES
+    from specdsl.layers import NAMES, NO_LAYER, UNDECLARABLE
 
-    if name is None:
+    if coverage:
+        if name is not None:
+            raise click.UsageError("--coverage tells of all layers, and takes no name")
+        from specdsl.backends.coverage import coverage as page
+
+        click.echo(page(), nl=False)
+    elif name is None:
         click.echo(reference.overview(), nl=False)
     elif name in NAMES:
         click.echo(reference.layer_page(NAMES[name]), nl=False)
+    elif name in UNDECLARABLE or name in NO_LAYER:
+        why = UNDECLARABLE.get(name) or NO_LAYER[name]
+        raise WrongInput(f"Keras's {name} cannot stand in a text: {why.reason}; in its place: {why.instead}")
     else:
         hint = did_you_mean(name, NAMES)
         raise WrongInput(f"there is no layer '{name}'{f'; {hint}' if hint else ''}")

@@ -4,11 +4,17 @@ from specdsl.declaration import declared
 from specdsl.layers import (  # noqa: F401 - a family's layers are declared when it is imported
     activations,
     attention,
+    augmentation,
+    categories,
     cells,
+    colours,
     conv_lstm,
     convolution,
     core,
+    images,
+    lookups,
     merging,
+    mixtures,
     normalization,
     pooling,
     recurrent,
@@ -18,8 +24,20 @@ from specdsl.layers import (  # noqa: F401 - a family's layers are declared when
 )
 from specdsl.layers.base import Layer, Modes, Shape, Weight
 from specdsl.layers.core import InputLayer
+from specdsl.layers.undeclarable import KERAS_LAYERS, NO_LAYER, UNDECLARABLE
 
-__all__ = ["LAYERS", "NAMES", "InputLayer", "Layer", "Modes", "Shape", "Weight"]
+__all__ = [
+    "KERAS_LAYERS",
+    "LAYERS",
+    "NAMES",
+    "NO_LAYER",
+    "UNDECLARABLE",
+    "InputLayer",
+    "Layer",
+    "Modes",
+    "Shape",
+    "Weight",
+]
 
 LAYERS: dict[str, type[Layer]] = {layer.__name__: layer for layer in declared(Layer)}
 """Every layer by its Keras name."""

@@ -1,6 +1,6 @@
 """What every entry of the layer table declares: arguments, output shape, weights, work, behaviour."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from inspect import cleandoc
 from types import MappingProxyType
@@ -136,6 +136,9 @@ class Layer(Declaration):
     example: ClassVar[str] = "Dense(10)"
     """What an argument takes that takes a layer of this kind, in words, and one such layer."""
 
+    no_step: ClassVar[str | None] = None
+    """Why it cannot be a step itself, where it can only stand in another layer; without a full stop."""
+
     intake: ClassVar[Intake] = "floats"
     """What types of tensor it computes with. Floats of all kinds are turned into the kind that it computes in."""
 
@@ -175,6 +178,11 @@ class Layer(Declaration):
     def own_name(self) -> str:
         """What a layer is called that the text gives no name, without a number: as Keras does, after its class."""
         return snake_case(type(self).__name__)
+
+    def layers_within(self) -> Iterator["Layer"]:
+        """The layers among its arguments, those in lists too."""
+        for value in self.settings().values():
+            yield from (item for item in (value if isinstance(value, tuple) else (value,)) if isinstance(item, Layer))
 
     @property
     def nested(self) -> bool:

@@ -10,7 +10,7 @@ from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
 from specdsl.layers.base import NOTHING_KEPT, Kept, Layer, Reach, Shape, Window, require_rank, show
 from specdsl.layers.dtypes import FLOATS
-from specdsl.layers.spatial import join, split, told
+from specdsl.layers.spatial import TAPS, join, split, told
 from specdsl.layers.values import Ints, Margins1, Margins2, Margins3, Positive, Sizes2, Sizes3
 
 Margin = tuple[int, int]
@@ -221,10 +221,6 @@ class UpSampling1D(_Reshaping):
         return _enlarged(self, shapes[0], (self.size,), None)
 
 
-_TAPS = {"nearest": 0, "area": 0, "bilinear": 2, "bicubic": 4, "lanczos3": 6, "lanczos5": 10}
-"""Pixels along an axis that an interpolation weighs."""
-
-
 class UpSampling2D(_Reshaping):
     """An image made larger by repeating its pixels, or by interpolating between them."""
 
@@ -239,12 +235,12 @@ class UpSampling2D(_Reshaping):
             raise Misuse(message, argument="interpolation", help="Rescaling(1) makes floats of integers")
 
     def operations(self, *shapes: Shape) -> Count:
-        taps = 2 * _TAPS[self.interpolation]  # along each of two axes, a multiplication and an addition for each
+        taps = 2 * TAPS[self.interpolation]  # along each of two axes, a multiplication and an addition for each
         return 2 * taps * product(*self.result_shape(*shapes)) if taps else Count()
 
     def reach(self, *shapes: Shape) -> Reach | None:
         # The middle of place q lies at (2q + 1 - size) / 2 size; as many places on both sides of it are weighed.
-        taps = _TAPS[self.interpolation]
+        taps = TAPS[self.interpolation]
         if not taps:
             return tuple(Window(share=size) for size in self.size)
         more = taps - 1

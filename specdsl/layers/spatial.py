@@ -12,6 +12,9 @@ Sizes = tuple[int, ...]
 
 Axis = TypeVar("Axis")
 
+TAPS = {"nearest": 0, "area": 0, "bilinear": 2, "bicubic": 4, "lanczos3": 6, "lanczos5": 10}
+"""Pixels along an axis that an interpolation weighs."""
+
 _AXES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from specdsl.declaration import Misuse, text
 
@@ -11,6 +11,7 @@ Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Signed = Annotated[float, Field(ge=-1, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)] | None
 """A seed that every back end of Keras can take."""
 
@@ -55,6 +56,9 @@ Margins1 = NonNegativeSizes2
 Margins2 = Annotated[tuple[Margins1, Margins1], _two]
 Margins3 = Annotated[tuple[Margins1, Margins1, Margins1], _three]
 
+SPREADING = (_one, _two, _three)
+"""What makes a tuple of one value for all axes."""
+
 Ints = Annotated[tuple[int, ...], BeforeValidator(as_tuple)]
 Axes = int | Ints
 AxisList = Annotated[tuple[int, ...], BeforeValidator(one_or_more)]
@@ -83,3 +87,24 @@ def extents(table: Any) -> tuple[int, ...]:
 
 Table = Annotated[float | tuple[Any, ...] | None, BeforeValidator(_table)]
 """A number, numbers along an axis, along two axes and so on; or none."""
+
+
+_listed = BeforeValidator(as_tuple)
+
+FractionRange = Fraction | Annotated[tuple[Fraction, Fraction], _listed]
+"""A number that something is drawn up to, or two that it is drawn between; a share of a whole."""
+SignedRange = Signed | Annotated[tuple[Signed, Signed], _listed]
+"""The same, where what is drawn may be negative."""
+
+
+def _upwards(value: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
+    if value[0] >= value[1]:
+        raise Misuse(f"'{info.field_name}' takes the least value and then the greatest, not {text(value)}")
+    return value
+
+
+ValueRange = Annotated[tuple[float, float], _listed, AfterValidator(_upwards)]
+"""The least and the greatest value of an image."""
+
+Salt = int | Annotated[tuple[int, int], _listed] | None
+"""What makes a hash another one: one number, or two."""

@@ -6,6 +6,7 @@ from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
 from specdsl.layers.base import TRAINING, Kept, Layer, Modes, Shape, Weight, check_given, known, show
 from specdsl.layers.inner import freeze_inner, infer_inner, inner_dtypes, inner_weights
+from specdsl.layers.pipeline import Pipeline
 from specdsl.layers.recurrent import RECURRENT_OPTIONS, Recurrent
 
 
@@ -21,6 +22,9 @@ class TimeDistributed(Layer):
         freeze_inner(self, "layer")
         if self.layer.arity != (1, 1) or self.layer.in_list:
             raise Misuse(f"TimeDistributed takes a layer over one tensor, not {self.layer}", argument="layer")
+        if isinstance(self.layer, Pipeline):
+            message = "Keras cannot tell the shape that leaves a Pipeline within a TimeDistributed"
+            raise Misuse(message, argument="layer", help="a `model` of these layers can stand there")
 
     def result_shape(self, *shapes: Shape) -> Shape:
         leaving = infer_inner(self.layer, "layer", self._step(shapes[0]))

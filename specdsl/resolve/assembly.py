@@ -118,6 +118,9 @@ class Assembly:
         if len(self.nodes) >= self._limits.layers:
             message = f"the model has more than {self._limits.layers:,} layers"
             raise Problem(Slug.LIMIT, message, use.span, help=self._limits.raising("layers"))
+        if use.layer.no_step:
+            hint = f"Pipeline([{type(use.layer).__name__}()]) is a step that holds it"
+            raise Problem(Slug.MISPLACED, use.layer.no_step, use.span, help=hint)
         if use.layer.repeats and len(inputs) == 1:
             inputs = (*inputs, *inputs)
         entering = tuple(map(self.shape, inputs))

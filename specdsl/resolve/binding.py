@@ -207,11 +207,22 @@ def _illegal(
             place = spans.get(cause.argument or name or "", span)
             hint = cause.help or _advice(name, values.get(name or ""), details)
             return Diagnostic(Slug.BAD_ARGUMENT, cause.message, place, help=hint)
+    details = _closest(values.get(name or ""), details)
     reasons = list(dict.fromkeys(_reason(detail) for detail in details))
     subject = f"'{name}' of {label}" if name else label
     got = f", not {text(values[name])}" if name in values else ""
     hint = _advice(name, values.get(name or ""), details)
     return Diagnostic(Slug.BAD_ARGUMENT, f"{subject} must be {' or '.join(reasons)}{got}", place, help=hint)
+
+
+def _closest(value: Any, details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Of the reasons against a value those of the kind that it is of: a number, or a list with wrong items."""
+    if isinstance(value, list | tuple):
+        close = [detail for detail in details if any(isinstance(step, int) for step in detail["loc"])]
+    else:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        close = [detail for detail in details if detail["type"] != "tuple_type"] if number else []
+    return close or details
 
 
 def _advice(name: str | None, value: Any, details: list[ErrorDetails]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from specdsl.declaration import snake_case
 from specdsl.diagnostics import Slug, did_you_mean
 from specdsl.graph import Tensor
-from specdsl.layers import LAYERS, NAMES, InputLayer, Layer
+from specdsl.layers import LAYERS, NAMES, NO_LAYER, UNDECLARABLE, InputLayer, Layer
 from specdsl.layers.arguments import ACTIVATIONS
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.scope import Defined, Frame, Poison, Problem, Shared, Skip
@@ -76,8 +76,21 @@ def layer_named(name: tree.Name, frame: Frame, lost_names: Collection[str]) -> t
         return kind
     if name.text in lost_names:
         raise Skip
+    refuse_undeclarable(name)
     hint = _near(name.text) or did_you_mean(name.text, [*NAMES, *frame.visible(_is_step)])
     raise Problem(Slug.UNKNOWN_STEP, f"no layer, block or tensor is called '{name.text}'", name.span, help=hint)
+
+
+def refuse_undeclarable(name: tree.Name) -> None:
+    """Say why a text cannot declare what Keras has by this name.
+
+    Raises:
+        Problem: there is such a thing.
+    """
+    known = UNDECLARABLE.get(name.text) or NO_LAYER.get(name.text)
+    if known:
+        message = f"Keras's {name.text} cannot stand in a text: {known.reason}"
+        raise Problem(Slug.UNKNOWN_STEP, message, name.span, help=f"in its place: {known.instead}")
 
 
 def _near(name: str) -> str | None:

@@ -18,6 +18,7 @@ from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.binding import WHOLE, bind
 from specdsl.resolve.functions import FUNCTIONS, apply
+from specdsl.resolve.lookup import refuse_undeclarable
 from specdsl.resolve.scope import Collector, Defined, Frame, Limits, Poison, Problem, Shared, Skip, Steps
 from specdsl.source import Span
 from specdsl.syntax import tree
@@ -134,6 +135,7 @@ class Evaluator:
             return bind(self.objects[name], call, lambda argument: self.value(argument, frame), self.found)
         if name in self.lost_names:
             raise Skip
+        refuse_undeclarable(call.name)
         raise Problem(Slug.UNKNOWN_NAME, f"nothing is called '{name}'", call.name.span, help=self._hint(call, frame))
 
     def _plain(self, name: str, value: Any, span: Span) -> Any:

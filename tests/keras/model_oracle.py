@@ -18,6 +18,7 @@ from specdsl.functional import Functional, models_in
 from specdsl.graph import Tensor, option_tensors
 from specdsl.layers import Layer
 from specdsl.layers.activations import Softmax
+from specdsl.layers.categories import _Categorical
 from specdsl.layers.core import Embedding, Masking
 from specdsl.layers.merging import Concatenate
 from tests.keras.summary import compare_summary
@@ -150,6 +151,9 @@ def _call_facts(node: Any, layer: Any, model: keras.Model) -> Facts:
         for name, value in node.arguments.kwargs.items()
         if name in known and value is not False and _tensors(value) and not _is_implied_mask(name, value, model)
     }
+    default = signature.parameters["training"].default if "training" in names else None
+    if "training" in layer._call_context_args and default is True:
+        options.pop("training", None)  # Keras notes the default of layers that augment; the model's own goes before it
     return {
         "shapes": [tuple(output.shape) for output in node.outputs],
         "inbound": [_origin(one, model) for one in entering],
@@ -197,13 +201,15 @@ def all_layers(graph: Graph) -> Iterator[Layer]:
 def runnable(graph: Graph) -> bool:
     """Whether the model can take any numbers.
 
-    It cannot where a size is unknown, or something is looked up by what was computed. Tensors without axes are put
-    behind each other by Concatenate as examples of a longer batch. And Keras's Softmax fails behind a Masking.
+    It cannot where a size is unknown, or something is looked up by what was computed, or is no number. Tensors without
+    axes are put behind each other by Concatenate as examples of a longer batch. And Keras's Softmax fails behind a
+    Masking.
     """
     kinds = {type(layer) for layer in all_layers(graph)}
     endless = any(None in shape for node in graph.nodes for shape in node.shapes)
     longer = any(isinstance(node.layer, Concatenate) and not node.shape for node in graph.nodes)
-    return not (endless or longer or Embedding in kinds or {Masking, Softmax} <= kinds)
+    looked_up = any(issubclass(kind, Embedding | _Categorical) for kind in kinds)
+    return not (endless or longer or looked_up or {Masking, Softmax} <= kinds)
 
 
 @counted("forward passes")
@@ -260,7 +266,14 @@ def compare_emitted(graph: Graph, model: keras.Model) -> str:
 def configuration(model: keras.Model) -> Any:
     """The configuration of a model: layers, arguments, initializers, names, connections."""
     text = re.sub(r'"(not_equal|any|logical_\w+?)_\d+"', r'"\1"', model.to_json())  # masks, which Keras numbers
-    return json.loads(text)
+    return json.loads(text, object_hook=_without_drawn_seed)
+
+
+def _without_drawn_seed(value: dict[str, Any]) -> dict[str, Any]:
+    """What a layer is made of, save the seed that a RandomCrop draws for itself where it has none."""
+    if value.get("class_name") == "RandomCrop":
+        value["config"].pop("seed")
+    return value
 
 
 def _weights(model: keras.Model) -> list[tuple[str, tuple[int, ...], bool]]:

@@ -17,7 +17,7 @@ from keras.src.initializers import ALL_OBJECTS_DICT as KERAS_INITIALIZERS
 from keras.src.regularizers import ALL_OBJECTS_DICT as KERAS_REGULARIZERS
 
 from specdsl.declaration import Declaration, Misuse, declared
-from specdsl.layers import LAYERS, NAMES, InputLayer, Layer
+from specdsl.layers import KERAS_LAYERS, LAYERS, NAMES, NO_LAYER, UNDECLARABLE, InputLayer, Layer
 from specdsl.layers.arguments import ACTIVATIONS, UNUSABLE_ACTIVATIONS
 from specdsl.layers.dtypes import FLOATS, Dtype, promoted
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
@@ -48,11 +48,21 @@ LEFT_OUT = {
 REQUIRED: dict[str, Any] = {
     "units": 1, "filters": 1, "kernel_size": 1, "pool_size": 1, "activation": "relu", "rate": 0.5, "stddev": 0.5,
     "axes": 1, "dims": (1,), "n": 1, "target_shape": (1,), "input_dim": 2, "output_dim": 2, "scale": 1.0,
-    "num_heads": 2, "key_dim": 3, "layer": LAYERS["SimpleRNN"](units=2),
+    "num_heads": 2, "key_dim": 3, "layer": LAYERS["SimpleRNN"](units=2), "layers": (LAYERS["Dense"](units=2),),
     "cell": LAYERS["GRUCell"](units=2), "cells": [LAYERS["GRUCell"](units=2)] * 2,
+    "height": 4, "width": 4, "factor": 1, "height_factor": 0.5, "width_factor": 0.5, "max_number": 3, "num_bins": 3,
     "head_dim": 3, "num_query_heads": 2, "num_key_value_heads": 1,
 }  # fmt: skip
 """A legal value for each argument without a default."""
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "CategoryEncoding": {"num_tokens": 3},
+    "Discretization": {"bin_boundaries": (0.5,)},
+    "IntegerLookup": {"vocabulary": (5, 6)},
+    "StringLookup": {"vocabulary": ("what", "why")},
+    "TextVectorization": {"vocabulary": ("what", "why")},
+}
+"""Arguments with a default that nothing comes of, with values of which something does."""
 
 THOROUGH = settings(
     max_examples=150,
@@ -88,8 +98,10 @@ def _assert_same_signature(kind: type[Declaration], real: type) -> None:
     assert [name for name in kind.fields() if name not in ("trainable", "dtype")] == list(theirs)
     defaults = {name: given.default for name, given in theirs.items() if given.default is not inspect.Parameter.empty}
     assert set(kind.required()) == set(theirs) - set(defaults)
-    required = {name: REQUIRED[name] for name in kind.required()}
-    assert kind(**required, **defaults) == kind(**required)
+    needed = NEEDED.get(kind.__name__, {})
+    required = {name: REQUIRED[name] for name in kind.required()} | needed
+    assert kind(**{**defaults, **required}) == kind(**required)
+    assert all(getattr(kind, name) == defaults[name] for name in needed)
     places = tuple(name for name in signature if name not in LEFT_OUT)
     assert kind.positional() == places[: len(kind.positional())]
 
@@ -100,6 +112,18 @@ def test_each_keras_name_of_a_layer_is_known() -> None:
     assert covered == {name for name, kind in NAMES.items() if name != kind.__name__ or not kind.exported}
     for name in covered:
         assert public[name].__name__ == NAMES[name].__name__
+
+
+def test_every_layer_of_keras_is_declared_or_said_why_not() -> None:
+    """The classes of `keras.layers` are those of the table and those that no text can declare, none twice."""
+    public = {name: layer for name, layer in vars(keras.layers).items() if inspect.isclass(layer)}
+    declared = {public[kind.exported or name] for name, kind in LAYERS.items()}
+    others = {public[name] for name in UNDECLARABLE}
+    aside = {public[name] for name in NO_LAYER}
+    assert declared | others | aside <= set(public.values())
+    assert not declared & others
+    assert not any(issubclass(kind, keras.Layer) for kind in aside)
+    assert len(set(public.values()) - aside) == KERAS_LAYERS
 
 
 def test_each_activation_of_keras_is_known() -> None:
