@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -243,6 +244,15 @@ def test_a_plot_without_matplotlib_is_an_error_that_says_so(tmp_path: Path, grid
     assert "a plot needs matplotlib: `pip install 'specdsl[training]'` brings it" in done.stderr
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Processes started here notice Ctrl-C, also where the tests run behind a shell that ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interrupted_sweep_keeps_what_is_done(tmp_path: Path) -> None:
     """Ctrl-C ends a sweep on a terminal with the table of what is done, and exit code 130."""
     out = tmp_path / "out.json"
