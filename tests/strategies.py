@@ -63,8 +63,8 @@ class Call(NamedTuple):
 APPLICABLE = [kind for kind in LAYERS.values() if kind is not InputLayer]
 """The layers that tensors enter."""
 
-NUMERIC = [kind for kind in APPLICABLE if not issubclass(kind, _Categorical)]
-"""Those that take numbers of any kind: no words and no categories."""
+NUMERIC = [kind for kind in APPLICABLE if not issubclass(kind, _Categorical) and not kind.no_step]
+"""Those that can be steps and take numbers of any kind: no words and no categories."""
 
 
 @st.composite

@@ -20,7 +20,7 @@ from specdsl.layers.base import show
 from tests.spec_strategies import spec_texts, step_texts
 from tests.strategies import NUMERIC, layers
 
-SINGLE = [kind for kind in NUMERIC if kind.arity == (1, 1) and not kind.no_step]
+SINGLE = [kind for kind in NUMERIC if kind.arity == (1, 1)]
 
 
 def graph(text: str, model: str | None = None, /, **parameters: Any) -> Graph:
