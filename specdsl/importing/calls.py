@@ -11,6 +11,7 @@ from specdsl.graph import Option, Tensor
 from specdsl.importing.reading import quoted, shown
 from specdsl.importing.values import Refusal, expect
 from specdsl.layers import Layer
+from specdsl.layers.cells import Cell
 
 
 class Ref(NamedTuple):
@@ -155,6 +156,7 @@ _PARAMETERS: Mapping[str, tuple[str, ...]] = {
         "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask", "return_attention_scores",
         "training", "use_causal_mask",
     ),
+    "CategoryEncoding": ("inputs", "count_weights"),
     "GlobalAveragePooling1D": ("inputs", "mask"),
     "Softmax": ("inputs", "mask"),
 }  # fmt: skip
@@ -178,6 +180,8 @@ TOLD_IN_TRAINING: Mapping[str, bool | None] = {
 
 def parameters_of(layer: Layer) -> tuple[str, ...]:
     """What a call of a layer takes by place, in order."""
+    if isinstance(layer, Cell):
+        return ("inputs", "states", "training")
     if layer.family == "recurrent" or type(layer).__name__ in ("Bidirectional", "RNN"):
         return _SEQUENCE
     return _PARAMETERS.get(type(layer).__name__, ("inputs", "training", "mask"))
@@ -185,7 +189,7 @@ def parameters_of(layer: Layer) -> tuple[str, ...]:
 
 def default_training(layer: Layer) -> bool | None:
     """What the call of a layer has for `training` where nothing is said."""
-    if layer.family == "augmentation":
+    if layer.family in ("augmentation", "preprocessing") or type(layer).__name__ == "Pipeline":
         return True
     return TOLD_IN_TRAINING.get(type(layer).__name__, False)
 
@@ -231,7 +235,7 @@ def _inputs(given: dict[str, Any], layer: Layer, names: Sequence[str], input_nam
         while operands and operands[-1] is None:
             operands.pop()
         return _tensors(operands)
-    first = next((name for name in (names[0], "inputs", "sequence", "x") if name in given), None)
+    first = next((name for name in (names[0], "inputs", "sequence") if name in given), None)
     entering = given.pop(first) if first else None
     if isinstance(entering, dict) and isinstance(layer, Functional):
         if set(entering) != set(input_names):

@@ -36,8 +36,12 @@ _HOMES = ("keras.layers", "keras.src.layers.", "keras.engine.", "keras.models", 
 
 UNSAID: Mapping[str, Mapping[str, Any]] = {
     "AdditiveAttention": {"seed": None},
+    **{f"ConvLSTM{rank}D": {"unroll": False} for rank in (1, 2, 3)},
     "BatchNormalization": {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99},
+    "IntegerLookup": {"vocabulary_size": None},
     "LayerNormalization": {"rms_scaling": False},
+    "StringLookup": {"vocabulary_size": None, "oov_method": "floormod"},
+    "TextVectorization": {"vocabulary_size": 2},
 }
 """Keys of a class beside those of the table, with the one value that a spec means."""
 
@@ -45,6 +49,7 @@ UNSAID_EVERYWHERE: Mapping[str, Any] = {
     "autocast": True,
     "activity_regularizer": None,
     "lora_rank": None,
+    "data_format": "channels_last",
     "quantization_config": None,
     "zero_output_for_mask": False,
 }
@@ -122,7 +127,7 @@ class Layers:
                 values[key] = policy_of(value)
             elif key in kind.names():
                 values[key] = self._value(value, key)
-            elif key == "zero_output_for_mask" and inner:  # a Bidirectional sets it
+            elif _follows(key, config, inner):
                 continue
             elif key not in unsaid or value != unsaid[key]:
                 said = text(value) if isinstance(value, bool | int | float | None) else quoted(value)
@@ -138,7 +143,7 @@ class Layers:
             return tuple(self._value(item, key) for item in value)
         if not isinstance(value, dict):
             return value
-        if key in ("layer", "backward_layer", "cell", "cells"):
+        if key in ("layer", "layers", "backward_layer", "cell", "cells"):
             return self.read(value, inner=True)
         return _function_of(value, key) if key.endswith("activation") else _object_of(value, key)
 
@@ -206,6 +211,13 @@ def policy_of(value: Any) -> str:
             raise Refusal(f"it has the data type policy {quoted(value.get('class_name'))}, which a spec cannot say")
         value = config.get("name")
     return "float32" if value is None else str(expect(value, str, "a data type"))
+
+
+def _follows(key: str, config: Mapping[str, Any], inner: bool) -> bool:
+    """Whether a key says what follows from others: a vocabulary has a size, a Bidirectional says how masks act."""
+    if key == "vocabulary_size":
+        return isinstance(config.get("vocabulary"), list)
+    return key == "zero_output_for_mask" and inner
 
 
 def _function_of(value: Mapping[str, Any], key: str) -> str:
