@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 ALL = sorted(name for name, build in vars(keras.applications).items() if inspect.isfunction(build))
-QUICK = ("ConvNeXtTiny", "MobileNetV3Small", "ResNet50")
+QUICK = ("MobileNet", "MobileNetV3Small", "VGG16")
 RUN = ("ConvNeXtTiny", "EfficientNetB0", "InceptionResNetV2", "MobileNetV3Small", "NASNetMobile", "Xception")
 """Those whose outputs are compared too."""
 
