@@ -76,6 +76,11 @@ def test_models_and_shared_layers_are_kept() -> None:
     assert graph.shared == {"encoder", "dense_3"}
 
 
+def test_mistakes_hold_nothing_that_a_terminal_would_obey(tmp_path: Path) -> None:
+    for changes in ({"activation": "\x1b[31m\n"}, {"kernel_initializer": "\x1b]0;"}, {"dtype": "\x1b"}, {"\x1b": 1}):
+        assert "\x1b" not in refusal(sequential(layer("Dense", **{"units": 3, **changes})), tmp_path)
+
+
 def test_what_calls_say_is_kept() -> None:
     nodes = specdsl.import_keras(FILES["calls"]).model().by_name
     assert dict(nodes["dropout"].options) == {"training": True}
@@ -227,8 +232,14 @@ def test_arguments_that_no_spec_can_say(changes: dict[str, Any], reason: str, tm
             "the file holds a MyModel, and not a model of layers",
         ),
         ({"class_name": "Sequential", "config": {"name": "m", "layers": []}}, "the model has no layers"),
-        ({"class_name": "Sequential", "config": {"name": "m", "layers": [1]}}, "a layer must be an object, not 1"),
-        ({"class_name": "Sequential", "config": {"layers": []}}, "the name of a model must be a string, not None"),
+        (
+            {"class_name": "Sequential", "config": {"name": "m", "layers": [1]}},
+            "a layer must be an object",
+        ),
+        (
+            {"class_name": "Sequential", "config": {"layers": []}},
+            "a model must be a string, and it is null",
+        ),
         (sequential(layer("ReLU"), layer("ReLU")), "two layers are called 'relu'"),
         ({"class_name": "Sequential", "config": {"name": "m", "layers": [layer("ReLU")]}}, "what shape enters it"),
         ([1, 2], "it holds no configuration of a model"),

@@ -10,7 +10,7 @@ from specdsl.functional import Functional
 from specdsl.graph import Graph
 from specdsl.importing.application import Application, Entry
 from specdsl.importing.calls import Call, Place, Ref, read_calls
-from specdsl.importing.reading import quoted, shown
+from specdsl.importing.reading import printable, quoted, shown
 from specdsl.importing.values import Refusal, expect, is_model, policy_of
 from specdsl.layers import Layer
 from specdsl.limits import Limits
@@ -107,7 +107,7 @@ class Reader:
     def refuse(self, name: str, refusal: Refusal) -> None:
         """Take note of what cannot be said of a layer."""
         where = f"the layer {quoted(name)}: " if name else ""
-        self.found.append(Diagnostic(refusal.slug, f"{where}{refusal.message}", help=refusal.help))
+        self.found.append(Diagnostic(refusal.slug, printable(f"{where}{refusal.message}"), help=refusal.help))
 
     def check_shared(self, entry: Mapping[str, Any], path: str) -> None:
         """Refuse a layer that stands at two places of a file, as where a wrapper and a step share it.

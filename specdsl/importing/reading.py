@@ -199,8 +199,13 @@ def _check_depth(data: Any) -> None:
 
 def shown(word: object) -> str:
     """A word from a file: cut to a bearable length, without what a terminal would obey."""
-    plain = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(word)[:200])
+    plain = printable(str(word)[:200])
     return f"{plain[:80]}..." if len(plain) > 80 else plain
+
+
+def printable(words: str) -> str:
+    """Words without what a terminal would obey, or what would break a line."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
 
 
 def quoted(word: object) -> str:

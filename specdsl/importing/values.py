@@ -263,5 +263,6 @@ def expect(value: Any, kind: type[Any], what: str) -> Any:
     """
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         names = {dict: "an object", list: "a list", str: "a string", int: "a whole number"}
-        raise Refusal(f"{what} must be {names[kind]}, not {shown(value)}", Slug.BAD_VALUE)
+        said = "null or missing" if value is None else shown(value)
+        raise Refusal(f"{what} must be {names[kind]}, and it is {said}", Slug.BAD_VALUE)
     return value
