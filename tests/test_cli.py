@@ -142,6 +142,17 @@ def test_unwritable_places_exit_1(run, tmp_path: Path) -> None:
         assert "cannot be written: No such file or directory" in err
 
 
+def test_a_device_is_written_to_and_not_replaced(run, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    code, _, _ = run("compile", BN, "--emit", "python", "-o", str(pipe))
+    assert code == 0
+    assert os.read(reader, 10**6).startswith(b'"""')
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
 def test_broken_expectation_shows_everything_first(run, tmp_path: Path) -> None:
     path = spec(tmp_path, "model m(n=2) { input x: (4,); Dense(n); expect params == 10 }")
     assert run("compile", path, "--report")[0] == 0

@@ -162,6 +162,8 @@ def test_solve_says_when_nothing_fits(run) -> None:
     code, out, err = run("solve", RESNET, "--set", "width=?", "--params", "1k")
     assert (code, out) == (1, "")
     assert err == "error: nothing fits params of at most 1,000: closest is width = 1 with params = 1,327\n"
+    _, _, err = run("solve", RESNET, "--set", "width=?", "--params", "0")
+    assert "closest is width = 1" in err
     code, _, err = run("solve", RESNET, "--set", "width=?0..0", "--params", "1k")
     assert code == 1
     assert "no value makes a valid model; width=0: line 17: 'filters' of Conv2D must be greater than 0, not 0" in err

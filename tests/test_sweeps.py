@@ -22,6 +22,7 @@ import specdsl
 from specdsl import SpecError
 from specdsl.sweeps import domain
 from specdsl.sweeps.pareto import Goal, front, goals
+from specdsl.sweeps.sweep import _useful
 from tests.test_cli import run as run
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +81,8 @@ def test_values_as_people_write_them(written: str, values: list[object]) -> None
         ("1..8:0", "above zero"),
         ("1..8:-1", "above zero"),
         ("1..8:*1", "a factor above one"),
+        ("8..1:*2", "is empty"),
+        ("1..1G:*1.00000001", "more than 1,000 values"),
         ("a..b", "nothing is called"),
         ('"a".."b"', "unexpected '.'"),
         ("1..", "is no range"),
@@ -98,6 +101,11 @@ def test_wrong_values_are_said_to_be(written: str, said: str) -> None:
 @given(st.integers(-50, 50), st.integers(0, 60), st.integers(1, 9))
 def test_ranges_are_those_of_python_with_the_end(first: int, length: int, step: int) -> None:
     assert list(domain(f"{first}..{first + length}:{step}", "x")) == list(range(first, first + length + 1, step))
+
+
+def test_long_lists_of_ranges_take_no_time() -> None:
+    """Values that stand twice are found without comparing each with all others."""
+    assert len(domain("1..200000,5,200001..300000,1.0", "x")) == 300_001
 
 
 # ---------------------------------------------------------------------------------------------- the front
@@ -163,6 +171,19 @@ def test_sorting_puts_what_fails_last(grid: str) -> None:
         done.sorted("maccs")
 
 
+def test_values_of_several_kinds_are_sorted(grid: str) -> None:
+    done = specdsl.load(grid).sweep({"kernel": '(3, 1), 3, (1, 5), 1, "a"'}, ["grid"]).sorted("kernel")
+    assert [row.values["kernel"] for row in done.rows][:2] == [1, 3]
+    assert [list(row.values["kernel"]) for row in done.rows[2:4]] == [[1, 5], [3, 1]]
+    fields = [row.quantities["receptive_field"] for row in done.sorted("receptive_field").valid if row.quantities]
+    assert fields == sorted(fields)
+
+
+def test_no_more_processes_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert [_useful(jobs, size) for jobs, size in ((10**6, 10**6), (2, 10**6), (10**6, 10))] == [3, 2, 1]
+
+
 # ---------------------------------------------------------------------------------------------- the verb
 
 
@@ -211,6 +232,22 @@ def test_wrong_input_is_refused_before_any_work(run, grid: str, arguments: list[
     code, out, err = run("sweep", grid, *arguments)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_places_are_looked_at_before_any_work(run, grid: str, tmp_path: Path) -> None:
+    """Neither is the spec lost, nor an hour's work for want of a folder."""
+    text = Path(grid).read_text()
+    for option in ("-o", "--plot"):
+        spec = Path(grid).rename(tmp_path / "grid.svg") if Path(grid).exists() else tmp_path / "grid.svg"
+        code, out, err = run("sweep", str(spec), option, str(spec))
+        assert (code, out, err) == (2, "", f"error: {spec} is the spec itself, which would be lost\n")
+        code, out, err = run("sweep", str(spec), option, str(tmp_path / "no" / "t.svg"))
+        assert (code, out) == (1, "")
+        assert "cannot be written: No such file or directory" in err
+    code, out, err = run("sweep", str(spec), "-o", str(tmp_path / "t.svg"), "--plot", str(tmp_path / "t.svg"))
+    assert (code, out) == (2, "")
+    assert "two things would be written" in err
+    assert (spec.read_text(), [path.name for path in tmp_path.iterdir()]) == (text, [spec.name])
 
 
 def test_a_condition_that_has_no_value_is_a_reason(run, grid: str) -> None:

@@ -21,6 +21,7 @@ from specdsl.cli.shared import (
     WRONG_INPUT,
     Failure,
     WrongInput,
+    check_places,
     complain,
     count,
     file_and_model,
@@ -138,9 +139,7 @@ def compile_(
     if explain and report:
         raise WrongInput("the report and the explanation would both go to one place: ask for one of them at a time")
     report = report or explain or form is not None or (output is not None and emit is None)
-    for place in (output, diagram):
-        if place is not None and place.exists() and path.exists() and place.samefile(path):
-            raise WrongInput(f"{place} is the spec itself, which would be lost")
+    check_places(path, output, diagram, what="the spec")
     if emit in ("keras", "onnx"):
         if output is None:
             raise WrongInput(f"{'an' if emit == 'onnx' else 'a'} .{emit} file needs a place: give `-o FILE.{emit}`")

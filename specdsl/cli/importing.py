@@ -12,7 +12,7 @@ from specdsl.cli.shared import (
     PATH,
     STANDARD,
     WRONG_INPUT,
-    WrongInput,
+    check_places,
     complain,
     point_to_explanations,
     write,
@@ -45,8 +45,8 @@ def import_(path: Path, output: Path | None, folded: bool, form: str, limits: Li
     """
     from specdsl.importing import import_file
 
-    if output is not None and output.exists() and path.exists() and output.samefile(path):
-        raise WrongInput(f"{output} is the file itself, which would be lost")
+    output = None if output == STANDARD else output
+    check_places(path, output, what="the file")
     try:
         if path == STANDARD:
             imported = import_file(None, "<stdin>", limits, sys.stdin.buffer, folded=folded)
@@ -64,7 +64,7 @@ def import_(path: Path, output: Path | None, folded: bool, form: str, limits: Li
         sys.exit(WRONG_INPUT)
     for note in imported.notes:
         click.echo(f"note: {note}", err=True)
-    if output is None or output == STANDARD:
+    if output is None:
         click.echo(imported.text, nl=False)
     else:
         write(output, imported.text.encode())

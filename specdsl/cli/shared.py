@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -187,8 +188,41 @@ def point_to_explanations(diagnostics: Sequence[Diagnostic]) -> None:
     click.echo(f"`specdsl explain {kinds[0]}` says more{others}", err=True)
 
 
+def check_places(source: Path, *places: Path | None, what: str) -> None:
+    """Refuse, before any work is done, places to write to that cannot be written to or would cost what is read.
+
+    Args:
+        source: the file that is read.
+        places: where to write; None for what is not written to a file.
+        what: what the file that is read is called in messages.
+
+    Raises:
+        WrongInput: a place is the file that is read, or two places are the same.
+        Failure: there is no folder for one of them, or it is a folder.
+    """
+    seen: set[Path] = set()
+    for place in places:
+        if place is None:
+            continue
+        if place.exists() and source.exists() and place.samefile(source):
+            raise WrongInput(f"{place} is {what} itself, which would be lost")
+        if place.resolve() in seen:
+            raise WrongInput(f"two things would be written to {place}: give each a file of its own")
+        seen.add(place.resolve())
+        if place.is_dir():
+            raise Failure(f"{place} cannot be written: it is a folder")
+        if not _is_special(place) and not os.access(place.parent, os.W_OK):
+            reason = os.strerror(errno.EACCES if place.parent.exists() else errno.ENOENT)
+            raise Failure(f"{place} cannot be written: {reason}")
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is a pipe or a device, which is written to and never replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all; what is written to a pipe or a device goes through it.
 
     Raises:
         Failure: it cannot be written.
@@ -196,6 +230,9 @@ def write(path: Path, data: bytes) -> None:
     if path.is_dir():
         raise Failure(f"{path} cannot be written: it is a folder")
     try:
+        if _is_special(path):
+            path.write_bytes(data)
+            return
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:

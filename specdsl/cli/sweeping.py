@@ -17,6 +17,7 @@ from specdsl.cli.shared import (
     STANDARD,
     Failure,
     WrongInput,
+    check_places,
     file_and_model,
     load_spec,
     write,
@@ -73,6 +74,7 @@ def sweep(
     path, model = file_and_model(spec)
     if model and models:
         raise WrongInput(f"'{spec}' and --model both name models: give one of them")
+    check_places(path, output, plot, what="the spec")
     if plot is not None:
         _check_plot(plot)
     domains = _domains(settings, limits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from math import log
 from typing import Any
 
 from specdsl.declaration import text
@@ -17,6 +18,9 @@ Domain = Sequence[Any]
 
 MOST = 1_000_000
 """The most values of one range, and the most combinations of one sweep."""
+
+MOST_POWERS = 1_000
+"""The most values of a range that multiplies: they are exact, and each has more digits than the one before."""
 
 _OPENING, _CLOSING = "([{", ")]}"
 
@@ -37,11 +41,12 @@ def domain(written: str, label: str, limits: Limits | None = None) -> Domain:
     parts = _parts(written)
     if len(parts) == 1 and ".." in parts[0] and not _quoted(parts[0]):
         return _range(parts[0], label, limits)
-    values: list[Any] = []
+    values: dict[str, Any] = {}  # by how they are written, which tells 1, 1.0 and true apart
     for part in parts:
         more = _range(part, label, limits) if ".." in part and not _quoted(part) else [_value(part, label, limits)]
-        values += [value for value in more if not any(_same(value, known) for known in values)]
-    return values
+        for value in more:
+            values.setdefault(text(value), value)
+    return list(values.values())
 
 
 def _parts(written: str) -> list[str]:
@@ -66,10 +71,6 @@ def _parts(written: str) -> list[str]:
 
 def _quoted(part: str) -> bool:
     return part.strip()[:1] in ("'", '"')
-
-
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
 
 
 def _value(part: str, label: str, limits: Limits | None) -> Any:
@@ -101,16 +102,16 @@ def _range(part: str, label: str, limits: Limits | None) -> Domain:
 def _powers(first: float, last: float, factor: float, label: str, part: str) -> Domain:
     if factor <= 1 or first <= 0:
         raise _wrong(label, f"the range {part.strip()} must begin above zero and have a factor above one")
+    if last < first:
+        raise _wrong(label, f"the range {part.strip()} is empty: it ends before it begins")
+    if log(last / first) > log(factor) * MOST_POWERS:
+        raise _wrong(label, f"the range {part.strip()} has more than {MOST_POWERS:,} values")
     values: list[Any] = []
     value = Fraction(str(first))
     whole = isinstance(first, int) and isinstance(factor, int)
     while value <= Fraction(str(last)):
         values.append(int(value) if whole else float(value))
         value *= Fraction(str(factor))
-        if len(values) > MOST:
-            raise _wrong(label, f"the range {part.strip()} has more than {MOST:,} values")
-    if not values:
-        raise _wrong(label, f"the range {part.strip()} is empty: it ends before it begins")
     return values
 
 

@@ -120,7 +120,7 @@ def solve(
                 raise _wrong(f"of several unknowns each needs a range: {name}=?1..256", None)
             space_of(program, [model], {name: [1], **{key: [value] for key, value in fixed.items()}})
             end, bound = _end(program, model, name, budgets, fixed)
-            domains[name] = range(1, end)
+            domains[name] = range(1, max(end, 2))  # one at least, to say how far it is from what is wanted
         else:
             domains[name] = domain if maximise else _sorted(name, domain)
     columns = dict.fromkeys([*(budget.quantity for budget in budgets), "params", "macs"])

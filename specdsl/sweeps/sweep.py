@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -112,6 +113,15 @@ def _reason(wrong: Diagnostic) -> str:
     return f"line {wrong.span.position[0]}: {wrong.message}"
 
 
+def _rank(value: Any) -> tuple[int, Any]:
+    """What orders values of any kinds: numbers, lists of numbers by their first one, and then all others as text."""
+    if isinstance(value, int | float):
+        return (0, value)
+    if isinstance(value, list | tuple) and all(isinstance(item, int | float) for item in value):
+        return (1, tuple(value))
+    return (2, str(value))
+
+
 @dataclass
 class Sweep:
     """What came of a sweep: rows in the order of the combinations, or as `sorted` leaves them.
@@ -145,7 +155,7 @@ class Sweep:
         return [row for number, row in enumerate(self.rows) if number in self.best]
 
     def sorted(self, by: str, *, descending: bool = False) -> Sweep:
-        """The same with its rows in the order of a quantity or parameter, those without a model last.
+        """The same with its rows in the order of a quantity or parameter, those without a model or a value last.
 
         Raises:
             SpecError: it is neither.
@@ -155,15 +165,14 @@ class Sweep:
             message = f"rows are sorted by {', '.join(known)}, not by '{by}'"
             raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, message)])
 
-        def key(row: Row) -> tuple[int, Any]:
-            value = row.model if by == "model" else (row.quantities or {}).get(by, row.values.get(by))
-            if row.quantities is None or value is None:
-                return (1, 0)
-            return (0, value) if isinstance(value, int | float) else (0, str(value))
+        def value(row: Row) -> Any:
+            if row.quantities is None:
+                return None
+            return row.model if by == "model" else row.quantities.get(by, row.values.get(by))
 
-        whole = [row for row in self.rows if key(row)[0] == 0]
-        rest = [row for row in self.rows if key(row)[0] == 1]
-        rows = sorted(whole, key=key, reverse=descending) + rest
+        whole = [row for row in self.rows if value(row) is not None]
+        rest = [row for row in self.rows if value(row) is None]
+        rows = sorted(whole, key=lambda row: _rank(value(row)), reverse=descending) + rest
         return Sweep(self.spec, rows, self.space, self.tried, self.goals)
 
     def table(self) -> Table:
@@ -254,7 +263,7 @@ def sweep(
         columns: the quantities that are wanted.
         where: an expression over quantities and parameters; models that do not meet it are left out.
         goals: what the Pareto front is of.
-        jobs: how many processes share the work.
+        jobs: how many processes share the work; those beyond the machine's processors are not begun.
         progress: is told how many combinations are done, and of how many.
         program: the definitions of the text, where they are at hand.
 
@@ -267,7 +276,7 @@ def sweep(
     rows: list[Row] = []
     tried = 0
     try:
-        for number, row in enumerate(_rows(text, program, space, min(jobs, 1 + len(space) // (2 * CHUNK)))):
+        for number, row in enumerate(_rows(text, program, space, _useful(jobs, len(space)))):
             tried = number + 1
             if row is not None:
                 rows.append(row)
@@ -276,6 +285,11 @@ def sweep(
     except KeyboardInterrupt:
         pass
     return Sweep(text.name, rows, space, tried, tuple(goals))
+
+
+def _useful(jobs: int, combinations: int) -> int:
+    """As many processes as there are chunks and processors for, up to those that are asked for."""
+    return min(jobs, 1 + combinations // (2 * CHUNK), os.cpu_count() or 1)
 
 
 def _rows(text: Text, program: Program, space: Space, jobs: int) -> Iterator[Row | None]:
