@@ -34,7 +34,7 @@ from specdsl.layers.lookups import Encoding, IntegerLookup
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
 from specdsl.layers.recurrent import Recurrent
 from specdsl.layers.values import Table
-from specdsl.layers.wrappers import Bidirectional
+from specdsl.layers.wrappers import Bidirectional, SpectralNormalization
 from specdsl.syntax.parser import GRAMMAR
 
 # ---------------------------------------------------------------------------------------------- layers
@@ -200,7 +200,11 @@ def _shapes(draw: st.DrawFn, kind: type[Layer]) -> tuple[Shape, ...]:
     named = kind.__name__[-2:]
     if suits is None and named in ("1D", "2D", "3D"):
         suits = int(named[0])
-    if kind.__name__.startswith("ConvLSTM"):
+    if kind.__name__ in ("STFTSpectrogram", "MelSpectrogram"):
+        suits = 1 if kind.__name__ == "STFTSpectrogram" else 0
+    elif kind.__name__ == "EinsumDense":
+        suits = draw(st.sampled_from([1, 2, 3]))
+    elif kind.__name__.startswith("ConvLSTM"):
         suits = int(named[0]) + 1
     elif kind is Bidirectional:
         suits = draw(st.sampled_from([1, 1, 1, 2, 3]))
@@ -215,6 +219,8 @@ def _shapes(draw: st.DrawFn, kind: type[Layer]) -> tuple[Shape, ...]:
         first = (*first[:-1], 3)
     if kind is HashedCrossing and not _chance(draw, 1, 8):
         return (draw(st.sampled_from([(), (1,)])),) * 2
+    if kind.__name__.endswith("Spectrogram"):
+        first = tuple(size and size + 7 for size in first)
     least, most = kind.arity
     number = least if most == 1 or not _chance(draw, 1, 3) else draw(st.integers(1, (most or 3) + 1))
     shapes = [first]
@@ -239,7 +245,10 @@ def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ..
         if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
             continue  # an argument that Keras does not know, held at its only value
         rare = name.endswith(("_initializer", "_regularizer", "_constraint", "trainable", "dtype"))
-        if field.is_required() or _chance(draw, 1 if rare else most, 12 if rare else 3):
+        own = _OWN.get(kind.__name__, {}).get(name)
+        if own is not None and not wild:
+            arguments[name] = draw(own)
+        elif field.is_required() or _chance(draw, 1 if rare else most, 12 if rare else 3):
             annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
             arguments[name] = draw(_values(annotation, shapes, wild))
     if "vocabulary" in kind.fields() and _chance(draw, 3, 4):
@@ -255,6 +264,12 @@ def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ..
         arguments.setdefault("num_tokens", draw(_COUNTS))
     if kind is Discretization and _chance(draw, 3, 4):
         arguments |= {"bin_boundaries": draw(st.sampled_from([[0.5], [0, 0.25, 1], [-1, 0.3]])), "num_bins": None}
+    if kind is SpectralNormalization and _chance(draw, 7, 8):
+        kernels = [one for one in APPLICABLE if {"kernel_initializer", "embeddings_initializer"} & set(one.fields())]
+        single = [one for one in kernels if one.arity == (1, 1) and one.family not in ("recurrent", "attention")]
+        arguments["layer"] = draw(_layers_among(single, shapes, len(shapes[0]) - 1))
+    if kind.__name__ == "EinsumDense":
+        arguments |= draw(_equation(shapes[0]))
     if {"mean", "variance"} <= set(kind.fields()) and _chance(draw, 1, 2):
         axis = arguments.get("axis", -1)
         extents = draw(_extents_along(() if axis is None else (axis,) if isinstance(axis, int) else axis, shapes[0]))
@@ -268,6 +283,68 @@ def _vocabularies(kind: type[Declaration]) -> st.SearchStrategy[dict[str, Any]]:
     lists = st.lists(st.sampled_from(words[:4]), min_size=1, max_size=4, unique=True)
     odd = st.one_of(st.lists(st.sampled_from(words), max_size=4), lists.map(lambda known: [words[-1], *known]))
     return st.one_of(lists, lists, lists, odd).map(lambda known: {"vocabulary": known})
+
+
+_OWN: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "STFTSpectrogram": {
+        "frame_length": st.sampled_from([4, 2, 3, 5, 8, 1]),
+        "frame_step": st.sampled_from([None, None, 1, 2, 3, 4]),
+        "fft_length": st.sampled_from([None, None, 8, 4, 16]),
+    },
+    "MelSpectrogram": {
+        "fft_length": st.sampled_from([4, 8, 5, 2, 1, 16]),
+        "sequence_stride": st.sampled_from([1, 2, 3, 4]),
+        "sequence_length": st.sampled_from([None, None, 4, 2, 8]),
+        "num_mel_bins": st.sampled_from([3, 1, 4]),
+        "max_freq": st.sampled_from([None, None, 4000.0, 10.0]),
+    },
+}
+"""What to draw for arguments whose bounds say too little: sizes that go with those of the tensors."""
+
+_EQUATIONS = {
+    2: ["ab,bc->ac", "ab,b->ab", "ab,bc->acb", "ab,bcd->adc", "...b,bc->...c", "ab...,bc->ac..."],
+    3: [
+        "abc,cd->abd",
+        "abc,bd->acd",
+        "abc,bcd->ad",
+        "abc,cde->abde",
+        "abc,cd->adb",
+        "...bc,cd->...bd",
+        "...c,cd->...d",
+    ],
+    4: ["abcd,de->abce", "abcd,cde->abe", "...cd,de->...ce", "...d,de->...e", "ab...,bc->ac...", "abc...,bcd->ad..."],
+}
+_STRANGE_EQUATIONS = [
+    "abc,cd->bad", "aab,bc->ac", "ab, bc->ac", "abc,cd->abx", "a...,bc->ac...", "ab,ac->bc", "abc,de->abde", "ab,bc->",
+]  # fmt: skip
+
+
+@st.composite
+def _equation(draw: st.DrawFn, shape: Shape) -> dict[str, Any]:
+    """An equation of an EinsumDense, the shape that it makes and the axes of its bias; mostly they go together."""
+    fitting = _EQUATIONS.get(len(shape) + 1) or _STRANGE_EQUATIONS
+    equation = draw(st.sampled_from(_STRANGE_EQUATIONS if _chance(draw, 1, 8) else fitting))
+    entering, _, rest = equation.partition(",")
+    leaving = rest.rpartition(">")[2]
+    letters = leaving.replace(".", "") or "z"
+    whole = dict(zip(reversed(entering.replace("...", "")), reversed((None, *shape)), strict=False))
+    if not entering.startswith("..."):
+        whole = dict(zip(entering.replace("...", ""), (None, *shape), strict=False))
+    if not leaving.startswith("...") or len(entering.replace("...", "")) == len(shape) + 1:
+        letters_made = letters[1:]
+    else:
+        letters_made = letters
+    made = tuple(
+        draw(st.sampled_from([whole[one], None, None, 3] if one in whole else [2, 3, 2, None])) for one in letters_made
+    )
+    if _chance(draw, 1, 8):
+        made = draw(st.sampled_from([made[1:], (*made, 2)]))
+    arguments: dict[str, Any] = {"equation": equation, "output_shape": made}
+    if _chance(draw, 1, 2):
+        arguments["bias_axes"] = draw(
+            st.sampled_from([letters[-1], letters[-2:], letters, "z", letters[-2:][::-1], ""])
+        )
+    return arguments
 
 
 def _extents_along(axes: tuple[int, ...], shape: Shape) -> st.SearchStrategy[tuple[int, ...]]:
@@ -336,16 +413,19 @@ def _inner_layers(base: type[Layer], shapes: tuple[Shape, ...], *, steps: bool =
     """A layer for a wrapper: over one tensor, and no wrapper itself; one over each step, where `steps` says so."""
     kinds = [kind for kind in NUMERIC if issubclass(kind, base) and kind.arity == (1, 1) and kind.family != "wrapper"]
     inner = tuple(shape[1:] for shape in shapes) if base is Layer and steps else shapes
+    if base is Recurrent and shapes and len(shapes[0]) > 2:
+        return _layers_among([kind for kind in kinds if kind.__name__.startswith("ConvLSTM")], inner, len(inner[0]) - 2)
+    return _layers_among(kinds, inner, len(inner[0]) - 1 if inner else 0)
+
+
+def _layers_among(kinds: list[type[Layer]], inner: tuple[Shape, ...], rank: int) -> st.SearchStrategy[Layer]:
+    """A layer of these classes, with arguments for such shapes and so many spatial axes."""
 
     def drawn(kind: type[Layer]) -> st.SearchStrategy[Layer]:
         calls = _arguments(kind, inner, wild=False).map(lambda arguments: Call(kind, arguments, inner))
         return calls.filter(_constructible).map(lambda call: kind(**call.arguments))
 
-    rank = len(inner[0]) if inner else 1
-    if base is Recurrent and rank > 2:
-        kinds = [kind for kind in kinds if kind.__name__.startswith("ConvLSTM")]
-        rank -= 1
-    suiting = [kind for kind in kinds if f"{rank - 1}D" in kind.__name__ or not re.search(r"[123]D", kind.__name__)]
+    suiting = [kind for kind in kinds if f"{rank}D" in kind.__name__ or not re.search(r"[123]D", kind.__name__)]
     return st.sampled_from(suiting or kinds).flatmap(drawn)
 
 

@@ -96,8 +96,8 @@ _VALUES = (2, 0.5, (1,), "relu", "ab,bc->ac")
 def _example(kind: type[Layer]) -> tuple[Weight, ...]:
     """The weights of a layer of a class: of the first that takes shapes that are tried."""
     required = kind.required()
-    for values, rank in product(product(_VALUES, repeat=len(required)), range(1, 6)):
-        shapes: tuple[Shape, ...] = ((32,) * rank,) * max(kind.arity[0], 1)
+    for values, size, rank in product(product(_VALUES, repeat=len(required)), (32, 512), range(1, 6)):
+        shapes: tuple[Shape, ...] = ((size,) * rank,) * max(kind.arity[0], 1)
         try:
             arguments: dict[str, Any] = dict(zip(required, values, strict=True))
             layer = kind(**arguments)

@@ -11,6 +11,7 @@ from specdsl.layers import (  # noqa: F401 - a family's layers are declared when
     conv_lstm,
     convolution,
     core,
+    einsum,
     images,
     lookups,
     merging,
@@ -20,6 +21,7 @@ from specdsl.layers import (  # noqa: F401 - a family's layers are declared when
     recurrent,
     regularization,
     reshaping,
+    spectrograms,
     wrappers,
 )
 from specdsl.layers.base import Layer, Modes, Shape, Weight

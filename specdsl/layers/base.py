@@ -100,6 +100,10 @@ ROLES: Mapping[str, str] = {
     "beta": "a summand for each normalised channel",
     "moving_mean": "the mean of each channel, gathered from the batches of training",
     "moving_variance": "the variance of each channel, gathered from the batches of training",
+    "lora_kernel_a": "the first factor of what is added to the kernel",
+    "lora_kernel_b": "the second factor of what is added to the kernel",
+    "lora_embeddings_a": "the first factor of what is added to the vectors",
+    "lora_embeddings_b": "the second factor of what is added to the vectors",
 }
 """What weights of these names are for in all layers that say nothing else of them."""
 

@@ -41,13 +41,16 @@ class _Normalization(Layer):
         return POINTWISE if getattr(self, "axis", None) == -1 else None
 
 
+_RENORM = ("moving_stddev", "renorm_mean", "renorm_stddev")
+
+
 class BatchNormalization(_Normalization):
     """Each channel less its mean, over its deviation, by the batch in training and by moving averages afterwards.
 
     Ioffe and Szegedy, 2015.
     """
 
-    keyword_only = ("synchronized", *Layer.keyword_only)
+    keyword_only = ("renorm_momentum", "synchronized", *Layer.keyword_only)
     options = TRAINING
 
     axis: int = -1
@@ -63,7 +66,15 @@ class BatchNormalization(_Normalization):
     gamma_regularizer: RegularizerArgument = None
     beta_constraint: ConstraintArgument = None
     gamma_constraint: ConstraintArgument = None
+    renorm: bool = False
+    renorm_momentum: float = 0.99
     synchronized: bool = False
+
+    roles: ClassVar[Mapping[str, str]] = {
+        "moving_stddev": "the deviation of each channel, gathered from the batches of training",
+        "renorm_mean": "the mean that the corrections of training go by",
+        "renorm_stddev": "the deviation that the corrections of training go by",
+    }
 
     def operations(self, *shapes: Shape) -> Count:
         return 2 * product(*shapes[0])  # by the moving averages it is one factor and one summand for each channel
@@ -75,15 +86,18 @@ class BatchNormalization(_Normalization):
         sizes = _sizes(shapes[0], (self.axis,), self)
         return (
             *_scale_and_shift(self, sizes),
-            Weight("moving_mean", sizes, trainable=False),
-            Weight("moving_variance", sizes, trainable=False),
+            *(Weight(name, sizes, trainable=False) for name in ("moving_mean", "moving_variance")),
+            *(Weight(name, sizes, trainable=False) for name in (_RENORM if self.renorm else ())),
         )
 
     def modes(self) -> Modes | None:
         if not self.trainable:
             return None
+        by = "the batch's mean and variance"
+        if self.renorm:
+            by += ", corrected towards averages of them as in inference (batch renormalisation; Ioffe, 2017)"
         return Modes(
-            training="normalises with the batch's mean and variance, and moves the moving averages "
+            training=f"normalises with {by}, and moves the moving averages "
             f"{100 * (1 - self.momentum):.4g} % of the way towards them (momentum {self.momentum:.6g})",
             inference="normalises with the moving mean and variance, and changes nothing",
         )
@@ -155,6 +169,24 @@ class GroupNormalization(_Normalization):
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         return _scale_and_shift(self, _sizes(shapes[0], (self.axis,), self))
+
+
+class RMSNormalization(_Normalization):
+    """Each example over the root of its mean square along `axis`, times a learned scale (Zhang and Sennrich, 2019)."""
+
+    roles: ClassVar[Mapping[str, str]] = {"scale": "a factor for each value along the axis"}
+
+    axis: Axes = -1
+    epsilon: float = 1e-6
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        (shape,) = shapes
+        axes = (self.axis,) if isinstance(self.axis, int) else tuple(sorted(self.axis))
+        last = list(range(len(shape) + 1))[len(shape) + 1 - len(axes) :]
+        if not axes or 0 in last or [axis_index(axis, shape, self) for axis in axes] != last:
+            message = f"RMSNormalization takes the last axis or the last ones of {show(shape)}, not {text(self.axis)}"
+            raise Misuse(message, argument="axis", help="its scale is spread over the last axes")
+        return (Weight("scale", tuple(known(shape[axis - 1], self, f"the size of axis {axis}") for axis in last)),)
 
 
 class UnitNormalization(_Normalization):

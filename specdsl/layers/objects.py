@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from specdsl.declaration import Declaration, Kind, declared, snake_case
-from specdsl.layers.values import Axes, Fraction, Ints, NonNegativeFloat, Seed
+from specdsl.layers.values import Axes, Fraction, Ints, NonNegativeFloat, Seed, WindowArgument
 
 
 class KerasObject(Declaration):
@@ -21,6 +21,9 @@ class KerasObject(Declaration):
 
     unmade: ClassVar[frozenset[str]] = frozenset()
     """Types of value that no back end makes with it."""
+
+    single_axis: ClassVar[int | None] = None
+    """The axis of that tensor that has but one place."""
 
     axis_arguments: ClassVar[tuple[str, ...]] = ()
     """The arguments that name axes of that tensor; Keras looks at them only where all are given."""
@@ -105,6 +108,19 @@ class VarianceScaling(Initializer):
     seed: Seed = None
     input_axes: Ints | None = None
     output_axes: Ints | None = None
+
+
+class STFT(Initializer):
+    """The real or the imaginary part of a Fourier transform, windowed: the kernel of an `STFTSpectrogram`."""
+
+    least_axes = 3
+    most_axes = 3
+    single_axis = 1
+
+    side: Literal["real", "imag"] = "real"
+    window: WindowArgument = "hann"
+    scaling: Literal["density", "spectrum"] | None = "density"
+    periodic: bool = False
 
 
 class Orthogonal(Initializer):
@@ -233,13 +249,18 @@ OBJECTS: dict[str, type[KerasObject]] = {
 _BY_NAME: dict[str, type[KerasObject]] = {**INITIALIZERS, **REGULARIZERS, **CONSTRAINTS}
 
 
+_AXES = {(2, 2): "two axes", (2, inf): "two axes or more", (3, 3): "three axes"}
+
+
 def misfit(chosen: str | KerasObject, shape: tuple[int | None, ...], dtype: str) -> str | None:
     """What keeps an object from serving a tensor of a shape and a type, None where nothing does."""
     kind = _BY_NAME[chosen] if isinstance(chosen, str) else type(chosen)
     if not kind.least_axes <= len(shape) <= kind.most_axes:
-        return f"{kind.__name__} is for {'two axes' if kind.most_axes == 2 else 'two axes or more'}"
+        return f"{kind.__name__} is for {_AXES[kind.least_axes, kind.most_axes]}"
     if dtype in kind.unmade:
         return f"{kind.__name__} cannot make values of {dtype}"
+    if kind.single_axis is not None and shape[kind.single_axis] not in (1, None):
+        return f"{kind.__name__} is for a size of 1 along axis {kind.single_axis}"
     named = [] if isinstance(chosen, str) else [getattr(chosen, argument) for argument in chosen.axis_arguments]
     if None not in named:
         for axes in named:

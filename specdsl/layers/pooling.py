@@ -3,7 +3,8 @@
 from math import prod
 from typing import ClassVar
 
-from specdsl.counts import Count, number, product
+from specdsl.counts import Count, Size, number, product
+from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat, Padding
 from specdsl.layers.base import NOTHING_KEPT, Kept, Layer, Reach, Shape
 from specdsl.layers.spatial import join, seen, slid, slide, split
@@ -191,3 +192,94 @@ class GlobalAveragePooling3D(_GlobalPooling):
     compares = False
     rank = 3
     aliases = ("GlobalAvgPool3D",)
+
+
+class _AdaptivePooling(Layer):
+    """As many values along each spatial axis as wanted, from windows that are spread evenly and may overlap."""
+
+    family = "pooling"
+    rank: ClassVar[int]
+    compares: ClassVar[bool] = True
+
+    output_size: Ints
+    data_format: DataFormat = None
+
+    def check(self) -> None:
+        if self.compares and 1 in self.output_size:
+            message = f"{type(self).__name__} cannot make a single place of an axis: TensorFlow divides by zero"
+            hint = f"GlobalMaxPooling{self.rank}D(keepdims=true) makes one place of each axis"
+            raise Misuse(message, argument="output_size", help=hint)
+
+    def result_shape(self, *shapes: Shape) -> Shape:
+        spatial, channels = split(shapes[0], self.rank, self, self.data_format)
+        if self.compares and 1 in spatial:
+            message = f"{type(self).__name__} cannot make places of a single one: TensorFlow divides by zero"
+            raise Misuse(message)
+        return join(self.output_size, channels, self.data_format)
+
+    def operations(self, *shapes: Shape) -> Count:
+        # The windows of an axis, of size n for m places, begin at floor(i·n/m) and end before ceil((i + 1)·n/m).
+        spatial, channels = split(shapes[0], self.rank, self, self.data_format)
+        seen = (_covered(size, places) for size, places in zip(spatial, self.output_size, strict=True))
+        taken = product(*seen).value
+        if taken is None:
+            return product(None, channels)
+        return product(taken - (prod(self.output_size) if self.compares else 0), channels)
+
+
+def _covered(size: Size, places: int) -> Size:
+    """How many places of an axis the windows of an adaptive pooling take in all."""
+    if size is None:
+        return None
+    return sum(-(-(place + 1) * size // places) - place * size // places for place in range(places))
+
+
+class AdaptiveAveragePooling1D(_AdaptivePooling):
+    """The mean of each of `output_size` parts of steps, for each channel."""
+
+    compares = False
+    rank = 1
+
+    output_size: Sizes1
+
+
+class AdaptiveAveragePooling2D(_AdaptivePooling):
+    """The mean of each of `output_size` parts of the image, for each channel."""
+
+    compares = False
+    rank = 2
+
+    output_size: Sizes2
+
+
+class AdaptiveAveragePooling3D(_AdaptivePooling):
+    """The mean of each of `output_size` parts of the volume, for each channel."""
+
+    compares = False
+    rank = 3
+
+    output_size: Sizes3
+
+
+class AdaptiveMaxPooling1D(_AdaptivePooling):
+    """The greatest value of each of `output_size` parts of steps, for each channel."""
+
+    rank = 1
+
+    output_size: Sizes1
+
+
+class AdaptiveMaxPooling2D(_AdaptivePooling):
+    """The greatest value of each of `output_size` parts of the image, for each channel."""
+
+    rank = 2
+
+    output_size: Sizes2
+
+
+class AdaptiveMaxPooling3D(_AdaptivePooling):
+    """The greatest value of each of `output_size` parts of the volume, for each channel."""
+
+    rank = 3
+
+    output_size: Sizes3

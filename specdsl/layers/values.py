@@ -1,7 +1,7 @@
 """The kinds of plain value that arguments hold: counts, fractions, sizes of axes, numbers of axes."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
@@ -14,6 +14,18 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Signed = Annotated[float, Field(ge=-1, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)] | None
 """A seed that every back end of Keras can take."""
+
+
+WindowArgument = (
+    Literal[
+        "barthann", "bartlett", "black", "blackman", "blackmanharris", "blk", "bohman", "box", "boxcar",
+        "brt", "brthan", "bth", "cosine", "exponential", "flattop", "flt", "halfcosine", "ham", "hamming",
+        "han", "hann", "lanczos", "nut", "nutl", "nuttall", "par", "parzen", "poisson", "rect",
+        "rectangular", "taylor", "tri", "triang", "triangle", "tukey",
+    ]
+    | None
+)  # fmt: skip
+"""A window that SciPy knows by name, and that needs no numbers beside it."""
 
 
 def as_tuple(value: Any) -> Any:

@@ -4,10 +4,12 @@ from typing import Any, Literal
 
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
-from specdsl.layers.base import TRAINING, Kept, Layer, Modes, Shape, Weight, check_given, known, show
+from specdsl.layers.base import TRAINING, Kept, Layer, Modes, Reach, Shape, Weight, check_given, known, show
+from specdsl.layers.dtypes import FLOATS
 from specdsl.layers.inner import freeze_inner, infer_inner, inner_dtypes, inner_weights
 from specdsl.layers.pipeline import Pipeline
 from specdsl.layers.recurrent import RECURRENT_OPTIONS, Recurrent
+from specdsl.layers.values import Positive
 
 
 class TimeDistributed(Layer):
@@ -182,3 +184,69 @@ class Bidirectional(Layer):
     def _both(self) -> tuple[Recurrent, Recurrent]:
         back: dict[str, Any] = {**self.layer.arguments(), "go_backwards": True}
         return self.layer, self.backward_layer or type(self.layer)(**back)
+
+
+class SpectralNormalization(Layer):
+    """A layer whose kernel training keeps at a largest singular value of 1 (Miyato et al., 2018)."""
+
+    family = "wrapper"
+    options = TRAINING
+
+    work = "those of the layer within"
+
+    layer: Layer
+    power_iterations: Positive = 1
+
+    def check(self) -> None:
+        freeze_inner(self, "layer")
+        if self.layer.arity != (1, 1) or self.layer.in_list:
+            raise Misuse(f"SpectralNormalization takes a layer over one tensor, not {self.layer}", argument="layer")
+        if getattr(self.layer, "lora_rank", None):
+            raise Misuse("SpectralNormalization cannot change a kernel with lora_rank", argument="layer")
+
+    def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        return infer_inner(self.layer, "layer", *shapes)
+
+    def result_dtypes(self, count: int, *dtypes: str) -> tuple[str, ...]:
+        inner_dtypes(self, self.layer, count, *dtypes)
+        return tuple(self.policy.compute if dtype in FLOATS else dtype for dtype in dtypes) * count
+
+    def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
+        inner = inner_weights("", self.layer, *shapes)
+        names = [f"{self.layer.own_name}/{name}" for name in ("kernel", "embeddings")]
+        kernel = next((weight for weight in inner if weight.name in names), None)
+        if kernel is None:
+            message = f"SpectralNormalization takes a layer with a kernel, or with embeddings, not {self.layer}"
+            raise Misuse(message, argument="layer")
+        direction = Weight("vector_u", (1, kernel.shape[-1]), trainable=False, dtype=kernel.dtype)
+        return (kernel, direction, *(weight for weight in inner if weight is not kernel))
+
+    def macs(self, *shapes: Shape) -> Count:
+        return self.layer.macs(*shapes)
+
+    def operations(self, *shapes: Shape) -> Count:
+        return self.layer.operations(*shapes)
+
+    def depth(self, *shapes: Shape) -> int:
+        return self.layer.depth(*shapes)
+
+    def reach(self, *shapes: Shape) -> Reach | None:
+        return self.layer.reach(*shapes)
+
+    def modes(self) -> Modes | None:
+        times = "one power iteration" if self.power_iterations == 1 else f"{self.power_iterations} power iterations"
+        return Modes(
+            f"divides the kernel by its largest singular value, as {times} more tell it, and keeps it so",
+            "takes the kernel as training has left it",
+        )
+
+    def kept(self, *shapes: Shape) -> Kept:
+        return self.layer.kept(*shapes)
+
+    def account(self, *shapes: Shape) -> str:
+        return self.layer.account(*shapes)
+
+    def role(self, weight: str) -> str:
+        if weight == "vector_u":
+            return "a direction that the kernel stretches most"
+        return self.layer.role(weight.partition("/")[2])

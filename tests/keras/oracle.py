@@ -61,6 +61,26 @@ STRICTER = {
     r"leaves it to recurrent layers to forget": "a cell by itself drops what it dropped first; a second batch fails",
     r"a stack is made of two cells": "Keras takes the states of one cell for those of the stack; a mask fails",
     r"a stack is made of cells": "the states of a stack within a stack have shapes that Keras infers wrongly",
+    r"RMSNormalization takes the last axis": "its scale is spread over the last axes, which fails or misleads",
+    r"lora_alpha means nothing": "an argument that does nothing",
+    r"lora_alpha of an Embedding": "Keras ignores it",
+    r"lora_rank.*greater than 0": "a rank of 0, which Keras takes for none",
+    r"SpectralNormalization cannot change": "the kernel is a sum, to which nothing can be assigned in training",
+    r"(names the axis|no equation of|is none of what enters)": "equations that fail when the layer is called",
+    r"the first axis of '.*' is the batch axis": "the batch axis in the kernel, or in another place",
+    r"output_shape of EinsumDense is": "Keras infers a wrong number of axes",
+    r"bias_axes names": "fails without a reason",
+    r"logit_soft_cap": "a division by 0, or a cap that is the same as a positive one",
+    r"ReversibleEmbedding takes vectors": "fails when it is called",
+    r"output_size.*greater than 0": "no places at all",
+    r"AdaptiveMaxPooling\dD cannot make (a single|places)": "TensorFlow mostly divides by zero and ends",
+    r"Adaptive\w+D takes a tensor": "Keras infers a wrong shape",
+    r"errors? for MelSpectrogram": "sizes and frequencies of 0 or less, of which nothing can be made",
+    r"MelSpectrogram takes a signal": "Keras infers a wrong shape for signals with channels",
+    r"MelSpectrogram mirrors": "the call fails",
+    r"and Keras infers one more": "Keras infers another shape than it makes",
+    r"no frequencies lie between": "silence, whatever enters",
+    r"STFT is for": "the initializer makes values of another shape",
     r"flash attention has no attention scores": "the call fails",
     r"(MultiHead|GroupedQuery)Attention with trainable=false": "its projections are trained nevertheless",
     r"a sliding window lies over the steps": "a window over several axes, which fails when it is called",
@@ -280,7 +300,7 @@ def _words(call: Call) -> list[Any]:
     """What a layer looks up or counts: words or numbers that it knows, or categories that it has."""
     if issubclass(call.kind, IntegerLookup | StringLookup | TextVectorization) and not call.arguments.get("invert"):
         return list(call.arguments.get("vocabulary") or [])
-    return list(range(call.arguments.get("num_tokens") or 0))
+    return list(range(call.arguments.get("num_tokens") or min(call.arguments.get("input_dim", 0), 2)))
 
 
 def compare_run(call: Call) -> None:

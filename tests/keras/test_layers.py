@@ -36,12 +36,12 @@ pytestmark = [
 LEFT_OUT = {
     # Of every layer: what the graph decides (names), what all have and some name (dtypes), or Python needs.
     "name", "dtype", "kwargs",
-    # Of Dense and Embedding: fine-tuning and quantisation of a model that exists.
-    "lora_rank", "lora_alpha", "quantization_config",
-    # Of Embedding: values.
+    # Of Dense, EinsumDense and Embedding: an object that says how to quantise a model that exists, and what came of it.
+    "quantization_config", "gptq_unpacked_column_size",
+    # Of Embedding and Bidirectional: an array of values.
     "weights",
-    # Of BatchNormalization: batch renormalisation.
-    "renorm", "renorm_clipping", "renorm_momentum",
+    # Of BatchNormalization: a dictionary.
+    "renorm_clipping",
 }  # fmt: skip
 """Keras's arguments that the table does not have."""
 
@@ -51,6 +51,7 @@ REQUIRED: dict[str, Any] = {
     "num_heads": 2, "key_dim": 3, "layer": LAYERS["SimpleRNN"](units=2), "layers": (LAYERS["Dense"](units=2),),
     "cell": LAYERS["GRUCell"](units=2), "cells": [LAYERS["GRUCell"](units=2)] * 2,
     "height": 4, "width": 4, "factor": 1, "height_factor": 0.5, "width_factor": 0.5, "max_number": 3, "num_bins": 3,
+    "output_size": 2, "equation": "ab,bc->ac", "output_shape": 3,
     "head_dim": 3, "num_query_heads": 2, "num_key_value_heads": 1,
 }  # fmt: skip
 """A legal value for each argument without a default."""
@@ -136,9 +137,9 @@ NAMED_OBJECTS: list[tuple[dict[str, Any], dict[str, Any], Callable[[str], Any], 
         INITIALIZERS,
         KERAS_INITIALIZERS,
         keras.initializers.get,
-        # Base classes, second names of classes, a name that lacks its value, and filters for spectrograms.
-        {"Initializer", "initializer", "IdentityInitializer", "OrthogonalInitializer", "Constant", "constant"}
-        | {"STFT", "STFTInitializer", "stft"},
+        # Base classes, second names of classes, and a name that lacks its value.
+        {"Initializer", "initializer", "IdentityInitializer", "OrthogonalInitializer", "STFTInitializer"}
+        | {"Constant", "constant"},
     ),
     (REGULARIZERS, KERAS_REGULARIZERS, keras.regularizers.get, {"Regularizer", "regularizer"}),
     (CONSTRAINTS, KERAS_CONSTRAINTS, keras.constraints.get, {"Constraint", "constraint"}),
