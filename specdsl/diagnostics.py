@@ -194,8 +194,8 @@ def _excerpt(span: Span, paint: Paint | None) -> list[str]:
     number, column = span.position
     line = span.source.line(span.start)
     first = column - 1
-    begin = span.start - first
-    length = max(1, min(span.end - span.start, len(line) - first))
+    begin = max(span.start, span.source.hidden) - first
+    length = max(1, min(span.end - begin - first, len(line) - first))
     if len(line) > _WIDEST_EXCERPT:
         cut = max(0, first - _WIDEST_EXCERPT // 2)
         length = min(length, _WIDEST_EXCERPT // 2)

@@ -65,6 +65,17 @@ class Node(NamedTuple):
     owner: str
     options: Mapping[str, Option] = NO_OPTIONS
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same in everything but its place in the text."""
+        place = Node._fields.index("span")
+        return isinstance(other, Node) and self[:place] == other[:place] and self[place + 1 :] == other[place + 1 :]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     @property
     def shape(self) -> Shape:
         """The shape of its only or first output."""

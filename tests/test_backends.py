@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import re
 import shutil
 import sys
@@ -114,6 +115,34 @@ def test_any_graph_is_drawn_whole(text: str) -> None:
         check_markdown(graph.report().to_markdown())
         check_width(graph, 100)
         compile(graph.to_python(), "emitted", "exec")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model m { input x: (2,); repeat TIMES { Dense(2) } }",
+        "model m { input x: (2,); repeat TIMES { shortcut add { Dense(2) } } }",
+        "block b(n) { Dense(n); Dense(2) }\nmodel m { input x: (2,); for n in range(TIMES) { b(n + 1) } }",
+        "BLOCKS\nmodel m { input x: (2,); CALLS }",
+        "block b { Dense(2); Dense(2) }\nmodel m { input x: (2,); WIDE; [NAMES] -> Add }",
+    ],
+    ids=["row", "shortcuts", "instances", "blocks", "side by side"],
+)
+def test_source_takes_work_in_proportion_to_layers(text: str) -> None:
+    """Four times the layers take about four times the calls of functions, not sixteen times."""
+
+    def calls(times: int) -> int:
+        numbers = range(times)
+        whole = text.replace("BLOCKS", "\n".join(f"block b{i} {{ Dense(2); Dense(3) }}" for i in numbers))
+        whole = whole.replace("CALLS", "; ".join(f"b{i}; b{i}" for i in numbers)).replace("TIMES", str(times))
+        whole = whole.replace("WIDE", "; ".join(f"x -> b as d{i}" for i in numbers))
+        graph = specdsl.loads(whole.replace("NAMES", ", ".join(f"d{i}" for i in numbers))).model()
+        profiler = cProfile.Profile()
+        profiler.runcall(graph.to_python)
+        return sum(entry.callcount for entry in profiler.getstats())
+
+    calls(2)
+    assert calls(800) < 5 * calls(200)
 
 
 def test_shortcuts_are_seen() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from hypothesis import given
 
@@ -69,11 +70,13 @@ def test_swapping_the_sides_swaps_added_and_removed() -> None:
 
 @given(spec_texts())
 def test_a_model_does_not_differ_from_itself(text: str) -> None:
-    """Of any model with itself nothing is shown; all renderings work for any two models of a file."""
-    loaded = specdsl.loads(text)
-    graphs = [loaded.model(name).analyse() for name in loaded.models if not loaded.program.required(name)]
-    for graph in graphs:
+    """Of any model with itself nothing is shown, wherever it stands; any two models of a file can be compared."""
+    loaded, again = specdsl.loads(text), specdsl.loads(f"\n{text}")
+    names = [name for name in loaded.models if not loaded.program.required(name)]
+    graphs = [loaded.model(name).analyse() for name in names]
+    for name, graph in zip(names, graphs, strict=True):
         assert not Difference(graph, graph)
+        assert not Difference(graph, again.model(name).analyse())
     between = Difference(graphs[0], graphs[-1])
     counted = [layer for layer in graphs[0].layers if not layer.shared and layer.node.inputs]
     most = max(graphs, key=lambda graph: len(graph.layers))
@@ -109,3 +112,16 @@ def test_diff_on_the_command_line(run, tmp_path) -> None:  # noqa: F811
     code, _, err = run("diff", f"{path}:base", ":wid")
     assert (code, "did you mean 'wide'?" in err) == (2, True)
     assert run("diff", ":base", path)[0] == 2
+
+
+def test_a_file_with_models_as_steps_does_not_differ_from_itself(run, tmp_path: Path) -> None:  # noqa: F811
+    """A model within is the same wherever in a text its steps stand, and another one once a step of it is."""
+    text = "model inner { input x: (2,); Dense(2); ReLU }\nmodel m { input x: (2,); repeat 3 { inner } }"
+    texts = {"first": text, "moved": f"# moved\n\n{text}", "other": text.replace("ReLU", "ELU")}
+    for name, content in texts.items():
+        (tmp_path / f"{name}.spec").write_text(content)
+    first, moved, other = (str(tmp_path / f"{name}.spec") for name in texts)
+    assert run("diff", first, first)[0] == 0
+    assert run("diff", first, moved)[0] == 0
+    code, out, _ = run("diff", first, other, columns=120)
+    assert (code, out.count("its model differs within")) == (1, 3)

@@ -7,13 +7,14 @@ instances, called as the block calls them where the block has a parameter with t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, count
+from functools import cached_property
 from textwrap import wrap
 from typing import Any, NamedTuple
 
 from specdsl.backends.python_structure import Function, Instance, Structure
 from specdsl.backends.python_values import (
     WIDTH,
+    Taken,
     alone,
     broken,
     built,
@@ -96,7 +97,7 @@ def _definitions(graph: Graph, builder: str, taken: set[str], builders: dict[Fun
         head = f"def {function.name}({', '.join(names)}):"
         lines += ["", ""]
         lines += [head] if len(head) <= WIDTH else [f"def {function.name}(", *(f"    {one}," for one in names), "):"]
-        lines += [*docstring_lines(function.about(structure.distinct), "    "), *routine.lines()]
+        lines += [*docstring_lines(function.about(structure.by_block[function.block]), "    "), *routine.lines()]
     routine = _Routine(structure, structure.root, None)
     body = routine.lines()
     inputs = alone([routine.variables[node.outputs[0]] for node in graph.input_nodes])
@@ -134,8 +135,8 @@ class _Routine:
         self.instance = instance
         self.functions = structure.functions
         self.function = function
-        self.names = {function.name for function in structure.distinct} | set(function.parameters if function else ())
-        self.names |= set(structure.builders.values())
+        self.names = set(function.parameters if function else ())
+        self.taken = Taken(self.names, structure.names)
         self.layers: dict[str, str] = {}
         for node in instance.nodes:
             named = "training" in node.options or node.owner in structure.graph.shared
@@ -143,9 +144,11 @@ class _Routine:
                 name = node.owner.replace(SEPARATOR, "_")
                 if node.owner == node.name and not names_itself(node):  # the name is for the tensor
                     name += "_layer"
-                self.layers[node.owner] = free(name, self.names)
+                self.layers[node.owner] = free(name, self.taken)
                 self.names.add(self.layers[node.owner])
         self.variables: dict[Tensor, str] = {}
+        self.plain: dict[str, int] = {}  # the variables x, y, z, x2, ... so far by their places in this row
+        self.lowest = 0  # those before this place are taken
         self.steps = list(self._flatten(instance.elements))
         self.users: dict[Tensor, list[_Step]] = {}
         for step in self.steps:
@@ -170,8 +173,10 @@ class _Routine:
         for number, step in enumerate(self.steps):
             inputs = {tensor: self.variables[tensor] for tensor in step.inputs}
             for tensor in step.inputs:
-                if last_use[tensor] == number and live.get(self.variables[tensor]) == tensor:
-                    del live[self.variables[tensor]]
+                variable = self.variables[tensor]
+                if last_use[tensor] == number and live.get(variable) == tensor:
+                    del live[variable]
+                    self.lowest = min(self.lowest, self.plain.get(variable, self.lowest))
             for tensor in step.outputs:
                 self.variables[tensor] = self._variable(step, tensor, live)
                 live[self.variables[tensor]] = tensor
@@ -186,7 +191,7 @@ class _Routine:
                 continue
             applied = _applied(step.node, graph, inputs)
             if step.node.layer.nested:
-                results = free("results", {*live, *self.names})
+                results = free("results", Taken(live, self.taken))
                 lead = f"    {results} = "
             if step.node.owner in self.layers:
                 lines.append(f"{lead}{self.layers[step.node.owner]}{applied}")
@@ -261,25 +266,40 @@ class _Routine:
 
     def _variable(self, step: _Step, tensor: Tensor, live: Mapping[str, Tensor]) -> str:
         """A variable for a step's output: the name that the spec gives, or the first of x, y, z that is free."""
-        node, taken = step.node, {*live, *self.names}
+        node, taken = step.node, Taken(live, self.taken)
         if node is not None and tensor.index:
             return free(f"{local_name(node)}_{tensor.index}", taken)
         if node is not None and (isinstance(node.layer, InputLayer) or not names_itself(node)):
             return free(local_name(node), taken)
-        if "x" in live and self._is_shortcut(tensor):
+        if "x" in live and tensor in self.shortcuts:
             return free("shortcut", taken)
-        return next(name for name in chain("xyz", (f"x{number}" for number in count(2))) if name not in taken)
+        while (name := _plain(self.lowest)) in taken:
+            self.plain[name] = self.lowest
+            self.lowest += 1
+        self.plain[name] = self.lowest
+        return name
 
-    def _is_shortcut(self, tensor: Tensor) -> bool:
-        """Whether a chain of steps from here leads nowhere but to where a shortcut joins."""
-        while len(users := self.users.get(tensor, [])) == 1:
-            user = users[0]
-            if user.node is not None and user.node.skip is not None:
-                return user.inputs[user.node.skip] == tensor
-            if len(user.inputs) != 1 or len(user.outputs) != 1:
-                return False
-            tensor = user.outputs[0]
-        return False
+    @cached_property
+    def shortcuts(self) -> set[Tensor]:
+        """The tensors from which a chain of steps leads nowhere but to where a shortcut joins."""
+        found: set[Tensor] = set()
+        for step in reversed(self.steps):
+            for tensor in step.outputs:
+                users = self.users.get(tensor, [])
+                if len(users) == 1 and self._leads_on(tensor, users[0], found):
+                    found.add(tensor)
+        return found
+
+    def _leads_on(self, tensor: Tensor, user: _Step, shortcuts: set[Tensor]) -> bool:
+        """Whether the only step that takes a tensor joins it as a shortcut, or hands it on to where that is done."""
+        if user.node is not None and user.node.skip is not None:
+            return user.inputs[user.node.skip] == tensor
+        return len(user.inputs) == len(user.outputs) == 1 and user.outputs[0] in shortcuts
+
+
+def _plain(place: int) -> str:
+    """The variable at a place in the row x, y, z, x2, x3, ..."""
+    return "xyz"[place] if place < len("xyz") else f"x{place - 1}"
 
 
 def _flattened(targets: list[str], results: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from specdsl.backends.python_values import free, joined_with, literal
+from specdsl.backends.python_values import Taken, free, joined_with, literal
 from specdsl.backends.words import local_name
 from specdsl.functional import Functional, models_in
 from specdsl.graph import Graph, Node, Option, Tensor
@@ -55,6 +55,11 @@ class Function:
     parameters: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     by_values: dict[tuple[str, ...], str] = field(default_factory=dict)
 
+    @property
+    def block(self) -> str:
+        """The block that the instances are of."""
+        return self.instances[0].block
+
     @cached_property
     def alike(self) -> dict[str, tuple[Node, ...]]:
         """For each layer of the first instance, by its name, the same layer in all instances."""
@@ -81,20 +86,16 @@ class Function:
                 values = tuple(node.layer.compact(name) for node in alike)
                 key = tuple(map(repr, values))
                 if len(set(key)) > 1 and key not in self.by_values:
-                    parameter = free(own.get(key, name), {*self.parameters, *taken})
+                    parameter = free(own.get(key, name), Taken(self.parameters, taken))
                     self.by_values[key] = parameter
                     self.parameters[parameter] = values
 
     def about(self, functions: list[Function]) -> str:
-        """What the function is, and how it differs from others for the same block."""
-        block = self.instances[0].block
-        others = [other for other in functions if other is not self and other.instances[0].block == block]
-        constant = self._constant()
-        telling = {
-            name: value for name, value in constant.items() if any(other._constant() != constant for other in others)
-        }
-        return f"The block `{block}`{joined_with(telling)}."
+        """What the function is, and how it differs from others among the functions for the same block."""
+        differs = any(other._constant != self._constant for other in functions)
+        return f"The block `{self.block}`{joined_with(self._constant if differs else {})}."
 
+    @cached_property
     def _constant(self) -> dict[str, Any]:
         """The block's arguments that are the same in all instances."""
         first, *others = [instance.arguments for instance in self.instances]
@@ -108,6 +109,8 @@ class Structure:
         root: the model's own body.
         functions: the function of each instance that has one, by the instance's name; inner functions come first.
         distinct: the functions, each once.
+        by_block: those for each block, by its name.
+        names: the names of functions, those that build models among them.
         builders: the functions that build models, by the model.
     """
 
@@ -123,6 +126,10 @@ class Structure:
         self._named = graph.shared | {node.owner for node in graph.nodes if any(models_in(node.layer))}
         self.functions: dict[str, Function] = self._functions(taken)
         self.distinct = list(dict.fromkeys(self.functions.values()))
+        self.by_block: dict[str, list[Function]] = {}
+        for function in self.distinct:
+            self.by_block.setdefault(function.block, []).append(function)
+        self.names = {*(function.name for function in self.distinct), *builders.values()}
 
     def _elements(self) -> list[Node | Instance]:
         """The model's layers with those of one block instance gathered, in order."""

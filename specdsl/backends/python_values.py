@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import keyword
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from itertools import chain, count
 from textwrap import wrap
 from types import MappingProxyType
@@ -127,7 +127,17 @@ def joined_with(values: Mapping[str, Any]) -> str:
     return f" with {listed(values)}" if values else ""
 
 
-def free(name: str, taken: set[str]) -> str:
+class Taken(Container[str]):
+    """The names in any of several places, none of which is copied."""
+
+    def __init__(self, *places: Container[str]) -> None:
+        self._places = places
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in place for place in self._places)
+
+
+def free(name: str, taken: Container[str]) -> str:
     """An identifier for a name of the spec that is neither taken nor reserved."""
     letters = [letter if f"_{letter}".isidentifier() else "_" for letter in normalize("NFKC", name)]
     name = "".join(letters)

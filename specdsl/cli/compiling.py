@@ -193,20 +193,19 @@ def _regime(graph: Graph, batch: int | None, optimizer: str | None, limits: Limi
 
 
 def _optimizer(written: str, limits: Limits) -> Optimizer:
-    from specdsl.recipes import OPTIMIZERS
-    from specdsl.resolve import Program, training_steps
-    from specdsl.source import Source
+    from specdsl.layers.objects import OBJECTS
+    from specdsl.recipes import OPTIMIZERS, Optimizer
+    from specdsl.resolve.conditions import Given
 
     known = {name.lower(): name for name in OPTIMIZERS}
     call = f"{known[written.lower()]}()" if written.lower() in known else written
     if written.isidentifier() and written.lower() not in known:
         hint = did_you_mean(written.lower(), known) or f"there are {', '.join(known)}"
         raise WrongInput(f"there is no optimizer '{written}'; {hint}")
-    program = Program(Source("--optimizer", f"train given {{ optimizer = {call} }}"), limits)
-    program.raise_mistakes()
-    steps = training_steps(program)
-    assert steps is not None
-    return steps[0]
+    value = Given(call, "--optimizer", limits).value({}, {**OBJECTS, **OPTIMIZERS})
+    if not isinstance(value, Optimizer):
+        raise WrongInput(f"--optimizer takes an optimizer, such as adam or SGD(momentum=0.9), not '{written}'")
+    return value
 
 
 @click.command()

@@ -145,7 +145,8 @@ def parameters(settings: tuple[str, ...], limits: Limits) -> dict[str, Any]:
             raise WrongInput(f"--set takes NAME=VALUE, not '{setting}'")
         if name in parameters:
             raise WrongInput(f"--set gives '{name}' twice")
-        program = Program(Source(f"--set {name}", f"let {name} = {value}"), limits)
+        head = f"let {name} = "
+        program = Program(Source(f"--set {name}", head + value, len(head)), limits)
         program.raise_mistakes()
         if len(program.spec.items) != 1:
             raise WrongInput(f"--set takes one value for '{name}', not '{value}'")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from specdsl.declaration import Declaration
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.limits import Limits
 from specdsl.resolve.expectations import mentioned
 from specdsl.resolve.functions import FUNCTIONS
 from specdsl.resolve.scope import Collector, Frame, Problem, Skip, Steps
-from specdsl.resolve.values import Evaluator, no_shape
+from specdsl.resolve.values import VALUES, Evaluator, no_shape
 from specdsl.source import Source
 from specdsl.syntax import parse_all, tree
 
 _CONSTANTS = {"true", "false", "none"}
+_HEAD = "let it = "
+"""What makes a text of an expression."""
 
 
 class Given:
@@ -38,7 +41,7 @@ class Given:
         """
         self.written = written
         self._limits = limits or Limits()
-        self._parsed = parse_all(Source(label, f"let it = {written}"), self._limits)
+        self._parsed = parse_all(Source(label, f"{_HEAD}{written}", len(_HEAD)), self._limits)
         items = self._parsed.spec.items
         if not self._parsed.diagnostics and (len(items) != 1 or not isinstance(items[0], tree.Let)):
             message = f"{label} takes one expression, not '{written}'"
@@ -64,13 +67,13 @@ class Given:
                 span = self._expression.span
                 raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, f"{what} is not '{name}'", span, help=hint)])
 
-    def value(self, names: Mapping[str, Any]) -> Any:
-        """Its value, where names stand for these values.
+    def value(self, names: Mapping[str, Any], objects: Mapping[str, type[Declaration]] = VALUES) -> Any:
+        """Its value, where names stand for these values, and calls make these objects.
 
         Raises:
             SpecError: it has none.
         """
-        return self._evaluate(names, truth=False)
+        return self._evaluate(names, objects, truth=False)
 
     def holds(self, names: Mapping[str, Any]) -> bool:
         """Whether it is true, where names stand for these values.
@@ -78,11 +81,11 @@ class Given:
         Raises:
             SpecError: it is neither true nor false.
         """
-        return bool(self._evaluate(names, truth=True))
+        return bool(self._evaluate(names, VALUES, truth=True))
 
-    def _evaluate(self, names: Mapping[str, Any], *, truth: bool) -> Any:
+    def _evaluate(self, names: Mapping[str, Any], objects: Mapping[str, type[Declaration]], *, truth: bool) -> Any:
         found = Collector()
-        evaluator = Evaluator(self._limits, found, frozenset(), no_shape, Steps(self._limits))
+        evaluator = Evaluator(self._limits, found, frozenset(), no_shape, Steps(self._limits), objects)
         frame = Frame(None, None, {name: (names[name], self._place) for name in self.names if name in names})
         try:
             return evaluator.truth(self._expression, frame) if truth else evaluator.value(self._expression, frame)
