@@ -22,6 +22,7 @@ from specdsl.backends import diagram
 from specdsl.backends.diagram import FILLS, FORMATS, SHORTCUT, DiagramError
 from specdsl.functional import Functional
 from specdsl.layers import LAYERS
+from specdsl.layers.dtypes import BYTES
 from tests.spec_strategies import spec_texts
 from tests.test_corpus import CORPUS, OK
 
@@ -268,7 +269,8 @@ def check_sums(graph: Graph) -> None:
     macs = [layer["macs"] for layer in layers]
     assert totals["macs"] == (None if None in macs else sum(macs))
     assert totals["params"] == totals["trainable"] + totals["non_trainable"]
-    assert totals["weight_bytes"] == 4 * totals["params"]
+    weights = [weight for layer in layers for weight in layer["weights"]]
+    assert totals["weight_bytes"] == sum(BYTES[weight["dtype"]] * product(weight["shape"]) for weight in weights)
     for layer in layers:
         sizes = [(weight["trainable"], product(weight["shape"])) for weight in layer["weights"]]
         assert layer["params"] == sum(size for _, size in sizes)
