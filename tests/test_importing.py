@@ -9,6 +9,7 @@ import sys
 import zipfile
 from copy import deepcopy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -74,6 +75,73 @@ def test_models_and_shared_layers_are_kept() -> None:
     assert graph.name == "pair"
     assert {node.owner for node in graph.nodes} == {"a", "b", "encoder", "dense_3", "seq", "concatenate", "dense_4"}
     assert graph.shared == {"encoder", "dense_3"}
+
+
+def dense(name: str, units: int = 3) -> dict[str, Any]:
+    return layer("Dense", units=units, name=name)
+
+
+def test_names_with_hyphens_are_those_of_layers_in_blocks(tmp_path: Path) -> None:
+    """Blocks in blocks, values that differ, instances that count on and those that have names of their own."""
+    config = sequential(
+        dense("two-one-dense", 8),
+        layer("ReLU", name="two-one-re_lu"),
+        dense("two-last", 4),
+        dense("two_1-one-dense", 9),
+        layer("ReLU", name="two_1-one-re_lu"),
+        dense("two_1-last", 5),
+        dense("head-one-dense", 10),
+        layer("ReLU", name="head-one-re_lu"),
+        dense("head-last", 6),
+        layer("Dropout", rate=0.5, name="two_2-dropout"),
+    )
+    text = text_of(config, tmp_path)
+    assert text.split("\n\n", 1)[0].startswith("# Imported from model.json.\nblock one(units) {")
+    assert text.endswith(
+        """
+block two(units, units_2) {
+    one(units)
+    Dense(units_2) as last
+}
+
+block two_b {
+    Dropout(0.5)
+}
+
+model m {
+    input x: (4,)
+    two(8, 4)
+    two(9, 5)
+    two(10, 6) as head
+    two_b as two_2
+}
+"""
+    )
+    names = [node.owner for node in specdsl.loads(text).model().nodes]
+    assert names == ["x", *(one["config"]["name"] for one in config["config"]["layers"][1:])]
+
+
+@pytest.mark.parametrize(
+    "name", ["-dense", "a-", "a--dense", "a-if", "-".join("a" * 20), "a" * 300 + "-dense", "a-x y"]
+)
+def test_hyphens_that_tell_of_no_block(name: str, tmp_path: Path) -> None:
+    text = text_of(sequential(dense(name), dense("b-dense")), tmp_path)
+    assert [node.owner for node in specdsl.loads(text).model().nodes][2:] == ["b-dense"]
+
+
+def test_instances_whose_steps_stand_apart_have_other_names(tmp_path: Path) -> None:
+    text = text_of(sequential(dense("a-dense"), dense("dense"), dense("a-dense_1")), tmp_path)
+    assert "'a-dense' is 'a_dense', 'a-dense_1' is 'a_dense_1'" in text
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "a_1", "b_2", "dense", "dense_1"]), min_size=1, max_size=3),
+                min_size=1, max_size=8, unique_by=tuple))  # fmt: skip
+def test_any_names_with_hyphens_end_in_the_same_model(paths: list[list[str]]) -> None:
+    """Layers may be called anything; what cannot be that of a block is called otherwise, and nothing else changes."""
+    layers = [dense("-".join(path), number + 1) for number, path in enumerate(paths)]
+    with TemporaryDirectory() as folder:
+        model = specdsl.loads(text_of(sequential(*layers), Path(folder))).model()
+    assert [node.layer.units for node in model.nodes[1:]] == [*range(1, len(paths) + 1)]
 
 
 def test_mistakes_hold_nothing_that_a_terminal_would_obey(tmp_path: Path) -> None:

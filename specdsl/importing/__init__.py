@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, render_concise
 from specdsl.functional import pinned_layers
-from specdsl.graph import Graph
+from specdsl.graph import SEPARATOR, Graph
 from specdsl.importing.models import Reader
 from specdsl.importing.proof import difference
 from specdsl.importing.reading import quoted, read_config, shown
@@ -63,9 +64,31 @@ def import_file(
         raise SpecError([Diagnostic(Slug.LIMIT, f"{name}: models nest too deeply")]) from None
     if read is None:
         raise SpecError(found._replace(message=f"{name}: {found.message}") for found in reader.found)
+    if not folded and any(SEPARATOR in node.owner for node in read.nodes):
+        with suppress(SpecError):  # names with hyphens may be no instances of blocks, or tell of some that none can be
+            return _proved(read, name, reader.notes, limits, instances=True)
+    return _proved(read, name, reader.notes, limits, folded=folded)
+
+
+def _proved(
+    read: Graph, name: str, known: list[str], limits: Limits, *, folded: bool = False, instances: bool = False
+) -> Imported:
+    """The text of a model, after what it makes was compared with the model.
+
+    Args:
+        read: the model, with the names that it has in the file.
+        name: what to call the file in messages.
+        known: what is known to be otherwise than in the file.
+        limits: how large the model may be.
+        folded: whether parts that are alike become blocks, and layers have other names for it.
+        instances: whether names with hyphens are those of layers in blocks.
+
+    Raises:
+        SpecError: no text was found that makes the same model.
+    """
     renamed: dict[str, str] = {}
-    graph = with_writable_names(read, renamed)
-    notes = [*reader.notes, *_renaming_notes(renamed), *_training_notes(graph)]
+    graph = with_writable_names(read, renamed, instances=instances)
+    notes = [*known, *_renaming_notes(renamed), *_training_notes(graph)]
     try:
         text = format_source(Source(name, spec_text(graph, _comments(name, notes), folded=folded)), limits)
         program = Program(Source(name, text), limits)

@@ -95,19 +95,21 @@ def _heads(body: Body) -> list[str]:
 # ---------------------------------------------------------------------------------------------- blocks
 
 
-class _Shapes:
-    """Numbers for steps that are alike but for the values of their arguments."""
+class Shapes:
+    """Numbers for steps that are alike but for the values of their arguments; for their names too if these count."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tails: bool = False) -> None:
+        self._tails = tails
         self._numbers: dict[tuple[object, ...], int] = {}
 
     def number(self, item: Item) -> int:
+        """The number of a step, the same for all that are alike."""
         bodies = tuple(tuple(map(self.number, body)) for body in item.bodies)
-        key = (item.head, tuple(slot.name for slot in item.slots), bodies, item.joint)
+        key = (item.head, tuple(slot.name for slot in item.slots), bodies, item.joint, item.tail * self._tails)
         return self._numbers.setdefault(key, len(self._numbers))
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Steps in a row: the body, and where they begin in it."""
 
     body: Body
@@ -127,16 +129,16 @@ def _all_bodies(bodies: Sequence[Body]) -> list[Body]:
 
 def _best_block(bodies: Sequence[Body], taken: set[str]) -> Block | None:
     """The block that spares most, put in the place of what it stands for; None where none spares anything."""
-    shapes = _Shapes()
-    found: dict[tuple[int, ...], list[_Place]] = {}
+    shapes = Shapes()
+    found: dict[tuple[int, ...], list[Place]] = {}
     for body in _all_bodies(bodies):
         numbers = [shapes.number(item) if item.free else -1 for item in body]
         for start in range(len(body)):
             for end in range(start + 1, min(len(body), start + LONGEST) + 1):
                 if numbers[end - 1] < 0 or (end - 1 > start and body[end - 2].tail):
                     break
-                found.setdefault(tuple(numbers[start:end]), []).append(_Place(body, start))
-    best: tuple[float, tuple[int, ...], list[_Place]] | None = None
+                found.setdefault(tuple(numbers[start:end]), []).append(Place(body, start))
+    best: tuple[float, tuple[int, ...], list[Place]] | None = None
     for key, places in found.items():
         if len(places) < 2:
             continue
@@ -150,23 +152,36 @@ def _best_block(bodies: Sequence[Body], taken: set[str]) -> Block | None:
         spared = (len(apart) - 1) * (size - 1) - _BLOCK_COST - _PARAMETER_COST * len(apart) * len(parameters)
         if spared > 0 and (best is None or spared > best[0]):
             best = (spared, key, apart)
-    return _abstracted(best[2], len(best[1]), taken) if best else None
+    if best is None:
+        return None
+    _, key, apart = best
+    lasts = [_items(place, len(key))[-1] for place in apart]
+    tails = [last.tail for last in lasts]
+    for last in lasts:
+        last.tail = ""
+    name = writable(_name(_items(apart[0], len(key))), taken, begins=True)
+    taken.add(name)
+    block, uses = abstracted(apart, len(key), name)
+    for place, use, tail in reversed([*zip(apart, uses, tails, strict=True)]):
+        use.tail = tail
+        place.body[place.start : place.start + len(key)] = [use]
+    return block
 
 
-def _items(place: _Place, length: int) -> Body:
+def _items(place: Place, length: int) -> Body:
     return place.body[place.start : place.start + length]
 
 
-def _apart(places: list[_Place], length: int) -> list[_Place]:
+def _apart(places: list[Place], length: int) -> list[Place]:
     """The places that do not overlap, from the left."""
-    apart: list[_Place] = []
+    apart: list[Place] = []
     for place in places:
         if not apart or apart[-1].body is not place.body or place.start >= apart[-1].start + length:
             apart.append(place)
     return apart
 
 
-def _columns(places: list[_Place], length: int) -> tuple[list[_Column], dict[str, list[str]]]:
+def _columns(places: list[Place], length: int) -> tuple[list[_Column], dict[str, list[str]]]:
     """What a block writes for each of its arguments; its parameters, with their values at all places."""
     rows = [[slot for item in _items(place, length) for slot in item.all_slots()] for place in places]
     parameters: dict[str, list[str]] = {}
@@ -196,8 +211,14 @@ def _from(name: str, values: list[str], texts: list[str]) -> str | None:
     return f"{times} * {name}"
 
 
-def _abstracted(places: list[_Place], length: int, taken: set[str]) -> Block:
-    """The block that stands for what is alike at some places, after it was put there."""
+def abstracted(places: list[Place], length: int, name: str) -> tuple[Block, list[Item]]:
+    """The block that stands for what is alike at some places, and its use at each of them.
+
+    Args:
+        places: where the steps begin, from the left in each body.
+        length: how many they are.
+        name: the name of the block.
+    """
     columns, values = _columns(places, length)
     body = [_copied(item) for item in _items(places[0], length)]
     given = [any(slot.given for slot in slots) for slots in _all_slots(places, length)]
@@ -205,14 +226,11 @@ def _abstracted(places: list[_Place], length: int, taken: set[str]) -> Block:
     for slot, column, is_given in zip(slots, columns, given, strict=True):
         slot.text, slot.literal = column.expression, column.parameter is None
         slot.given = is_given or column.parameter is not None
-    body[-1].tail = ""
-    name = writable(_name(body), taken, begins=True)
-    taken.add(name)
     parameters = [Parameter(parameter, _default(texts, places, length)) for parameter, texts in values.items()]
     parameters.sort(key=lambda parameter: parameter.default is not None)
-    for index in reversed(range(len(places))):
-        place = places[index]
-        uses = [
+    uses: list[Item] = []
+    for index, place in enumerate(places):
+        given_here = [
             Slot(
                 one.name,
                 values[one.name][index],
@@ -222,21 +240,21 @@ def _abstracted(places: list[_Place], length: int, taken: set[str]) -> Block:
             )
             for one in parameters
         ]
-        tail = place.body[place.start + length - 1].tail
-        place.body[place.start : place.start + length] = [Item(name, uses, tail=tail, breaks=True)]
-    return Block(name, parameters, body)
+        spoken = place.body[place.start + length - 1].spoken
+        uses.append(Item(name, given_here, breaks=True, spoken=spoken))
+    return Block(name, parameters, body), uses
 
 
-def _all_slots(places: list[_Place], length: int) -> list[tuple[Slot, ...]]:
+def _all_slots(places: list[Place], length: int) -> list[tuple[Slot, ...]]:
     rows = [[slot for item in _items(place, length) for slot in item.all_slots()] for place in places]
     return list(zip(*rows, strict=True))
 
 
-def _is_literal(place: _Place, length: int, text: str) -> bool:
+def _is_literal(place: Place, length: int, text: str) -> bool:
     return all(slot.literal for item in _items(place, length) for slot in item.all_slots() if slot.text == text)
 
 
-def _default(texts: list[str], places: list[_Place], length: int) -> str | None:
+def _default(texts: list[str], places: list[Place], length: int) -> str | None:
     """The value that most uses give, where these are more than half and it means the same everywhere."""
     text, count = Counter(texts).most_common(1)[0]
     return text if 2 * count > len(texts) and all(_is_literal(place, length, text) for place in places) else None

@@ -42,6 +42,8 @@ class Item:
         joint: the word between two bodies.
         breaks: whether a line begins with it.
         free: whether it may move into a block: one tensor enters, one leaves, and nothing else is spoken of.
+        name: the full name of the layer or of the instance of a block.
+        spoken: whether the text speaks of its result.
     """
 
     head: str
@@ -51,6 +53,8 @@ class Item:
     joint: str = "and"
     breaks: bool = False
     free: bool = True
+    name: str = ""
+    spoken: bool = False
 
     @property
     def size(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from specdsl.declaration import Declaration
 from specdsl.functional import Functional
-from specdsl.graph import Graph, Node, Option, Tensor
+from specdsl.graph import SEPARATOR, Graph, Node, Option, Tensor
 from specdsl.layers import Layer
 from specdsl.resolve.scope import is_taken
 
@@ -18,6 +18,7 @@ BEGINNINGS = frozenset(
 
 _NEVER = frozenset({"_", "branch", "shortcut", "not"})
 _LONGEST = 200
+_DEEPEST = 12
 
 
 def writable(name: str, taken: Collection[str], *, begins: bool = False) -> str:
@@ -43,13 +44,14 @@ def writable(name: str, taken: Collection[str], *, begins: bool = False) -> str:
     return found
 
 
-def with_writable_names(graph: Graph, renamed: dict[str, str], path: str = "") -> Graph:
+def with_writable_names(graph: Graph, renamed: dict[str, str], path: str = "", *, instances: bool = False) -> Graph:
     """A model whose layers have names that a spec can write; `renamed` gets those that had others.
 
     Args:
         graph: the model.
         renamed: gets the new names by the old ones, those of models within behind the names of these.
         path: the names of the models that this one is within.
+        instances: whether names such as `conv_bn-conv2d` stay, for blocks to give them.
     """
     uses: dict[str, int] = {}
     for node in graph.nodes:
@@ -57,6 +59,9 @@ def with_writable_names(graph: Graph, renamed: dict[str, str], path: str = "") -
     owners: dict[str, str] = {}
     begins = {node.owner for node in graph.nodes if uses[node.owner] > 1 or _stands_apart(node)}
     for owner in sorted(uses, key=lambda one: writable(one, (), begins=one in begins) != one):  # good names keep theirs
+        if instances and SEPARATOR in owner and _is_path(owner):
+            owners[owner] = owner
+            continue
         owners[owner] = writable(
             owner, owners.values() if len(owners) < 50 else set(owners.values()), begins=owner in begins
         )
@@ -69,7 +74,7 @@ def with_writable_names(graph: Graph, renamed: dict[str, str], path: str = "") -
     for node in graph.nodes:
         first = node.owner not in layers
         if first:
-            layers[node.owner] = _renamed_layer(node.layer, renamed, f"{path}{node.owner}/")
+            layers[node.owner] = _renamed_layer(node.layer, renamed, f"{path}{node.owner}/", instances)
         names[node.name] = owners[node.owner] if first else writable(node.name, taken)
         taken.add(names[node.name])
         nodes.append(
@@ -82,6 +87,13 @@ def with_writable_names(graph: Graph, renamed: dict[str, str], path: str = "") -
             )
         )
     return Graph(graph.name, tuple(nodes), tuple(_renamed(tensor, names) for tensor in graph.outputs))
+
+
+def _is_path(owner: str) -> bool:
+    """Whether a name is that of a layer in an instance of a block."""
+    if len(owner) > _LONGEST or owner.count(SEPARATOR) > _DEEPEST:
+        return False
+    return all(writable(part, (), begins=True) == part for part in owner.split(SEPARATOR))
 
 
 def _stands_apart(node: Node) -> bool:
@@ -101,11 +113,17 @@ def _renamed_option(value: Option, names: dict[str, str]) -> Option:
     return tuple(None if tensor is None else _renamed(tensor, names) for tensor in value)
 
 
-def _renamed_layer(layer: Layer, renamed: dict[str, str], path: str) -> Layer:
+def _renamed_layer(layer: Layer, renamed: dict[str, str], path: str, instances: bool) -> Layer:
     if isinstance(layer, Functional):
-        return Functional(with_writable_names(layer.graph, renamed, path), trainable=layer.trainable)
+        return Functional(
+            with_writable_names(layer.graph, renamed, path, instances=instances), trainable=layer.trainable
+        )
     given = layer.arguments()
-    inner = {name: _renamed_layer(value, renamed, path) for name, value in given.items() if isinstance(value, Layer)}
+    inner = {
+        name: _renamed_layer(value, renamed, path, instances)
+        for name, value in given.items()
+        if isinstance(value, Layer)
+    }
     return type(layer)(**(given | inner)) if inner else layer
 
 

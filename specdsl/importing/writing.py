@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from specdsl.declaration import Declaration, snake_case, text
 from specdsl.functional import Functional, models_in
-from specdsl.graph import Graph, Node, Tensor, option_tensors
+from specdsl.graph import SEPARATOR, Graph, Node, Tensor, option_tensors
 from specdsl.importing.folding import Block, fold
+from specdsl.importing.instances import with_instances
 from specdsl.importing.items import Item, Slot, indented, lines_of
 from specdsl.importing.renaming import BEGINNINGS, objects_in, writable
 from specdsl.importing.structure import Chain, Flow, Join, Step, Unit, steps_in
@@ -95,6 +96,9 @@ def spec_text(graph: Graph, comments: Sequence[str], *, folded: bool = False) ->
         spoken = {name for writer in writers for name in writer.locals.values()}
         chains = [items for writer in writers for _, items in writer.chains]
         parts += [_block_text(block) for block in fold(chains, taken | spoken | {*values.objects.values()})]
+    else:
+        bodies = [[items for _, items in writer.chains] for writer in writers]
+        parts += [_block_text(block) for block in with_instances(bodies, taken | {*values.objects.values()})]
     parts += [f"{writer.model(names[id(writer.graph)])}\n" for writer in writers]
     return "\n".join(parts)
 
@@ -124,6 +128,11 @@ def _named_objects(models: list[Graph], taken: set[str]) -> dict[Declaration, st
         if count > 2 and len(_object_text(value)) > _WORTH_A_NAME:
             names[value] = writable(snake_case(type(value).__name__), {*taken, *names.values()})
     return names
+
+
+def _scope(node: Node) -> str:
+    """The instance of a block that a layer is in, by its name."""
+    return node.owner.rpartition(SEPARATOR)[0]
 
 
 class _Writer:
@@ -179,13 +188,13 @@ class _Writer:
             for tensor in node.outputs:
                 own = isinstance(node.layer, InputLayer) or self._is_plain(node)
                 if own and len(node.outputs) == 1:
-                    self.locals[tensor] = node.owner
+                    self.locals[tensor] = node.owner.partition(SEPARATOR)[0]  # of an instance, its last step leaves it
                 elif tensor in self.named:
                     stem = f"{node.owner}_{tensor.index}" if len(node.outputs) > 1 else f"{node.owner}_out"
                     self.locals[tensor] = writable(stem, taken)
                     taken.add(self.locals[tensor])
         for node in self.order:
-            if len(node.outputs) == 1 and node.outputs[0] in self.named:
+            if len(node.outputs) == 1 and node.outputs[0] in self.named and not _scope(node):
                 self.aliases[node.name] = self.locals[node.outputs[0]]
         while self.keep_names and self._name_layers():
             pass
@@ -201,7 +210,9 @@ class _Writer:
         """
         names = Names()
         names.keep([node.owner for node in self.graph.input_nodes], "")
-        names.keep([*self.declared, *self.aliases.values()], "")
+        names.keep(self.declared, "")
+        for node in self.order:
+            names.keep([self.aliases[node.name]] if node.name in self.aliases else [], _scope(node))
         for owner in [*(node.owner for node in self.graph.input_nodes), *self.declared]:
             names.unique("", owner, given=True)
         before = len(self.declared) + len(self.aliases)
@@ -217,10 +228,10 @@ class _Writer:
                 self._is_plain(node)
                 and node.owner not in self.declared
                 and node.name not in self.aliases
-                and names.would_be("", self._stem(node)) != node.owner
+                and names.would_be(_scope(node), self._stem(node)) != node.owner
             ):
                 if len(node.outputs) == 1:
-                    self.aliases[node.name] = node.owner
+                    self.aliases[node.name] = node.owner.rpartition(SEPARATOR)[2]
                 else:
                     self.declared.add(node.owner)
             self._take_name(node, names, held)
@@ -229,13 +240,13 @@ class _Writer:
     def _take_name(self, node: Node, names: Names, held: set[str]) -> None:
         """Take the name that an application gets; `held` are the layers whose name an application has."""
         if node.name in self.aliases:
-            names.unique("", self.aliases[node.name], given=True)
+            names.unique(_scope(node), self.aliases[node.name], given=True)
         elif node.owner in self.declared or isinstance(node.layer, Functional):
             if node.owner in held:
                 names.unique("", node.owner if node.owner in self.declared else self._stem(node), given=False)
             held.add(node.owner)
         else:
-            names.unique("", self._stem(node), given=False)
+            names.unique(_scope(node), self._stem(node), given=False)
 
     def _stem(self, node: Node) -> str:
         """What a layer is called after that the text gives no name."""
@@ -288,6 +299,8 @@ class _Writer:
             self.values.slots(join.node.layer),
             bodies,
             tail=self._naming(join.node),
+            name=join.node.owner,
+            spoken=join.node.outputs[0] in self.named,
             joint="via" if join.is_shortcut else "and",
         )
 
@@ -299,6 +312,8 @@ class _Writer:
             node.owner if declared else self._kind(node),
             slots + self._options(node),
             tail=self._naming(node),
+            name=node.owner,
+            spoken=node.outputs[0] in self.named,
             breaks=bool(node.layer.depth(*self.graph.input_shapes(node))),
             free=not declared
             and len(unit.entering) == len(node.outputs) == 1

@@ -166,6 +166,17 @@ def test_calls_are_read_as_keras_reads_them() -> None:
             assert default_training(layer) is parameters["training"].default, kind
 
 
+@pytest.mark.parametrize("name", ["bn_cnn", "challenge", "zoo/mobilenet_v2", "zoo/transformer"])
+def test_specs_get_their_blocks_back(name: str, tmp_path: Path) -> None:
+    """Each layer has its name, and there are as many instances of blocks as there were."""
+    spec = specdsl.load(f"specs/{name}.spec")
+    model = spec.model(spec.models[0])
+    (tmp_path / "model.json").write_text(model.to_keras().to_json())
+    back = specdsl.import_keras(tmp_path / "model.json").model()
+    assert [node.owner for node in back.nodes] == [node.owner for node in model.nodes]
+    assert back.scopes.keys() == model.scopes.keys()
+
+
 @settings(max_examples=5)
 @given(spec_texts())
 def test_drawn_models_come_back(text: str) -> None:
