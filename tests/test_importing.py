@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import sys
+import threading
 import zipfile
 from copy import deepcopy
 from pathlib import Path
@@ -593,6 +595,18 @@ def test_the_verb_does_not_overwrite_what_it_reads(run, tmp_path: Path) -> None:
     path.write_bytes(FILES["residual"].read_bytes())
     code, _, err = run("import", str(path), "-o", str(path))
     assert (code, err) == (2, f"error: {path} is the file itself, which would be lost\n")
+
+
+def test_the_verb_reads_pipes(run, tmp_path: Path) -> None:
+    """As shells make them of `<(...)`: one cannot go back in them."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[FILES["residual"].read_bytes()])
+    writer.start()
+    code, out, _ = run("import", str(pipe))
+    writer.join()
+    assert code == 0
+    assert out.partition("\n")[2] == run("import", str(FILES["residual"]))[1].partition("\n")[2]
 
 
 def test_the_verb_reads_standard_input(run, monkeypatch: pytest.MonkeyPatch) -> None:

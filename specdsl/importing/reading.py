@@ -48,17 +48,22 @@ def read_config(path: Path | None, name: str, standard_input: BinaryIO | None = 
     """
     if path is None:
         assert standard_input is not None
-        data = standard_input.read(MOST_BYTES + 1)
-        _bound(len(data), name)
-        return _of_text(_text_in(BytesIO(data), name), name)
+        return _of_text(_text_in(_whole(standard_input, name), name), name)
     if path.is_dir():
         hint = "a SavedModel folder holds code: save the model as .keras, or write what `model.to_json()` returns"
         raise _unreadable(name, "it is a folder", hint)
     try:
         with path.open("rb") as file:
-            return _of_text(_text_in(file, name), name)
+            return _of_text(_text_in(file if file.seekable() else _whole(file, name), name), name)
     except OSError as error:
         raise _unreadable(name, error.strerror or str(error)) from None
+
+
+def _whole(pipe: BinaryIO, name: str) -> BinaryIO:
+    """What comes by a pipe, as a file in which one can go back."""
+    data = pipe.read(MOST_BYTES + 1)
+    _bound(len(data), name)
+    return BytesIO(data)
 
 
 def _text_in(file: BinaryIO, name: str) -> bytes:
