@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from math import prod
 from typing import Any
 
-from hypothesis import assume
+from hypothesis import HealthCheck, Phase, assume, given, reject, seed, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -17,7 +18,30 @@ from specdsl import Graph, SpecError, loads
 from specdsl.declaration import Misuse
 from specdsl.declaration import text as _text
 from specdsl.layers import LAYERS, Layer, Shape
+from specdsl.layers.categories import _Categorical
+from specdsl.layers.dtypes import FLOATS
 from tests.strategies import _SIZES, NUMERIC, _arguments, _chance, _shapes
+
+
+class _Typed(tuple[int | None, ...]):
+    """A shape that knows the type of the values in it."""
+
+    dtype: str
+
+
+def _typed(shape: Shape, dtype: str) -> Shape:
+    made = _Typed(shape)
+    made.dtype = dtype
+    return made
+
+
+def _dtype(shape: Shape) -> str:
+    return shape.dtype if isinstance(shape, _Typed) else "float32"
+
+
+def _declared(shape: Shape) -> str:
+    """What stands behind the name of an input: its shape, and its type where that is not the usual one."""
+    return _text(shape) + (f" {_dtype(shape)}" if _dtype(shape) != "float32" else "")
 
 
 @st.composite
@@ -33,6 +57,27 @@ def spec_texts(draw: st.DrawFn, featuring: type[Layer] | None = None) -> str:
     return _Writer(draw, featuring=featuring).spec()
 
 
+@cache
+def drawn_texts(kind: type[Layer] | None, number: int) -> tuple[str, ...]:
+    """So many specs, always the same ones, with a layer class or any. The simplest, which comes first, is left out."""
+    texts: list[str] = []
+
+    @seed(zlib.crc32(kind.__name__.encode()) if kind else 0)
+    @settings(
+        phases=[Phase.generate],
+        max_examples=number + 1,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(spec_texts(featuring=kind))
+    def draw(text: str) -> None:
+        texts.append(text)
+
+    draw()
+    return tuple(texts[-number:])
+
+
 @st.composite
 def step_texts(draw: st.DrawFn) -> tuple[Shape, str]:
     """A shape, and steps without definitions of blocks that a tensor of that shape can flow through."""
@@ -44,9 +89,12 @@ def step_texts(draw: st.DrawFn) -> tuple[Shape, str]:
 
 _POPULAR = [LAYERS[name] for name in ("Dense", "Conv1D", "Conv2D", "BatchNormalization", "ReLU", "Dropout", "Flatten")]
 _MERGES = ["add", "concat", "multiply", "average", "maximum", "minimum", "subtract"]
-_MERGES += ["concat(axis=1)", "dot(axes=-1)"]
+_MERGES += ["concat(axis=1)", "dot(axes=-1)", 'add(dtype="mixed_float16")']
 _GATHERS = ["Add", "Concatenate", "Multiply", "Average", "Maximum", "Minimum", "Subtract"]
-_GATHERS += ["Concatenate(axis=1)", "Dot(axes=-1)"]
+_GATHERS += ["Concatenate(axis=1)", "Dot(axes=-1)", 'Add(dtype="bfloat16")']
+TYPES = ["float16", "int32", "uint8", "float64", "bool", "bfloat16", "int64"]
+"""Of inputs, where these are not float32."""
+POLICIES = ["mixed_float16", "float64", "bfloat16", "float16", "mixed_bfloat16"]
 _NAMES = ["h", "skip", "x", "y", "name", "lambda", "keras", "layers", "build_model", "é", "out", "x2", "dense"]
 """Names that a compiler to Python must take care of are among them."""
 _DOCSTRINGS = [
@@ -97,7 +145,17 @@ class _Writer:
             sizes[self.draw(st.integers(0, len(sizes) - 1))] = None
         while prod(size or 1 for size in sizes) > _LARGEST:
             sizes = [size if size is None else -(-size // 2) for size in sizes]
-        return tuple(sizes)
+        return _typed(tuple(sizes), self.pick(TYPES) if _chance(self.draw, 1, 3) else "float32")
+
+    def categories(self, kind: type[_Categorical]) -> tuple[Shape, str]:
+        """A shape and a type for an input, and a layer that takes words or categories, which takes it."""
+        every = {"floats": "float32", "integers": "int64", "strings": "string"}
+        for _ in range(10):
+            shape = _typed(self.pick([(4,), (1,), ()]), every[self.pick([*kind.taken, "integers"])])
+            step = self.feature(shape)
+            if step is not None:
+                return shape, step
+        return reject()
 
     # ------------------------------------------------------------------------------------------ trying
 
@@ -110,13 +168,13 @@ class _Writer:
 
     def leaving(self, shapes: Sequence[Shape], lines: Sequence[str]) -> Shape | None:
         """The shape that leaves some steps where tensors of these shapes enter, None where they are refused."""
-        inputs = [f"input probe{number}: {_text(shape)}" for number, shape in enumerate(shapes)]
+        inputs = [f"input probe{number}: {_declared(shape)}" for number, shape in enumerate(shapes)]
         graph = self.accepts("\n".join(["model probe {", *inputs, *lines, "Identity", "}"]))
         if graph is None:
             return None
         sizes = [prod(size or 4 for size in node.shape) for node in graph.nodes]
         small = max(sizes) <= _LARGEST and len(graph.nodes) < 40 and graph.analyse().totals.params < 100_000
-        return graph.output_shapes[0] if small else None
+        return _output(graph) if small else None
 
     # ------------------------------------------------------------------------------------------ steps
 
@@ -127,7 +185,7 @@ class _Writer:
         if depth:
             kinds += [self.shortcut, self.branch, self.repeat, self.loop, self.condition, self.named, self.shared]
         if depth and len(shape) == 2:
-            kinds.append(self.states)
+            kinds += [self.states] * 3
         if depth and self.blocks:
             kinds += [self.block] * 2 + [self.model, self.joining_model]
         for _ in range(self.draw(st.integers(1, most))):
@@ -157,11 +215,14 @@ class _Writer:
             if step:
                 return step
         for _ in range(5):
-            kind = self.pick(self.pick([_POPULAR, _fitting(len(shape)), _fitting(len(shape), of_rank=True)]))
+            groups = [_POPULAR, _fitting(len(shape)), _fitting(len(shape), of_rank=True)]
+            kind = self.pick(self.pick(groups) if _dtype(shape) in FLOATS else _taking(_dtype(shape)))
             arguments = self.draw(_arguments(kind, (shape,), wild=False))
+            if _chance(self.draw, 1, 6):
+                arguments["dtype"] = self.pick(POLICIES)
             try:
                 layer = kind(**arguments)
-                layer.infer(shape)
+                layer.result_dtypes(len(layer.infer(shape)), _dtype(shape))
             except (ValidationError, Misuse):
                 continue
             text = self.said(layer)
@@ -182,16 +243,19 @@ class _Writer:
 
         A cell stands in an RNN. None where none is found.
         """
-        kind = self.featuring or self.pick(NUMERIC)
+        if self.featuring and not _may_take(self.featuring, _dtype(shape)):
+            return None
+        kind = self.featuring or self.pick(NUMERIC if _dtype(shape) in FLOATS else _taking(_dtype(shape)))
         for _ in range(6):
             suiting = self.draw(_shapes(LAYERS["RNN"] if kind.needed_options else kind))
-            lead, first = self.reshaped(shape, len(suiting[0]))
+            rank = len(shape if issubclass(kind, _Categorical) else suiting[0])
+            lead, first = self.reshaped(shape, rank)
             shapes, steps = [first], [lead]
             while len(shapes) < len(suiting):
-                steps.append(
-                    self.pick(_LENGTHS if len(first) == 2 and _chance(self.draw, 1, 2) else ["Identity", "ReLU"])
-                )
-                shapes.append(self.leaving([first], steps[-1:]) or ())
+                change = len(first) == 2 and _dtype(first) in FLOATS and _chance(self.draw, 1, 2)
+                steps.append(self.pick(_LENGTHS if change else ["Identity", "ReLU"][: 1 + (_dtype(first) in FLOATS)]))
+                beside = self.leaving([first], steps[-1:])
+                shapes.append(first if beside is None else beside)
             try:
                 layer = kind(**self.draw(_arguments(kind, tuple(shapes), wild=False)))
                 layer = LAYERS["RNN"](cell=layer) if kind.needed_options else layer
@@ -212,7 +276,7 @@ class _Writer:
             sizes.append(self.pick([size for size in range(1, 9) if rest % size == 0][::-1]))
             rest //= sizes[-1]
         new = tuple(self.draw(st.permutations([*sizes, rest])))
-        return f"Reshape({_text(new)})", new
+        return f"Reshape({_text(new)})", _typed(new, _dtype(shape))
 
     def gathered(self, steps: Sequence[str], layer: str) -> str:
         """A layer behind one step, or over a tensor that a step gives and what others make of that tensor."""
@@ -241,7 +305,8 @@ class _Writer:
         """A layer that is declared, and applied two times or more."""
         name = self.name("shared")
         kinds = ["ReLU", "BatchNormalization", "Dropout(0.5)"]
-        kinds += [f"Dense({shape[-1]})", "LayerNormalization"] if shape and shape[-1] else []
+        if shape and shape[-1]:
+            kinds += [f"Dense({shape[-1]})", "LayerNormalization", f'Dense({shape[-1]}, dtype="mixed_float16")']
         uses = self.pick([f"{name} -> {name}", f"{name}\n{name}", f"repeat 2 {{ {name} -> Identity }}"])
         return f"layer {name} = {self.pick(kinds)}\n{uses}"
 
@@ -265,7 +330,7 @@ class _Writer:
         """A use, or two, of a model as a step, which is defined for it."""
         name, entering = self.name("inner"), self.name()
         body = self.body(shape, max(depth, 0)) or "Identity"
-        self.definitions.append(f"model {name} {{ input {entering}: {_text(shape)}\n{body}\n}}")
+        self.definitions.append(f"model {name} {{ input {entering}: {_declared(shape)}\n{body}\n}}")
         step = self.pick([name, f"{name} -> {name}", f"{name}(trainable=false)", f"TimeDistributed({name})"])
         if self.leaving([shape], [step]) is None:
             step = name
@@ -281,7 +346,7 @@ class _Writer:
         beside = self.leaving([shape], [other])
         if beside is None:
             return "Identity"
-        lines = [f"input {first}: {_text(shape)}", f"input {second}: {_text(beside)}"]
+        lines = [f"input {first}: {_declared(shape)}", f"input {second}: {_declared(beside)}"]
         lines += [f"{first} -> {self.layer(shape)} as {left}", f"{second} -> {self.layer(beside)} as {right}"]
         output = f"output {right}, {left}"
         for _ in range(2):
@@ -379,7 +444,8 @@ class _Writer:
     # ------------------------------------------------------------------------------------------ models
 
     def spec(self) -> str:
-        model = self.chain() if self.pick([True, False]) else self.wired()
+        categories = self.featuring and issubclass(self.featuring, _Categorical)
+        model = self.chain() if categories or self.pick([True, False]) else self.wired()
         if self.featuring and not re.search(rf"\b{self.featuring.__name__}\b", "\n".join([*self.definitions, model])):
             model = self.chain()
         graph = loads("\n".join([*self.definitions, model])).model()  # its parts are good, and so must be the whole
@@ -400,7 +466,16 @@ class _Writer:
     def chain(self) -> str:
         """A model of one input and one output, whose tensors have no names; seldom with a parameter."""
         shape = self.shape()
-        lines, leaving = self.steps(shape, depth=2, most=6)
+        if self.featuring and issubclass(self.featuring, _Categorical):
+            shape, step = self.categories(self.featuring)
+            first = [step]
+        elif self.featuring and not _may_take(self.featuring, _dtype(shape)):
+            first = ["Rescaling(1)"]
+        else:
+            first = []
+        entering = self.leaving([shape], first)
+        lines, leaving = self.steps(shape if entering is None else entering, depth=2, most=6)
+        lines = [*first, *lines]
         if self.featuring and not re.search(rf"\b{self.featuring.__name__}\b", "\n".join(lines)):
             step = self.feature(leaving)
             assume(step is not None and self.leaving([shape], [*lines, step]) is not None)
@@ -411,7 +486,7 @@ class _Writer:
             parameter = f"(size={value})"
         head = f"model {self.head()}".replace("PARAMETERS", parameter)
         name = self.pick([self.name(), "input"])
-        return f"{head}input {name}: {_text(shape)}\n{text}\n}}"
+        return f"{head}input {name}: {_declared(shape)}\n{text}\n}}"
 
     def wired(self) -> str:
         """A model of named tensors: each is used, or an output."""
@@ -421,7 +496,7 @@ class _Writer:
             shape = self.shape() if not shapes or self.pick([True, False]) else self.pick(list(shapes.values()))
             name = self.name()
             shapes[name] = shape
-            lines.append(f"input {name}: {_text(shape)}")
+            lines.append(f"input {name}: {_declared(shape)}")
         unused = list(shapes)
         for _ in range(self.draw(st.integers(1, 4))):
             start, sources, shape = self.start(shapes, unused)
@@ -437,7 +512,7 @@ class _Writer:
             if graph is not None:
                 lines.append(chain)
                 unused = left
-                shapes[name] = graph.output_shapes[0]
+                shapes[name] = _output(graph)
         lines, unused = self.masked(lines, shapes, unused)
         outputs = self.draw(st.permutations(unused))
         extra = [name for name in shapes if name not in unused and _chance(self.draw, 1, 6)]
@@ -483,7 +558,13 @@ class _Writer:
                 break
             kind = type(node.layer)
             index = self.pick(["", "[0]", "[-1]"])
-            insert = "{ " + self.pick(["Identity", "Dropout(0.5)", "ReLU -> Identity", self.layer(node.shape)]) + " }"
+            insert = (
+                "{ "
+                + self.pick(
+                    ["Identity", "Dropout(0.5)", "ReLU -> Identity", self.layer(_typed(node.shape, node.dtypes[0]))]
+                )
+                + " }"
+            )
             settings = ["trainable = false"]
             settings += [f"{size} = {self.pick([3, 2, 6])}" for size in ("units", "filters") if size in kind.fields()]
             edit = self.pick(
@@ -497,6 +578,28 @@ class _Writer:
             if self.accepts(*models, tried) is not None:
                 edits.append(edit)
         return f"model {name} = {graph.name}" + (f" with {{{'; '.join(edits)} }}" if len(edits) > 1 else "")
+
+
+def _output(graph: Graph) -> Shape:
+    """The shape of the first output of a graph, with its type."""
+    return _typed(graph.output_shapes[0], graph.dtype(graph.outputs[0]))
+
+
+def _may_take(kind: type[Layer], dtype: str) -> bool:
+    """Whether a layer class may take a tensor of that type."""
+    return (
+        dtype in FLOATS
+        or kind.intake == "any"
+        or issubclass(kind, _Categorical)
+        or (kind.intake != "floats" and dtype != "string")
+    )
+
+
+@cache
+def _taking(dtype: str) -> list[type[Layer]]:
+    """The layers over one tensor that may take tensors of that type."""
+    words = [LAYERS[name] for name in ("StringLookup", "Hashing", "CategoryEncoding")]
+    return [kind for kind in NUMERIC if kind.arity == (1, 1) and _may_take(kind, dtype)] + words
 
 
 @cache

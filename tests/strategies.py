@@ -63,7 +63,10 @@ class Call(NamedTuple):
 APPLICABLE = [kind for kind in LAYERS.values() if kind is not InputLayer]
 """The layers that tensors enter."""
 
-NUMERIC = [kind for kind in APPLICABLE if not issubclass(kind, _Categorical) and not kind.no_step]
+STEPS = [kind for kind in APPLICABLE if not kind.no_step]
+"""Those that can be steps themselves."""
+
+NUMERIC = [kind for kind in STEPS if not issubclass(kind, _Categorical)]
 """Those that can be steps and take numbers of any kind: no words and no categories."""
 
 

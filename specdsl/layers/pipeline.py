@@ -7,7 +7,9 @@ from pydantic import BeforeValidator
 
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
+from specdsl.layers.activations import Softmax
 from specdsl.layers.base import POINTWISE, TRAINING, Kept, Layer, Modes, Reach, Shape, Weight, Window
+from specdsl.layers.core import Masking
 from specdsl.layers.inner import infer_inner, inner_names, inner_weights
 from specdsl.layers.normalization import Normalization
 from specdsl.layers.reshaping import UpSampling2D
@@ -31,6 +33,10 @@ class Pipeline(Layer):
         for layer in self.layers:
             if layer.arity != (1, 1) or layer.in_list:
                 raise Misuse(f"Pipeline takes layers over one tensor, not {layer}", argument="layers")
+        masks = [isinstance(layer, Masking) or getattr(layer, "mask_zero", False) for layer in self.layers]
+        if True in masks and any(isinstance(layer, Softmax) for layer in self.layers[masks.index(True) :]):
+            message = "Keras cannot run Softmax behind a mask in a Pipeline"
+            raise Misuse(message, argument="layers", help="leave the Masking out of the Pipeline")
 
     def result_shape(self, *shapes: Shape) -> Shape:
         shape = shapes[0]

@@ -11,18 +11,23 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from specdsl import Graph
 from specdsl.analyses import analyse
+from specdsl.declaration import declared
 from specdsl.functional import Functional, models_in
 from specdsl.graph import Tensor, option_tensors
 from specdsl.layers import Layer
 from specdsl.layers.activations import Softmax
+from specdsl.layers.augmentation import _Augmentation
 from specdsl.layers.categories import _Categorical
 from specdsl.layers.core import Embedding, Masking
+from specdsl.layers.dtypes import FLOATS
 from specdsl.layers.merging import Concatenate
+from tests.keras.oracle import numbers
 from tests.keras.summary import compare_summary
-from tests.keras.tally import counted
+from tests.keras.tally import TALLY, counted
 
 Facts = Mapping[str, Any]
 
@@ -55,6 +60,7 @@ def compare_built(graph: Graph, model: keras.Model, *, frozen: bool = False) -> 
     assert set(ours) == set(theirs)
     for name in ours:
         assert ours[name] == theirs[name], f"{name}\n  specdsl: {ours[name]}\n  keras:   {theirs[name]}"
+    _compare_types(graph, model)
     analysis = analyse(graph, frozen=frozen)
     totals = analysis.totals
     assert totals.params == model.count_params()
@@ -65,6 +71,31 @@ def compare_built(graph: Graph, model: keras.Model, *, frozen: bool = False) -> 
             inner = model.get_layer(layer.node.owner)
             inner = getattr(inner, "layer", inner)  # of a wrapper
             compare_built(layer.inner.graph, inner, frozen=frozen or not next(models_in(layer.node.layer)).trainable)
+
+
+def _compare_types(graph: Graph, model: keras.Model) -> None:
+    """Check that the types of all tensors are those that Keras infers, where it infers them well.
+
+    It says of most layers that they make floats, whatever enters, and of wrappers that they make what they compute in.
+    What it says of layers behind those may follow from that. How it really is, `compare_run` tells.
+
+    Raises:
+        AssertionError: they are not.
+    """
+    inferred = {
+        _origin(tensor, model): tensor.dtype
+        for layer in model.layers
+        for use in _uses(layer, model)
+        for tensor in use.outputs
+    }
+    other: set[Tensor] = set()
+    for node in graph.nodes:
+        dtypes = tuple(inferred[_place(graph, tensor)] for tensor in node.outputs)
+        if dtypes != node.dtypes:
+            misled = any(tensor in other or graph.dtype(tensor) not in FLOATS for tensor in node.sources)
+            within = isinstance(node.layer, Functional) or next(node.layer.layers_within(), None)
+            assert misled or within, f"{node.name}\n  specdsl: {node.dtypes}\n  keras:   {dtypes}"
+            other.update(node.outputs)
 
 
 def _place(graph: Graph, tensor: Tensor) -> tuple[str, int, int]:
@@ -190,47 +221,83 @@ def _parameters(weights: list[Any]) -> int:
 
 def all_layers(graph: Graph) -> Iterator[Layer]:
     """The layers of a graph, those within models and wrappers too."""
-    waiting = [node.layer for node in graph.nodes]
+    for node in graph.nodes:
+        yield from layers_of(node.layer)
+
+
+def layers_of(layer: Layer) -> Iterator[Layer]:
+    """A layer and those within it."""
+    waiting = [layer]
     while waiting:
         layer = waiting.pop()
         yield layer
-        waiting += [value for value in layer.arguments().values() if isinstance(value, Layer)]
+        waiting += layer.layers_within()
         waiting += [node.layer for node in layer.graph.nodes] if isinstance(layer, Functional) else []
 
 
 def runnable(graph: Graph) -> bool:
     """Whether the model can take any numbers.
 
-    It cannot where a size is unknown, or something is looked up by what was computed, or is no number. Tensors without
-    axes are put behind each other by Concatenate as examples of a longer batch. And Keras's Softmax fails behind a
-    Masking.
+    It cannot where a size is unknown, something is looked up by what was computed, or a GPU is asked for. Tensors
+    without axes are put behind each other by Concatenate as examples of a longer batch. And Keras's Softmax fails
+    behind a Masking.
     """
     kinds = {type(layer) for layer in all_layers(graph)}
     endless = any(None in shape for node in graph.nodes for shape in node.shapes)
     longer = any(isinstance(node.layer, Concatenate) and not node.shape for node in graph.nodes)
-    looked_up = any(issubclass(kind, Embedding | _Categorical) for kind in kinds)
-    return not (endless or longer or looked_up or {Masking, Softmax} <= kinds)
+    looked_up = any(issubclass(kind, Embedding | _Categorical) for kind in kinds) and not _of_words(graph)
+    needs_gpu = any(
+        True in (getattr(one, "use_cudnn", 0), getattr(one, "flash_attention", 0)) for one in all_layers(graph)
+    )
+    return not (endless or longer or looked_up or needs_gpu or {Masking, Softmax} <= kinds)
+
+
+def _of_words(graph: Graph) -> bool:
+    """Whether what is looked up or counted in a graph is what enters the model, and no float."""
+    entering = {tensor for node in graph.input_nodes for tensor in node.outputs if graph.dtype(tensor) not in FLOATS}
+    return all(
+        entering.issuperset(node.inputs)
+        for node in graph.nodes
+        if {Embedding, *declared(_Categorical)} & {type(layer) for layer in layers_of(node.layer)}
+    )
 
 
 @counted("forward passes")
 def compare_run(graph: Graph, model: keras.Model, *, training: bool = False) -> None:
-    """Check that every layer of the model, run on numbers, gives the predicted shape.
+    """Check that every layer of the model, run on numbers, gives the predicted shape and type.
+
+    A few operations of TensorFlow do not run on a CPU for all types of floats; a model with one of these is left out.
+    What augments images gives them out as they are in inference, not turned into the floats that it computes in.
 
     Raises:
         AssertionError: one does not.
     """
     random = np.random.default_rng(0)
-    inputs = [random.random((2, *node.shape), "float32") for node in graph.input_nodes]
+    words = ["relu", "zeros"] if any(node.dtypes == ("string",) for node in graph.input_nodes) else [0, 0]
+    inputs = [numbers(random, (2, *node.shape), node.dtypes[0], words) for node in graph.input_nodes]
     tensors = {_origin(one, model): one for layer in model.layers for use in _uses(layer, model) for one in use.outputs}
     wanted = {str(tensor): tensor for node in graph.nodes for tensor in node.outputs}
     every = keras.Model(model.inputs, {name: tensors[_place(graph, tensor)] for name, tensor in wanted.items()})
-    values = every(inputs, training=training)
+    try:
+        values = every(inputs, training=training)
+    except tf.errors.OpError as error:
+        if not re.search(NO_KERNEL, str(error)):
+            raise
+        TALLY["forward passes that TensorFlow lacks operations for"] += 1
+        return
     for name, tensor in wanted.items():
-        shape = graph.shape(tensor)
+        shape, dtype = graph.shape(tensor), graph.dtype(tensor)
         assert tuple(values[name].shape) == (2, *shape), f"{name}: {tuple(values[name].shape)} for {shape}"
+        made = keras.backend.standardize_dtype(values[name].dtype)
+        augments = any(isinstance(layer, _Augmentation) for layer in layers_of(graph.by_name[tensor.node].layer))
+        assert made == dtype or (augments and not training and made in FLOATS), f"{name}: {made} for {dtype}"
     alone = model(inputs if len(inputs) > 1 else inputs[0], training=training)
     outputs = [alone] if len(graph.outputs) == 1 else list(alone)
     assert [tuple(output.shape) for output in outputs] == [(2, *shape) for shape in graph.output_shapes]
+
+
+NO_KERNEL = r"No OpKernel was registered|Could not find device for node|not implemented for"
+"""What TensorFlow says where it cannot run an operation for a type."""
 
 
 # ---------------------------------------------------------------------------------------------- emitted source
@@ -276,5 +343,5 @@ def _without_drawn_seed(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _weights(model: keras.Model) -> list[tuple[str, tuple[int, ...], bool]]:
-    return [(weight.path, tuple(weight.shape), weight.trainable) for weight in model.weights]
+def _weights(model: keras.Model) -> list[tuple[str, tuple[int, ...], bool, str]]:
+    return [(weight.path, tuple(weight.shape), weight.trainable, weight.dtype) for weight in model.weights]

@@ -30,8 +30,8 @@ from specdsl.layers import Layer
 from tests.keras.mutation import Mutant, mutants, planted_in
 from tests.keras.oracle import RefusalError, compare, compare_run, declared_facts
 from tests.keras.test_models import check_random_spec
-from tests.spec_strategies import spec_texts
-from tests.strategies import APPLICABLE, Call, calls
+from tests.spec_strategies import drawn_texts
+from tests.strategies import APPLICABLE, STEPS, Call, calls
 
 RULES = [module.name for module in iter_modules(specdsl.layers.__path__, "specdsl.layers.")]
 GRAPHS = ["specdsl.functional", "specdsl.graph", "specdsl.analyses.counting", "specdsl.backends.keras_model"]
@@ -62,7 +62,8 @@ def run(modules: tuple[str, ...], number: int, graphs: int) -> None:
     chosen = modules or (*RULES, *GRAPHS)
     rules = [name for name in chosen if name not in GRAPHS]
     cases = drawn_cases(rules, number) if rules else []
-    texts = drawn_texts(graphs) if set(chosen) & set(GRAPHS) else []
+    wanted = STEPS if set(chosen) & set(GRAPHS) else []
+    texts = [text for kind in wanted for text in drawn_texts(kind, graphs)]
     click.echo(f"{len(cases):,} calls of layers, {len(texts):,} specs")
     noticed = total = 0
     unknown = []
@@ -213,21 +214,6 @@ def limited(seconds: int) -> Iterator[None]:
 
 
 # ---------------------------------------------------------------------------------------------- graphs
-
-
-def drawn_texts(number: int) -> list[str]:
-    """So many specs with each class."""
-    texts: list[str] = []
-    for kind in APPLICABLE:
-
-        @seed(0)
-        @settings(QUIET, max_examples=number)
-        @given(spec_texts(featuring=kind))
-        def draw(text: str) -> None:
-            texts.append(text)
-
-        draw()
-    return texts
 
 
 def shows(mutant: Mutant, texts: Iterable[str]) -> bool:

@@ -98,6 +98,7 @@ STRICTER = {
     rf"^({'|'.join(kind.__name__ for kind in LAYERS.values() if issubclass(kind, _Image))}) takes a tensor of shape": (
         "images without a batch axis: the batch is taken for their height"
     ),
+    r"cannot run Softmax behind a mask": "a mask with an axis less is spread over the values, and the shape is lost",
     r"needs to know the (height of the images|width of the images|number of channels)": "`fit` and `predict` fail",
     r"RandomCrop cuts": "in inference it leaves the images as they are, and the shape that follows is wrong",
     r"RandomShear with a single": "a file with it cannot be loaded",
@@ -259,8 +260,8 @@ def _known(shapes: tuple[Shape, ...], unknown: int) -> list[list[int]]:
     return [[size or known[len(shape) - 1 - place] or unknown for place, size in enumerate(shape)] for shape in shapes]
 
 
-def _numbers(random: np.random.Generator, shape: tuple[int, ...], dtype: str, words: list[Any]) -> Any:
-    """Random values of a type, some of `words` where these are of it."""
+def numbers(random: np.random.Generator, shape: tuple[int, ...], dtype: str, words: list[Any]) -> Any:
+    """Random values of a type, some of `words` where these are of it and it is no type of floats."""
     if dtype == "string":
         known = [word for word in words if isinstance(word, str)]
         return tf.constant(random.choice(known or ["a", "b c"], shape))
@@ -284,7 +285,7 @@ def _run(layer: keras.Layer, call: Call, batch: int = 2, unknown: int = 3, train
 
     entering = zip(_known(call.shapes, unknown), call.dtypes, strict=True)
     words = _words(call)
-    inputs = [_numbers(random, (batch, *shape), dtype, words) for shape, dtype in entering]
+    inputs = [numbers(random, (batch, *shape), dtype, words) for shape, dtype in entering]
     options: dict[str, Any] = {"training": training} if layer._call_has_training_arg else {}
     outputs = layer(*_entering(call, inputs), **options | _told(call, drawn))
     return [_dense(output).numpy() for output in keras.tree.flatten(outputs)]

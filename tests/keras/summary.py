@@ -76,6 +76,16 @@ def compare_summary(graph: Graph, model: keras.Model) -> None:
         "Trainable params": totals["trainable"],
         "Non-trainable params": totals["non_trainable"],
     }
+    _, memory = printed.totals["Total params"]
+    assert memory == _readable(totals["weight_bytes"]), f"{memory} for {totals['weight_bytes']} bytes"
+
+
+def _readable(size: float) -> str:
+    """A number of bytes as a summary writes it."""
+    units = ["B", "KB", "MB", "GB"]
+    while size >= 1024:
+        size, units = size / 1024, units[1:]
+    return f"{size:.2f} {units[0]}"
 
 
 def reported_rows(layers: Sequence[dict[str, Any]], within: tuple[str, ...] = (), still: bool = False) -> Iterator[Row]:
@@ -159,4 +169,4 @@ def _connections(cell: str) -> tuple[Place, ...]:
 def _width(rows: Iterable[Row]) -> int:
     """How wide a table must be that none of these rows is cut: names and shapes take a quarter of it at most."""
     longest = max(max(len(row.path[-1]) + len(row.kind) + 3 * len(row.path), len(row.shapes)) for row in rows)
-    return max(200, 5 * (longest + 8))
+    return max(320, 5 * (longest + 8))  # which is enough for the layers in a Pipeline, which no row tells of
