@@ -36,6 +36,7 @@ from specdsl.layers.recurrent import Recurrent
 from specdsl.layers.values import Table
 from specdsl.layers.wrappers import Bidirectional, SpectralNormalization
 from specdsl.syntax.parser import GRAMMAR
+from tests.coupled import coupled
 
 # ---------------------------------------------------------------------------------------------- layers
 
@@ -273,6 +274,8 @@ def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ..
         arguments["layer"] = draw(_layers_among(single, shapes, len(shapes[0]) - 1))
     if kind.__name__ == "EinsumDense":
         arguments |= draw(_equation(shapes[0]))
+    if issubclass(kind, Layer) and not wild:
+        arguments |= draw(coupled(kind, shapes))
     if {"mean", "variance"} <= set(kind.fields()) and _chance(draw, 1, 2):
         axis = arguments.get("axis", -1)
         extents = draw(_extents_along(() if axis is None else (axis,) if isinstance(axis, int) else axis, shapes[0]))

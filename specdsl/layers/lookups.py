@@ -100,6 +100,10 @@ class _Vocabulary(_Categorical):
             message = f"there are {len(weights)} idf_weights for {len(vocabulary or ())} in the vocabulary"
             raise Misuse(message, argument="idf_weights", help="a weight for each, in the same order")
 
+    def counted_dtype(self, mode: str) -> str:
+        """The type of places and counts: integers, whatever Keras infers for vectors; weights of words are floats."""
+        return self.policy.compute if mode in ("tf_idf", "tf-idf") else "int64"
+
     def looked_up(self, values: Count, mode: str, depth: Size) -> Count:
         """One operation to look up each value, one to sum it, and one to weigh each place of the vector."""
         work = values + (values if mode in self.sums else Count())
@@ -155,7 +159,7 @@ class _Lookup(_Vocabulary):
         return self.encoded(shapes[0], self.output_mode, self.depth_of_vectors)
 
     def result_dtype(self, *dtypes: str) -> str:
-        return "int64" if self.output_mode == "int" else self.policy.compute
+        return self.counted_dtype(self.output_mode)
 
     def operations(self, *shapes: Shape) -> Count:
         return self.looked_up(product(*shapes[0]), self.output_mode, self.depth_of_vectors)
@@ -286,7 +290,7 @@ class TextVectorization(_Vocabulary):
         return (None, depth) if single else (depth,)
 
     def result_dtype(self, *dtypes: str) -> str:
-        return "int64" if self.output_mode == "int" else "float32"
+        return self.counted_dtype(self.output_mode)
 
     def operations(self, *shapes: Shape) -> Count:
         depth = self.max_tokens if self.pad_to_max_tokens else self._places()

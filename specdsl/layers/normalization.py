@@ -174,6 +174,7 @@ class GroupNormalization(_Normalization):
 class RMSNormalization(_Normalization):
     """Each example over the root of its mean square along `axis`, times a learned scale (Zhang and Sennrich, 2019)."""
 
+    intake = "floats"
     roles: ClassVar[Mapping[str, str]] = {"scale": "a factor for each value along the axis"}
 
     axis: Axes = -1

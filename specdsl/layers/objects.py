@@ -189,6 +189,7 @@ class L1L2(Regularizer):
 class OrthogonalRegularizer(Regularizer):
     """A penalty on rows or columns that are not orthogonal to each other."""
 
+    unmade = frozenset({"float16", "bfloat16", "float64"})  # Keras multiplies them by a float32
     least_axes = 2
     most_axes = 2
 
@@ -258,7 +259,8 @@ def misfit(chosen: str | KerasObject, shape: tuple[int | None, ...], dtype: str)
     if not kind.least_axes <= len(shape) <= kind.most_axes:
         return f"{kind.__name__} is for {_AXES[kind.least_axes, kind.most_axes]}"
     if dtype in kind.unmade:
-        return f"{kind.__name__} cannot make values of {dtype}"
+        does = "make values" if issubclass(kind, Initializer) else "weigh values"
+        return f"{kind.__name__} cannot {does} of {dtype}"
     if kind.single_axis is not None and shape[kind.single_axis] not in (1, None):
         return f"{kind.__name__} is for a size of 1 along axis {kind.single_axis}"
     named = [] if isinstance(chosen, str) else [getattr(chosen, argument) for argument in chosen.axis_arguments]

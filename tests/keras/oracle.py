@@ -39,6 +39,7 @@ STRICTER = {
     r"Concatenate cannot join along axis 0": "the batch grows, and no shape tells",
     # Keras looks at these only when the layer is called or trained, and then fails.
     r"OrthogonalRegularizer is for two axes": "a penalty on a tensor that is no matrix",
+    r"OrthogonalRegularizer cannot weigh values of": "a product of two types of floats, which fails in training",
     r"(MaxNorm|MinMaxNorm|UnitNorm) names axis": "a norm along an axis out of range",
     r"noise_shape.*greater than 0": "AlphaDropout with noise of size 0 or less",
     r"Softmax (finds no axis|needs one axis or several)": "an axis out of range, twice or missing",
