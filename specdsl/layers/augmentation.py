@@ -224,7 +224,7 @@ class RandomElasticTransform(_Augmentation):
     factor: FractionRange = 1.0
     scale: FractionRange = 1.0
     interpolation: Interpolation = "bilinear"
-    fill_mode: Literal["constant", "nearest", "wrap", "mirror", "reflect"] = "reflect"
+    fill_mode: FillMode = "reflect"
     fill_value: float = 0.0
     value_range: ValueRange = (0, 255)
     seed: Seed = None

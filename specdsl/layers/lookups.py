@@ -263,6 +263,8 @@ class TextVectorization(_Vocabulary):
             raise Misuse(message, argument="ragged")
         _limited(self.pad_to_max_tokens, self.max_tokens)
         self.refuse_sparse(self.sparse, self.output_mode)
+        if self.sparse and self.output_mode == "one_hot" and self.split is not None:
+            raise Misuse("TextVectorization cannot make sparse vectors of words that it splits", argument="sparse")
         self.check_weights(self.idf_weights, self.vocabulary, self.output_mode)
         self._places()
 

@@ -296,8 +296,8 @@ def compare_run(graph: Graph, model: keras.Model, *, training: bool = False) -> 
     assert [tuple(output.shape) for output in outputs] == [(2, *shape) for shape in graph.output_shapes]
 
 
-NO_KERNEL = r"No OpKernel was registered|Could not find device for node|not implemented for"
-"""What TensorFlow says where it cannot run an operation for a type."""
+NO_KERNEL = r"No OpKernel was registered|Could not find device for node|not implemented for|Input dims must be <= 5"
+"""What TensorFlow says where it cannot run an operation for a type, or for so many axes."""
 
 
 # ---------------------------------------------------------------------------------------------- emitted source
