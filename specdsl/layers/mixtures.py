@@ -1,6 +1,6 @@
 """Several images mixed, and several augmentations."""
 
-from typing import Annotated
+from typing import Literal, Annotated
 
 from pydantic import Field
 
@@ -38,6 +38,7 @@ class CutMix(_Augmentation):
     factor: FractionRange = 1.0
     seed: Seed = None
     data_format: DataFormat = None
+    dtype: Literal["float16", "float32", "float64", "mixed_float16"] | None = None  # no Beta is drawn in bfloat16
 
     def in_training(self) -> str:
         alpha = span(bounds(self.factor))
