@@ -1,6 +1,6 @@
 """Several images mixed, and several augmentations."""
 
-from typing import Literal, Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
