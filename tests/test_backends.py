@@ -18,8 +18,9 @@ from rich.console import Console
 
 import specdsl
 from specdsl import Graph
-from specdsl.backends import diagram
+from specdsl.backends import diagram, diagram_folding
 from specdsl.backends.diagram import FILLS, FORMATS, SHORTCUT, DiagramError
+from specdsl.backends.diagram_folding import folding
 from specdsl.functional import Functional
 from specdsl.layers import LAYERS
 from specdsl.layers.dtypes import BYTES
@@ -146,6 +147,67 @@ def test_source_takes_work_in_proportion_to_layers(text: str) -> None:
     assert calls(800) < 5 * calls(200)
 
 
+LONG = """
+block a(n) { shortcut add { Dense(n); Dense(n) }; ReLU }
+block b(n) { a(n); a(n) }
+model m { input x: (2,); Dense(2); repeat 300 { b(2) }; Dense(3); repeat 3 { b(3) } }
+"""
+
+
+def test_a_long_run_of_equal_blocks_is_drawn_once() -> None:
+    """Of a large model one instance stands for all in a run, and what follows takes from it."""
+    graph = specdsl.loads(LONG).model()
+    dot = graph.diagram().dot
+    assert "b × 300" in dot
+    assert len(nodes(dot)) == 1 + 1 + 8 + 1 + 3 * 8 + 1
+    last = graph.by_name["dense_1"].inputs[0].node
+    assert last not in dot
+    assert edges(dot)["layer b-a_1-re_lu", "layer dense_1"] == 1
+    small = specdsl.loads(LONG.replace("300", "100")).model()
+    assert len(nodes(small.diagram().dot)) == len(small.nodes) + 1
+
+
+def test_a_run_ends_where_instances_differ() -> None:
+    """Other arguments, and a result that is used from outside, end a run."""
+    text = "block a(n) { Dense(n) }\nmodel m { input x: (2,); repeat 600 { a(2) }; repeat 600 { a(3) } }"
+    assert folding(specdsl.loads(text).model()).times == {"a": 600, "a_600": 600}
+    runs = "repeat 500 { a(2) }; a(2) as h; repeat 600 { a(2) }; a(2) as y; [h, y] -> Add"
+    text = f"block a(n) {{ Dense(n) }}\nmodel m {{ input x: (2,); {runs} }}"
+    assert folding(specdsl.loads(text).model()).times == {"a": 501, "a_500": 601}
+
+
+@given(spec_texts())
+@settings(max_examples=40)
+def test_any_graph_is_folded_soundly(text: str) -> None:
+    """However small a model is that is folded: each layer is drawn or has one like it that is."""
+    spec = specdsl.loads(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diagram_folding, "LARGE", 0)
+        patch.setattr(diagram_folding, "RUN", 2)
+        for name in spec.models:
+            graph = spec.model(name)
+            folded, dot = folding(graph), graph.diagram().dot
+            for one in folded.drawn:
+                same = graph.by_name[folded.shown(one)]
+                assert (same.layer, same.shapes) == (graph.by_name[one].layer, graph.by_name[one].shapes)
+            outputs = {f"output {number}" for number in range(len(graph.outputs))}
+            drawn = {f"layer {node.name}" for node in graph.nodes if node.name not in folded.drawn}
+            assert set(nodes(dot)) == drawn | outputs
+            assert {end for edge in edges(dot) for end in edge} <= drawn | outputs
+
+
+def test_a_tangle_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The packaged engine is not asked to draw 300 layers in a row that are all gathered; a .dot file is written."""
+    names = [f"d{i}" for i in range(300)]
+    steps = "; ".join(f"Dense(2) as {name}" for name in names)
+    drawing = specdsl.loads(f"model m {{ input x: (2,); {steps}; [{', '.join(names)}] -> Add }}").model().diagram()
+    monkeypatch.setattr(diagram, "engine", lambda: Path("graphviz-pure"))
+    monkeypatch.setattr(diagram, "draw", lambda *_: pytest.fail("asked the engine"))
+    with pytest.raises(DiagramError, match="install Graphviz, or write"):
+        drawing.svg()
+    assert drawing.render(".dot").startswith(b"digraph")
+
+
 def test_shortcuts_are_seen() -> None:
     """Edges of a shortcut have a colour of their own, all along what the shortcut passes through; no others have it."""
     lines = [line for line in RESIDUAL.diagram().dot.splitlines() if "->" in line]
@@ -207,6 +269,7 @@ def test_pictures(engine: str, graph: Graph, tmp_path: Path) -> None:
     assert engine in ("dot", "dot.exe", "graphviz-pure")
     root = ElementTree.fromstring(graph.diagram().svg())
     assert root.tag == f"{SVG}svg"
+    assert {text.get("font-family") for text in root.iter(f"{SVG}text")} == {diagram.FONTS}
     titles = [title.text for title in root.iter(f"{SVG}title")]
     assert {f"layer {node.name}" for node in graph.nodes} <= set(titles)
     path = tmp_path / "m.png"

@@ -16,6 +16,7 @@ from textwrap import shorten
 import graphviz
 
 from specdsl.analyses import Analysis, LayerAnalysis
+from specdsl.backends.diagram_folding import Folding, folding, tangle
 from specdsl.backends.words import local_name, names_itself, type_name
 from specdsl.counts import number
 from specdsl.declaration import text
@@ -52,7 +53,12 @@ INK, GREY, SHORTCUT = "#1f2937", "#808891", "#e07b00"
 PATIENCE = 300
 """Seconds that a drawing may take; a model of 2,000 layers in a row takes two."""
 
+TANGLE = 300_000
+"""How tangled a model may be that graphviz-pure draws: 170,000 take it ten seconds, 580,000 more than a minute."""
+
 FONT = "Helvetica"
+FONTS = "Helvetica,Arial,Liberation Sans,Nimbus Sans,sans-serif"
+"""What an SVG asks for: fonts that are as wide as the one that boxes were measured for."""
 
 HEADING = 16
 """Characters in a line of a cluster's label."""
@@ -85,7 +91,14 @@ class Diagram:
         """
         if form not in FORMATS:
             raise ValueError(f"a diagram is drawn as {', '.join(FORMATS)}, not as {form}")
-        return self.dot.encode() if form == ".dot" else draw(self.dot, form[1:])
+        if form == ".dot":
+            return self.dot.encode()
+        if engine().name.startswith("graphviz-pure") and tangle(self.analysis.graph) > TANGLE:
+            raise DiagramError(
+                "too many connections pass by other layers for graphviz-pure to draw: "
+                "install Graphviz, or write a .dot file, which needs no drawing"
+            )
+        return draw(self.dot, form[1:])
 
     def svg(self) -> str:
         """The drawing as SVG."""
@@ -140,7 +153,7 @@ def draw(dot: str, form: str) -> bytes:
             raise DiagramError("a PDF needs the program `dot` of Graphviz itself; .svg and .png do not")
         reason = said[-1] if said else f"it ended with {done.returncode}"
         raise DiagramError(f"{program.name} could not draw the diagram: {reason}")
-    return done.stdout
+    return done.stdout.replace(b'"Helvetica,sans-Serif"', f'"{FONTS}"'.encode()) if form == "svg" else done.stdout
 
 
 def dot_source(analysis: Analysis) -> str:
@@ -154,8 +167,11 @@ def dot_source(analysis: Analysis) -> str:
                    "fontcolor": INK, "color": GREY, "margin": "0.14,0.07", "height": "0.3"},
         edge_attr={"color": GREY, "fontcolor": GREY, "fontname": FONT, "fontsize": "9", "arrowsize": "0.7"},
     )  # fmt: skip
+    folded = folding(graph)
     inside: dict[str, list[LayerAnalysis | Scope]] = {}
     for layer in analysis.layers:
+        if layer.node.name in folded.drawn:
+            continue
         inner: LayerAnalysis | Scope = layer
         for scope in graph.enclosing(layer.node.scope):
             contents = inside.setdefault(scope.name, [])
@@ -165,27 +181,31 @@ def dot_source(analysis: Analysis) -> str:
         contents = inside.setdefault("", [])
         if inner not in contents[-1:]:
             contents.append(inner)
-    _draw_contents(drawing, "", inside)
+    _draw_contents(drawing, "", inside, folded)
     shortcuts = _shortcut_edges(graph)
     for node in graph.nodes:
+        if node.name in folded.drawn:
+            continue
         for tensor, what in _entering(node):
             label = f" {_dimensions(graph.shape(tensor))}{f' {what}' if what else ''}"
             if (tensor, node.name) in shortcuts:
                 style = {"color": SHORTCUT, "fontcolor": SHORTCUT, "penwidth": "2"}
             else:
                 style = {"style": "dashed"} if what else {"weight": STRAIGHT}
-            drawing.edge(_id(tensor.node), _id(node.name), label=label, **style)
+            drawing.edge(_id(folded.shown(tensor.node)), _id(node.name), label=label, **style)
     for position, tensor in enumerate(graph.outputs):
         label = "output"
         if len(graph.outputs) > 1:
             label = str(replace(tensor, node=local_name(graph.by_name[tensor.node])))
         drawing.node(f"output {position}", graphviz.escape(label), shape="plaintext", style="", fontcolor=GREY)
         shape = _dimensions(graph.shape(tensor))
-        drawing.edge(_id(tensor.node), f"output {position}", label=f" {shape}", weight=STRAIGHT)
+        drawing.edge(_id(folded.shown(tensor.node)), f"output {position}", label=f" {shape}", weight=STRAIGHT)
     return str(drawing.source)
 
 
-def _draw_contents(drawing: graphviz.Digraph, scope: str, inside: dict[str, list[LayerAnalysis | Scope]]) -> None:
+def _draw_contents(
+    drawing: graphviz.Digraph, scope: str, inside: dict[str, list[LayerAnalysis | Scope]], folded: Folding
+) -> None:
     """Draw what stands in a block instance: its layers, and a cluster for each instance in it."""
     for part in inside.get(scope, ()):
         if isinstance(part, LayerAnalysis):
@@ -193,8 +213,14 @@ def _draw_contents(drawing: graphviz.Digraph, scope: str, inside: dict[str, list
             drawing.node(_id(part.node.name), _label(part), fillcolor=fill)
             continue
         with drawing.subgraph(name=f"cluster {part.name}") as cluster:
-            cluster.attr(label=_heading(part), style="rounded", color=GREY, labeljust="l", margin="10")
-            _draw_contents(cluster, part.name, inside)
+            cluster.attr(
+                label=_heading(part, folded.times.get(part.name, 1)),
+                style="rounded",
+                color=GREY,
+                labeljust="l",
+                margin="10",
+            )
+            _draw_contents(cluster, part.name, inside, folded)
 
 
 def _entering(node: Node) -> Iterator[tuple[Tensor, str]]:
@@ -244,12 +270,14 @@ def _label(layer: LayerAnalysis) -> str:
     return f"<{'<br/>'.join(lines)}>"
 
 
-def _heading(scope: Scope) -> str:
-    """The label of a cluster: the name of the block instance, and its arguments below.
+def _heading(scope: Scope, times: int) -> str:
+    """The label of a cluster: the name of the block instance, how many it stands for, and its arguments below.
 
     Half of it is empty, so that the cluster is wide enough for the flow to pass beside the text.
     """
     local = scope.name[len(scope.parent) + len(SEPARATOR) :] if scope.parent else scope.name
+    if times > 1:
+        local += f" × {times:,}"
     told: list[str] = []
     for name, value in scope.arguments.items():
         item = shorten(f"{name}={text(value)}", 2 * HEADING, placeholder="…")
