@@ -387,7 +387,8 @@ class Layer(Declaration):
         reason = misfit(chosen, shape, dtype) if chosen else None
         if reason:
             what = f"the {name} of this {type(self).__name__}"
-            raise Misuse(f"{reason}, and {what} has shape {show(shape)}", argument=argument)
+            kind = "" if dtype == "float32" else f" and type {dtype}"
+            raise Misuse(f"{reason}, and {what} has shape {show(shape)}{kind}", argument=argument)
 
     def compact(self, name: str) -> object:
         """An argument in its shortest form: one size where a tuple repeats it and the layer takes either."""

@@ -25,7 +25,7 @@ from specdsl.layers.base import (
     require_rank,
 )
 from specdsl.layers.dtypes import Intake
-from specdsl.layers.inner import freeze_inner, inner_names, inner_weights
+from specdsl.layers.inner import fault_of, freeze_inner, inner_names, inner_weights
 from specdsl.layers.values import Fraction, Positive, Seed
 
 
@@ -288,7 +288,8 @@ class StackedRNNCells(Cell):
 
     def check_objects(self, leaving: tuple[Shape, ...], *shapes: Shape) -> None:
         for cell, step in self._steps(*shapes):
-            cell.check_objects((cell.output(step),), step)
+            with fault_of("cells"):
+                cell.check_objects((cell.output(step),), step)
 
     def lists(self, option: str, *shapes: Shape) -> tuple[int, ...]:
         return tuple(len(cell.states(step)) for cell, step in self._steps(*shapes))

@@ -1,6 +1,7 @@
 """Layers within layers: wrappers and recurrent layers take a layer, or several, as an argument."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from specdsl.declaration import Misuse
 from specdsl.layers.base import Layer, Shape, Weight
@@ -37,8 +38,19 @@ def infer_inner(layer: Layer, argument: str, *shapes: Shape) -> tuple[Shape, ...
     Raises:
         Misuse: the layer cannot take these shapes.
     """
-    try:
+    with fault_of(argument):
         return layer.infer(*shapes)
+
+
+@contextmanager
+def fault_of(argument: str) -> Iterator[None]:
+    """Say of what is wrong with a layer within another that it is wrong with that argument of the other.
+
+    Raises:
+        Misuse: what was raised within, of the argument.
+    """
+    try:
+        yield
     except Misuse as misuse:
         raise Misuse(misuse.message, argument=argument, help=misuse.help) from None
 

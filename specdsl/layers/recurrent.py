@@ -11,7 +11,7 @@ from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, Ini
 from specdsl.layers.base import Kept, Layer, Modes, OptionKind, Shape, Weight, check_given, known, require_rank
 from specdsl.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, check_forget_bias, stacked
 from specdsl.layers.dtypes import Intake
-from specdsl.layers.inner import freeze_inner, inner_weights
+from specdsl.layers.inner import fault_of, freeze_inner, inner_weights
 from specdsl.layers.values import Fraction, Positive, Seed
 
 RECURRENT_OPTIONS: Mapping[str, OptionKind] = {"initial_state": "tensors", "mask": "tensor", "training": "flag"}
@@ -135,7 +135,8 @@ class RNN(Recurrent):
     def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         leaving = super().result_shapes(*shapes)
         step = self._step(shapes[0])
-        self.cell.check_objects((self.cell.output(step),), step)
+        with fault_of("cell"):
+            self.cell.check_objects((self.cell.output(step),), step)
         return leaving
 
 
