@@ -551,6 +551,22 @@ def test_a_policy_chooses_the_types(name: str | None, compute: str, variable: st
     ]
 
 
+def test_images_of_integers_become_floats_or_are_refused() -> None:
+    """What turns its images into floats takes integers; what leaves them as they are at times says what to do."""
+    for name, arguments in (("RandomFlip", {}), ("RandomRotation", {"factor": 0.1}), ("CutMix", {})):
+        assert LAYERS[name](**arguments).result_dtypes(1, "uint8") == ("float32",)
+    with pytest.raises(Misuse, match="does not compute with integers") as refusal:
+        LAYERS["Resizing"](height=2, width=2).result_dtypes(1, "uint8")
+    assert refusal.value.help == "Rescaling(1), in front of it, makes floats of integers"
+
+
+@pytest.mark.parametrize(("mode", "dtype"), [("int", "int64"), ("multi_hot", "int64"), ("tf_idf", "float32")])
+def test_vectors_of_words_are_integers_unless_they_are_weighed(mode: str, dtype: str) -> None:
+    words = {"vocabulary": ("a", "b"), "output_mode": mode} | ({"idf_weights": (1.0, 2.0)} if mode == "tf_idf" else {})
+    for name in ("StringLookup", "TextVectorization"):
+        assert LAYERS[name](**words).result_dtypes(1, "string") == (dtype,)
+
+
 def test_layers_that_move_values_keep_their_types() -> None:
     """Floats become the layer's kind of float, integers and strings stay as they are."""
     for dtype, leaving in (("float16", "float32"), ("uint8", "uint8"), ("string", "string"), ("bool", "bool")):

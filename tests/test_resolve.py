@@ -453,3 +453,18 @@ def test_a_name_of_two_things_means_the_one_that_fits() -> None:
     made = graph("model m { input x: (4, 4); TimeDistributed(Identity()) -> Dense(4, kernel_initializer=Identity()) }")
     kinds = [type(made.nodes[1].layer.layer).__module__, type(made.nodes[2].layer.kernel_initializer).__module__]
     assert kinds == ["specdsl.layers.core", "specdsl.layers.objects"]
+
+
+def test_a_file_can_name_layers_for_pipelines_and_wrappers() -> None:
+    """A `let` at the head of a file holds layers as one in a body does."""
+    made = graph(
+        "let both = [RandomFlip(), RandomRotation(0.1)]\nlet dense = Dense(5)\n"
+        "model m(within=dense) { input x: (8, 8, 3); Pipeline(both) -> TimeDistributed(within) }"
+    )
+    assert [type(layer).__name__ for layer in made.nodes[1].layer.layers] == ["RandomFlip", "RandomRotation"]
+    assert made.nodes[2].shapes == ((8, 8, 5),)
+
+
+def test_what_an_argument_is_held_at_is_said_in_words_of_the_language() -> None:
+    (mistake,) = wrong("model m { input x: (4, 4); Pipeline([Flatten()], trainable=false) }")
+    assert mistake.message == "'trainable' of Pipeline must be true, not false"

@@ -52,19 +52,30 @@ def styled(text: str, style: str) -> str:
     return f"{STYLES[style]}{text}\x1b[0m" if style and text else text
 
 
-def layout(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> Iterator[str]:
-    """The lines of a table no wider than `width` where its columns allow that.
-
-    Cells that do not fit their column go on below; a row has as many lines as its longest cell.
-    """
+def widths_within(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> list[int]:
+    """The widths of the columns of a table, shrunk from the first one on until it fits, as far as they allow that."""
     widths = [
         max([len(column.heading), *(len(line.text) for row in rows for line in row[index])])
         for index, column in enumerate(columns)
     ]
     for index, column in enumerate(columns):
-        excess = sum(widths) + GAP * (len(widths) - 1) - width
+        excess = whole(widths) - width
         if excess > 0 and column.least is not None:
             widths[index] = max(min(column.least, widths[index]), widths[index] - excess)
+    return widths
+
+
+def whole(widths: Sequence[int]) -> int:
+    """How wide a table is with columns of these widths."""
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def layout(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> Iterator[str]:
+    """The lines of a table no wider than `width` where its columns allow that.
+
+    Cells that do not fit their column go on below; a row has as many lines as its longest cell.
+    """
+    widths = widths_within(columns, rows, width)
     heading = [[Line(column.heading, "bold")] for column in columns]
     for row in [heading, *rows]:
         cells = [_folded(cell, size) for cell, size in zip(row, widths, strict=True)]

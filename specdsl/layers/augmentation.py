@@ -97,6 +97,8 @@ class RandomCrop(_Augmentation):
 class RandomFlip(_Augmentation):
     """Images mirrored by chance; with both axes named, along both at once."""
 
+    intake = "numbers"
+
     mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal_and_vertical"
     seed: Seed = None
     data_format: DataFormat = None
@@ -108,6 +110,8 @@ class RandomFlip(_Augmentation):
 
 class RandomRotation(_Augmentation):
     """Images turned about their centre; `factor` counts whole turns."""
+
+    intake = "numbers"
 
     factor: SignedRange
     fill_mode: FillMode = "reflect"
@@ -122,6 +126,8 @@ class RandomRotation(_Augmentation):
 
 class RandomTranslation(_Augmentation):
     """Images moved, by shares of their height and width."""
+
+    intake = "numbers"
 
     height_factor: SignedRange
     width_factor: SignedRange
@@ -138,6 +144,8 @@ class RandomTranslation(_Augmentation):
 
 class RandomZoom(_Augmentation):
     """Images made larger or smaller about their centre; a factor above 0 makes them smaller."""
+
+    intake = "numbers"
 
     height_factor: ZoomRange
     width_factor: ZoomRange | None = None
@@ -163,6 +171,8 @@ class RandomShear(_Augmentation):
 
     A file with a factor that is a single number is one that Keras cannot load again.
     """
+
+    intake = "numbers"
 
     x_factor: FractionRange = 0.0
     y_factor: FractionRange = 0.0
@@ -190,6 +200,7 @@ class RandomShear(_Augmentation):
 class RandomPerspective(_Augmentation):
     """Images seen as if tilted: three corners moved by shares of their distance from the first."""
 
+    intake = "numbers"
     needs = ("height", "width")
 
     factor: FractionRange = 1.0
@@ -219,6 +230,7 @@ class RandomElasticTransform(_Augmentation):
     With JAX, Keras cannot compile it for training.
     """
 
+    intake = "numbers"
     needs = ("height", "width")
 
     factor: FractionRange = 1.0
@@ -247,6 +259,7 @@ class RandomErasing(_Augmentation):
     Three values to fill it with, one for each channel, are for TensorFlow alone.
     """
 
+    intake = "numbers"
     needs = ("height", "width", "channels")
 
     factor: FractionRange = 1.0

@@ -146,6 +146,9 @@ class Layer(Declaration):
     intake: ClassVar[Intake] = "floats"
     """What types of tensor it computes with. Floats of all kinds are turned into the kind that it computes in."""
 
+    integers: ClassVar[str] = "Rescaling(1) makes floats of integers; Embedding looks up vectors for them"
+    """What to do about integers that it does not compute with, in words."""
+
     keeps_dtype: ClassVar[bool] = False
     """Whether what leaves is of the type that enters, where these are no floats."""
 
@@ -263,9 +266,7 @@ class Layer(Declaration):
                 raise Misuse(
                     f"{type(self).__name__} does not compute with {_VALUES.get(dtype, 'integers')}, "
                     f"and a tensor of {dtype} enters",
-                    help=_REMEDIES.get(
-                        dtype, "Rescaling(1) makes floats of integers; Embedding looks up vectors for them"
-                    ),
+                    help=_REMEDIES.get(dtype, self.integers),
                 )
         if "string" in dtypes and len(set(dtypes)) > 1:
             raise Misuse(

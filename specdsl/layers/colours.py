@@ -176,6 +176,8 @@ class RandomPosterization(_Augmentation):
 class RandomSharpness(_Augmentation):
     """Images sharpened or blurred: a factor of 0.5 leaves them, 0 blurs."""
 
+    intake = "numbers"
+
     factor: FractionRange
     value_range: ValueRange = (0, 255)
     data_format: DataFormat = None
@@ -196,6 +198,8 @@ def _odd(value: int | tuple[int, int]) -> int | tuple[int, int]:
 class RandomGaussianBlur(_Augmentation):
     """Images blurred by chance; the deviations of the blur are drawn for the whole batch."""
 
+    intake = "numbers"
+
     factor: FractionRange = 1.0
     kernel_size: Annotated[
         Positive | Annotated[tuple[Positive, Positive], BeforeValidator(as_tuple)], AfterValidator(_odd)
@@ -215,6 +219,8 @@ class RandomGaussianBlur(_Augmentation):
 
 class Solarization(_Augmentation):
     """Images made brighter, and their values inverted from a threshold on, as film that is exposed too long."""
+
+    intake = "numbers"
 
     addition_factor: FractionRange = 0.0
     threshold_factor: FractionRange = 0.0

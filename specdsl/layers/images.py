@@ -21,6 +21,8 @@ class _Image(Layer):
 
     family = "preprocessing"
 
+    integers = "Rescaling(1), in front of it, makes floats of integers"
+
     rank: ClassVar[int] = 2
 
     channels: ClassVar[tuple[int, ...]] = ()
@@ -142,6 +144,7 @@ def _interpolated(sizes: Pair, wanted: Pair, before: Pair, taps: int, *, antiali
 class CenterCrop(_Image):
     """The middle of an image; one that is smaller is cropped to the proportions and enlarged."""
 
+    intake = "numbers"
     needs = ("height", "width")
 
     height: Positive
@@ -175,6 +178,8 @@ def _mapped(value_range: tuple[float, float], shape: Shape) -> Count:
 
 class AutoContrast(_Image):
     """Each channel of each image stretched until its least and greatest values are the least and greatest there are."""
+
+    intake = "numbers"
 
     value_range: ValueRange = (0, 255)
 

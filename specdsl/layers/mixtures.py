@@ -33,6 +33,7 @@ class CutMix(_Augmentation):
     As a layer of a model it leaves the labels as they are.
     """
 
+    intake = "numbers"
     needs = ("height", "width", "channels")
 
     factor: FractionRange = 1.0
@@ -53,6 +54,8 @@ class AugMix(_Augmentation):
 
     Which augmentations a chain holds is drawn once, when a graph is traced, and not for each batch.
     """
+
+    intake = "numbers"
 
     value_range: ValueRange = (0, 255)
     num_chains: Positive = 3
@@ -81,6 +84,7 @@ class AugMix(_Augmentation):
 class RandAugment(_Augmentation):
     """Some augmentations of a list, drawn for the whole batch (Cubuk et al., 2020)."""
 
+    intake = "numbers"
     channels = (1, 3)
 
     value_range: ValueRange = (0, 255)

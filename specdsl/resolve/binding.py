@@ -280,7 +280,8 @@ def _reason(detail: ErrorDetails) -> str:
         case "less_than_equal":
             return f"at most {limits['le']:g}"
         case "literal_error":
-            return f"one of {limits['expected']}" if "," in str(limits["expected"]) else str(limits["expected"])
+            legal = re.sub(r"\b(True|False|None)\b", lambda word: word[0].lower(), str(limits["expected"]))
+            return f"one of {legal}" if "," in legal else legal
         case "missing" | "too_short" | "too_long":
             return "a tuple of the right length"
         case "is_instance_of":

@@ -9,12 +9,11 @@ from specdsl.declaration import Declaration
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.graph import Graph
 from specdsl.layers import NAMES
-from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.imports import Importer
 from specdsl.resolve.models import ModelBuilder, is_model
 from specdsl.resolve.naming import check_name, check_parameters
 from specdsl.resolve.scope import CONSTANTS, POISON, Collector, Defined, Frame, Limits, Problem, Skip, Steps
-from specdsl.resolve.values import Evaluator, no_shape
+from specdsl.resolve.values import VALUES, Evaluator, no_shape
 from specdsl.source import Source
 from specdsl.syntax import Parsed, parse_all, tree
 
@@ -235,7 +234,7 @@ class Program:
                 builder.dry_run(item, self.frame)
         return found.diagnostics
 
-    def evaluator_for(self, found: Collector, objects: Mapping[str, type[Declaration]] = OBJECTS) -> Evaluator:
+    def evaluator_for(self, found: Collector, objects: Mapping[str, type[Declaration]] = VALUES) -> Evaluator:
         """An evaluator for expressions outside models, whose mistakes go to `found`."""
         return Evaluator(self.limits, found, self._parsed.lost_names, no_shape, self.steps, objects)
 

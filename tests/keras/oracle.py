@@ -168,14 +168,16 @@ def keras_facts(call: Call) -> Facts:
         raise RefusalError(f"{type(error).__name__}: {error}") from error
     trainable = {id(weight) for weight in layer.trainable_weights}
     shapes = tuple(tuple(output.shape)[1:] for output in keras.tree.flatten(outputs))
+    dtypes = tuple(output.dtype for output in keras.tree.flatten(outputs))
     if any(issubclass(kind, _Image | _Categorical | Pipeline) for kind in _kinds(call)):
-        _check_run(layer, call, shapes)
+        made = _check_run(layer, call, shapes)
+        if "layer" not in call.arguments:  # a wrapper with another policy than the layer in it may make either's type
+            dtypes = made
     own = f"{layer.name}/"
     weights = tuple(
         (weight.path.removeprefix(own), tuple(weight.shape), id(weight) in trainable, weight.dtype)
         for weight in layer.weights
     )
-    dtypes = tuple(output.dtype for output in keras.tree.flatten(outputs))
     return Facts(shapes, dtypes, weights, layer.count_params())
 
 
@@ -190,8 +192,11 @@ def _kinds(call: Call) -> list[type[Layer]]:
     return [call.kind, *(type(item) for item in given if isinstance(item, Layer))]
 
 
-def _check_run(layer: keras.Layer, call: Call, shapes: tuple[Shape, ...]) -> None:
+def _check_run(layer: keras.Layer, call: Call, shapes: tuple[Shape, ...]) -> tuple[str, ...]:
     """Check that a layer runs on values, and makes of them what was inferred: some look at nothing before that.
+
+    Returns:
+        The types of what it makes in training, which are not always those that Keras infers.
 
     Raises:
         RefusalError: it does not.
@@ -203,6 +208,11 @@ def _check_run(layer: keras.Layer, call: Call, shapes: tuple[Shape, ...]) -> Non
     wanted = [(2, *shape) for shape in shapes]
     if not all(fits(value.shape, shape) for value, shape in zip(made, wanted, strict=True)):
         raise RefusalError(f"when it is run it makes {[value.shape for value in made]}, not {shapes}")
+    return _types(made)
+
+
+def _types(made: list[Any]) -> tuple[str, ...]:
+    return tuple(value.dtype.name.replace("object", "string") for value in made)
 
 
 @counted("calls of layers")
@@ -233,9 +243,7 @@ def compare(call: Call) -> str:
             assert "layer" in call.arguments or not FLOATS.issuperset(call.dtypes), (
                 f"{call}\n  specdsl: {ours}\n  keras:   {theirs}"
             )
-            theirs = replace(
-                theirs, dtypes=tuple(value.dtype.name.replace("object", "string") for value in run(call, unknown=12))
-            )
+            theirs = replace(theirs, dtypes=_types(run(call, unknown=12)))
         assert ours == theirs, f"{call}\n  specdsl: {ours}\n  keras:   {theirs}"
         return "accepted"
     if isinstance(theirs, str):

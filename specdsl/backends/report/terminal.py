@@ -20,7 +20,7 @@ from specdsl.backends.report.content import (
     told_totals,
     untrained,
 )
-from specdsl.backends.table import Cell, Line, layout, styled
+from specdsl.backends.table import Cell, Line, layout, styled, whole, widths_within
 from specdsl.backends.table import Column as Track
 from specdsl.backends.words import local_name, type_name
 from specdsl.counts import number
@@ -38,16 +38,20 @@ def to_text(analysis: Analysis, width: int) -> str:
 def _lines(analysis: Analysis, width: int) -> Iterator[str]:
     graph = analysis.graph
     parameters = ", ".join(f"{name}={value}" for name, value in graph.parameters.items())
-    yield styled(graph.name, "bold") + (f"  ({parameters})" if parameters else "")
+    first, *rest = wrap(graph.name + (f"  ({parameters})" if parameters else ""), width, subsequent_indent="  ")
+    name = first[: len(graph.name)]
+    yield styled(name, "bold") + first[len(name) :]
+    yield from rest
     if graph.docstring:
         yield from (styled(line, "italic") for line in wrap(" ".join(graph.docstring.split("\n\n")[0].split()), width))
     yield ""
-    if width < NARROW:
-        yield from _narrow(analysis, width)
-    else:
-        yield from _layer_table(analysis, width)
+    table = [] if width < NARROW else _layer_table(analysis, width)
+    if table:
+        yield from table
         yield ""
         yield from _totals(analysis, width)
+    else:
+        yield from _narrow(analysis, width)
     if any(differing(analysis)):
         yield ""
         yield from _modes(analysis, width)
@@ -102,7 +106,8 @@ def _folded(line: Line, indent: int, width: int) -> Iterator[str]:
 # ---------------------------------------------------------------------------------------------- the layers
 
 
-def _layer_table(analysis: Analysis, width: int) -> Iterator[str]:
+def _layer_table(analysis: Analysis, width: int) -> list[str]:
+    """The lines of the layers with columns side by side; none where these find no room."""
     told = list(rows(analysis))
     columns = told_columns(told, width)
     shown = {column.key for column in columns}
@@ -116,10 +121,12 @@ def _layer_table(analysis: Analysis, width: int) -> Iterator[str]:
             lines.append([heading, *([] for _ in columns[1:])])
         lines.append([_name(row, shown), *(_cell(row, column) for column in columns[1:])])
     tracks = [Track(column.title, column.right, _LEAST.get(column.key)) for column in columns]
-    return layout(tracks, lines, width)
+    if whole(widths_within(tracks, lines, width)) > width:
+        return []
+    return list(layout(tracks, lines, width))
 
 
-_LEAST = {"name": 16, "params": 14, "inbound": 16}
+_LEAST = {"name": 16, "dtypes": 15, "params": 14, "inbound": 16}
 """How far columns may shrink."""
 
 
