@@ -3,13 +3,15 @@
 Each layer computes what Keras computes, by the most direct way, following the convention of `docs/analyses.md`: a
 multiplication whose product is added up in a convolution or a matrix product is a multiply-accumulate; any other
 addition, subtraction, multiplication, division, comparison or function of one value is an operation. A sum of n values
-takes n - 1 additions. What padding adds are zeros like any other numbers.
+takes n - 1 additions. What padding adds are zeros like any other numbers. What follows from arguments alone, such as
+the window of a spectrogram, is there beforehand; the product of a low-rank adaptation is worked out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -19,12 +21,16 @@ from specdsl.layers import (
     Shape,
     activations,
     attention,
+    conv_lstm,
     convolution,
     core,
+    einsum,
     merging,
     normalization,
     pooling,
     recurrent,
+    spectrograms,
+    wrappers,
 )
 
 Values = Any
@@ -141,8 +147,13 @@ def greatest(values: Values, axes: tuple[int, ...]) -> Values:
 
 
 def softmax(values: Values, axes: tuple[int, ...]) -> Values:
-    powers = each(values, math.exp)
+    powers = each(values, _power)
     return powers / added(powers, axes)
+
+
+def _power(x: float) -> float:
+    """e^x, or a very great number."""
+    return math.exp(min(x, 700.0))
 
 
 def _gelu(x: float) -> float:
@@ -150,7 +161,7 @@ def _gelu(x: float) -> float:
 
 
 def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
+    return 1 / (1 + _power(-x))
 
 
 FUNCTIONS: dict[str, Callable[[float], float]] = {
@@ -158,12 +169,12 @@ FUNCTIONS: dict[str, Callable[[float], float]] = {
     "relu6": lambda x: min(max(x, 0.0), 6.0),
     "tanh": math.tanh,
     "sigmoid": _sigmoid,
-    "exponential": math.exp,
+    "exponential": _power,
     "gelu": _gelu,
     "silu": lambda x: x * _sigmoid(x),
     "swish": lambda x: x * _sigmoid(x),
     "elu": lambda x: x if x > 0 else math.expm1(x),
-    "softplus": lambda x: math.log1p(math.exp(x)),
+    "softplus": lambda x: math.log1p(_power(x)),
 }
 """Activations that take a value each; others are left out of the draws."""
 
@@ -214,11 +225,18 @@ def margins(
     return found
 
 
-def windows(values: Values, layer: Any, kernel: tuple[int, ...], strides: tuple[int, ...], tally: Tally) -> Any:
+def windows(
+    values: Values,
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: str,
+    tally: Tally,
+    dilation: tuple[int, ...] | None = None,
+) -> Any:
     """What each place of a kernel covers, with the channels last: an array of axes places, kernel, channels."""
-    dilation = getattr(layer, "dilation_rate", (1,) * len(kernel))
+    dilation = dilation or (1,) * len(kernel)
     extent = tuple(step * (size - 1) + 1 for size, step in zip(kernel, dilation, strict=True))
-    values = padded(values, margins(values.shape[:-1], extent, strides, layer.padding), tally)
+    values = padded(values, margins(values.shape[:-1], extent, strides, padding), tally)
     places = tuple(
         (size - wide) // stride + 1 for size, wide, stride in zip(values.shape, extent, strides, strict=False)
     )
@@ -236,20 +254,26 @@ def biased(layer: Any, values: Values, weights: Weights) -> Values:
     return activate(values, layer.activation)
 
 
-def convolve(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
-    covered = windows(channels_last(layer, values), layer, layer.kernel_size, layer.strides, tally)
-    rank, kernel = layer.rank, weights["kernel"]
-    width, share = kernel.shape[-2], layer.filters // layer.groups
-    made = np.empty((*covered.shape[:rank], layer.filters), object)
+def convolved(covered: Values, kernel: Values, tally: Tally, groups: int = 1) -> Values:
+    """The products of what each place covers with the kernel, each group of filters over its own channels."""
+    rank, width, filters = kernel.ndim - 2, kernel.shape[-2], kernel.shape[-1]
+    made = np.empty((*covered.shape[:rank], filters), object)
     for place in np.ndindex(covered.shape[:rank]):
-        for one in range(layer.filters):
-            begin = one // share * width
+        for one in range(filters):
+            begin = one // (filters // groups) * width
             made[(*place, one)] = dot(covered[place][..., begin : begin + width], kernel[..., one], tally)
+    return made
+
+
+def convolve(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    shape = (layer.kernel_size, layer.strides, layer.padding)
+    covered = windows(channels_last(layer, values), *shape, tally, layer.dilation_rate)
+    made = convolved(covered, weights["kernel"], tally, layer.groups)
     return as_formatted(layer, biased(layer, made, weights))
 
 
 def convolve_depthwise(layer: Any, values: Values, kernel: Values, tally: Tally) -> Values:
-    covered = windows(values, layer, layer.kernel_size, layer.strides, tally)
+    covered = windows(values, layer.kernel_size, layer.strides, layer.padding, tally, layer.dilation_rate)
     rank, times = layer.rank, kernel.shape[-1]
     made = np.empty((*covered.shape[:rank], covered.shape[-1] * times), object)
     for place in np.ndindex(covered.shape[:rank]):
@@ -298,13 +322,158 @@ def transposed(layer: Any, values: Values, weights: Weights, tally: Tally) -> Va
 
 
 def dense(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
-    return biased(layer, matmul(values, weights["kernel"], tally), weights)
+    return biased(layer, matmul(values, adapted(layer, "kernel", weights, tally), tally), weights)
+
+
+def adapted(layer: Any, name: str, weights: Weights, tally: Tally) -> Values:
+    """A kernel with its low-rank adaptation, the product of two small ones, which Keras makes anew at each call."""
+    if layer.lora_rank is None:
+        return weights[name]
+    scale = 1.0 if layer.lora_alpha is None else layer.lora_alpha / layer.lora_rank
+    return weights[name] + matmul(weights[f"lora_{name}_a"], weights[f"lora_{name}_b"], tally) * scale
+
+
+def dense_along(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """The product that an equation tells of, letter by letter; dots are letters that stand nowhere else."""
+    values, kernel = values[None], adapted(layer, "kernel", weights, tally)
+    left, _, leaving = layer.equation.partition("->")
+    entering, _, letters = left.partition(",")
+    free = [letter for letter in ascii_letters if letter not in layer.equation]
+    more = "".join(free[: values.ndim - len(entering.replace("...", ""))])
+    entering, leaving = entering.replace("...", more), leaving.replace("...", more)
+    sizes = dict(zip(entering + letters, values.shape + kernel.shape, strict=True))
+    summed = [letter for letter in sizes if letter not in leaving]
+    made = np.empty([sizes[letter] for letter in leaving], object)
+    for place in np.ndindex(made.shape):
+        total = 0.0
+        for terms in np.ndindex(*(sizes[letter] for letter in summed)):
+            at = dict(zip([*leaving, *summed], place + terms, strict=True))
+            one, other = (values, entering), (kernel, letters)
+            factors = [which[tuple(at[letter] for letter in axes)].value for which, axes in (one, other)]
+            total += factors[0] * factors[1]
+            tally.macs += 1
+        made[place] = Number(total, tally)
+    made = made + weights["bias"] if layer.bias_axes is not None else made
+    return activate(made, layer.activation)[0]
+
+
+def embed(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """Vectors looked up; or scores for each of them."""
+    if layer.said.get("reverse"):
+        kernel = weights["embeddings"].T if layer.tie_weights else weights["reverse_embeddings"]
+        made, cap = matmul(values, kernel, tally), layer.logit_soft_cap
+        return each(made / cap, math.tanh) * cap if cap else made
+    known = isinstance(layer, core.ReversibleEmbedding)
+    vectors = weights["embeddings"] if known else adapted(layer, "embeddings", weights, tally)
+    return vectors[plain(values).astype(int)]
+
+
+def spectrally_normalize(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """The layer within: its kernel is divided in training only."""
+    own = {name.partition("/")[2]: value for name, value in weights.items() if "/" in name}
+    return RULES[type(layer.layer)](layer.layer, values, own, tally)
+
+
+# ---------------------------------------------------------------------------------------------- spectrograms
+
+
+def spectrogram(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """By convolutions of each channel with cosines and sines, as Keras does."""
+    values = channels_last(layer, values)
+    step = (layer.frame_step or layer.frame_length // 2,)
+    parts: dict[str, Values] = {}
+    for name, kernel in weights.items():
+        channels = [
+            convolved(windows(one[:, None], (layer.frame_length,), step, layer.padding, tally), kernel, tally)
+            for one in values.T
+        ]
+        parts[name] = np.stack(channels)  # of axes channels, frames, bands
+    if layer.mode in ("real", "imag"):
+        made = parts[f"{layer.mode}_kernel"]
+    elif layer.mode == "stft":
+        made = np.concatenate([parts["real_kernel"], parts["imag_kernel"]], -1)
+    elif layer.mode == "angle":
+        angle = np.frompyfunc(lambda one, other: one._done(math.atan2(one.value, other.value)), 2, 1)
+        made = angle(parts["imag_kernel"], parts["real_kernel"])
+    else:
+        made = strength(layer.mode, parts["real_kernel"], parts["imag_kernel"], tally)
+    channels_first = layer.data_format == "channels_first"
+    if layer.expand_dims:
+        return made if channels_first else np.moveaxis(made, 0, -1)
+    flat = np.moveaxis(made, 1, 0).reshape(made.shape[1], -1)
+    return flat.T if channels_first else flat
+
+
+def strength(mode: str, real: Values, imaginary: Values, tally: Tally) -> Values:
+    """How strong each frequency is: both halves of it, or one and its root, or the logarithm of that."""
+    highest, epsilon = np.frompyfunc(Number.maximum, 2, 1), 1e-7
+    power = real * real + imaginary * imaginary
+    if mode == "psd":
+        twice = zeros(power.shape, tally)
+        twice[..., 1:-1] = power[..., 1:-1]
+        return power + twice
+    root = each(highest(power, epsilon), math.sqrt)
+    return root if mode == "magnitude" else each(highest(root, epsilon), math.log)
+
+
+def fourier(real: Values, imaginary: Values) -> tuple[Values, Values]:
+    """The transform of 2^k values, halved again and again: 10 operations for each of n/2 pairs, k times."""
+    size = len(real)
+    if size == 1:
+        return real, imaginary
+    one_real, one_imaginary = fourier(real[::2], imaginary[::2])
+    real, imaginary = fourier(real[1::2], imaginary[1::2])
+    angles = -2 * math.pi * np.arange(size // 2) / size
+    turned = real * np.cos(angles) - imaginary * np.sin(angles), real * np.sin(angles) + imaginary * np.cos(angles)
+    upper, lower = (one_real + turned[0], one_imaginary + turned[1]), (one_real - turned[0], one_imaginary - turned[1])
+    return np.concatenate([upper[0], lower[0]]), np.concatenate([upper[1], lower[1]])
+
+
+def mel_spectrogram(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """Frames under a window, their transforms, and the share of each frequency in each band, in decibels."""
+    size, long = layer.fft_length, layer.sequence_length or layer.fft_length
+    margin, before = size // 2, (size - long) // 2
+    window = None
+    if layer.window is not None:
+        even = {"hann": 0.5, "hamming": 0.54}[layer.window]
+        wave = even - (1 - even) * np.cos(2 * math.pi * np.arange(long) / long) if long > 1 else np.ones(1)
+        window = np.pad(wave, (before, size - long - before))
+    mirrored = np.concatenate([values[1 : margin + 1][::-1], values, values[len(values) - 1 - margin : -1][::-1]])
+    rows = []
+    for begin in range(0, len(mirrored) - size + 1, layer.sequence_stride):
+        frame = mirrored[begin : begin + size]
+        parts = fourier(frame if window is None else frame * window, zeros((size,), tally))
+        real, imaginary = (part[: size // 2 + 1] for part in parts)
+        root = each(real * real + imaginary * imaginary, math.sqrt)
+        rows.append(each(root, lambda x: x**layer.mag_exp))
+    made = matmul(np.stack(rows), numbers(shares(layer), tally), tally)
+    if layer.power_to_db:
+        highest = np.frompyfunc(Number.maximum, 2, 1)
+        reference = 10 * math.log10(max(abs(layer.ref_power), layer.min_power))
+        made = each(highest(made, layer.min_power), math.log10) * 10.0 - reference
+        made = highest(made, greatest(made, (0, 1)) - layer.top_db)
+    return made.T
+
+
+def shares(layer: Any) -> Any:
+    """The share of each frequency in each band: triangles that are even on the mel scale, 1127·ln(1 + f/700)."""
+
+    def mel(frequency: Any) -> Any:
+        return 1127 * np.log1p(np.asarray(frequency) / 700)
+
+    frequencies = mel(np.linspace(0, layer.sampling_rate / 2, layer.fft_length // 2 + 1))[:, None]
+    highest = layer.max_freq or layer.sampling_rate // 2
+    edges = np.linspace(mel(layer.min_freq), mel(highest), layer.num_mel_bins + 2)
+    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
+    made = np.maximum(0, np.minimum((frequencies - low) / (middle - low), (high - frequencies) / (high - middle)))
+    made[0] = 0
+    return made
 
 
 def pool(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
     """A window that overlaps the edge is taken whole: of zeros that count in a mean, or that no value is below."""
     values, strides = channels_last(layer, values), layer.strides or layer.pool_size
-    covered = windows(values, layer, layer.pool_size, strides, tally)
+    covered = windows(values, layer.pool_size, strides, layer.padding, tally)
     axes = tuple(range(layer.rank, 2 * layer.rank))
     made = greatest(covered, axes) if layer.compares else added(covered, axes) / float(math.prod(layer.pool_size))
     return as_formatted(layer, made.reshape((*covered.shape[: layer.rank], covered.shape[-1])))
@@ -426,13 +595,12 @@ def dot_product(layer: Any, values: list[Values], weights: Weights, tally: Tally
 
 def recur(layer: Any, values: Values, weights: Weights, tally: Tally) -> list[Values]:
     known = {name.split("/")[-1]: value for name, value in weights.items()}
-    units, state = layer.units, [zeros(shape, tally) for shape in layer.states(values.shape)]
+    state = [zeros(shape, tally) for shape in layer.states(values.shape)]
     steps = []
     for step in reversed(values) if layer.go_backwards else values:
         state = CELLS[type(layer)](layer, step, state, known, tally)
         steps.append(state[0])
     made = np.array(steps) if layer.return_sequences else state[0]
-    assert state[0].shape == (units,)
     return [made, *(state if layer.return_state else ())]
 
 
@@ -445,8 +613,22 @@ def simple_cell(layer: Any, step: Values, state: list[Values], known: Weights, t
 def lstm_cell(layer: Any, step: Values, state: list[Values], known: Weights, tally: Tally) -> list[Values]:
     total = matmul(step, known["kernel"], tally) + matmul(state[0], known["recurrent_kernel"], tally)
     total = total + known["bias"] if layer.use_bias else total
-    enter, forget, new, leave = np.split(total, 4)
-    memory = activate(forget, layer.recurrent_activation) * state[1]
+    return gated(layer, np.split(total, 4), state[1])
+
+
+def conv_lstm_cell(layer: Any, step: Values, state: list[Values], known: Weights, tally: Tally) -> list[Values]:
+    window = (layer.kernel_size, layer.strides, layer.padding, tally, layer.dilation_rate)
+    total = convolved(windows(channels_last(layer, step), *window), known["kernel"], tally)
+    total = total + known["bias"] if layer.use_bias else total
+    around = windows(channels_last(layer, state[0]), layer.kernel_size, (1,) * layer.rank, "same", tally)
+    total = total + convolved(around, known["recurrent_kernel"], tally)
+    return gated(layer, [as_formatted(layer, gate) for gate in np.split(total, 4, -1)], state[1])
+
+
+def gated(layer: Any, gates: list[Values], before: Values) -> list[Values]:
+    """The state and the memory of an LSTM after a step."""
+    enter, forget, new, leave = gates
+    memory = activate(forget, layer.recurrent_activation) * before
     memory = memory + activate(enter, layer.recurrent_activation) * activate(new, layer.activation)
     return [activate(leave, layer.recurrent_activation) * activate(memory, layer.activation), memory]
 
@@ -474,6 +656,7 @@ CELLS: dict[type[Layer], Callable[..., list[Values]]] = {
     recurrent.SimpleRNN: simple_cell,
     recurrent.LSTM: lstm_cell,
     recurrent.GRU: gru_cell,
+    **dict.fromkeys((conv_lstm.ConvLSTM1D, conv_lstm.ConvLSTM2D, conv_lstm.ConvLSTM3D), conv_lstm_cell),
 }
 
 
@@ -528,6 +711,11 @@ RULES: dict[type[Layer], Callable[..., Any]] = {
     **dict.fromkeys((convolution.DepthwiseConv1D, convolution.DepthwiseConv2D), depthwise),
     **dict.fromkeys((convolution.SeparableConv1D, convolution.SeparableConv2D), separable),
     core.Dense: dense,
+    einsum.EinsumDense: dense_along,
+    **dict.fromkeys((core.Embedding, core.ReversibleEmbedding), embed),
+    spectrograms.STFTSpectrogram: spectrogram,
+    spectrograms.MelSpectrogram: mel_spectrogram,
+    wrappers.SpectralNormalization: spectrally_normalize,
     **{getattr(pooling, f"{kind}Pooling{rank}D"): pool for kind in ("Max", "Average") for rank in (1, 2, 3)},
     **{getattr(pooling, f"Global{kind}Pooling{rank}D"): pool_all for kind in ("Max", "Average") for rank in (1, 2, 3)},
     normalization.BatchNormalization: batch_normalize,
@@ -552,6 +740,15 @@ RULES: dict[type[Layer], Callable[..., Any]] = {
 SEVERAL = {attend, attend_projected, merge, dot_product}
 
 
+def examples(layer: Any, shapes: tuple[Shape, ...], random: np.random.Generator) -> list[Any]:
+    """An example of each tensor that enters: normally distributed numbers, or integers that can be looked up."""
+    layer = getattr(layer, "layer", layer)
+    sizes = [tuple(size or 0 for size in shape) for shape in shapes]
+    if RULES[type(layer)] is embed and not layer.said.get("reverse"):
+        return [random.integers(layer.input_dim, size=size) for size in sizes]
+    return [random.normal(size=size) for size in sizes]
+
+
 def carried_out(layer: Layer, inputs: list[Any], weights: Mapping[str, Any]) -> tuple[list[Any], Tally]:
     """What leaves a layer in inference of one example, and what was done for it.
 
@@ -564,13 +761,21 @@ def carried_out(layer: Layer, inputs: list[Any], weights: Mapping[str, Any]) -> 
     entering = [numbers(values, tally) for values in inputs]
     known = {name: numbers(values, tally) for name, values in weights.items()}
     rule = RULES[type(layer)]
-    made = rule(layer, entering if rule in SEVERAL else entering[0], known, tally)
+    with np.errstate(over="ignore", invalid="ignore"):
+        made = rule(layer, entering if rule in SEVERAL else entering[0], known, tally)
     return [plain(one) for one in (made if isinstance(made, list) else [made])], tally
 
 
 def can_be(layer: Layer, shapes: tuple[Shape, ...]) -> bool:
-    """Whether the rules here carry a layer out: those for masks, several axes and rare functions do not stand here."""
+    """Whether the rules here carry a layer out.
+
+    Those for masks, several axes, rare functions and transforms of sizes other than 2^k do not stand here.
+    """
     if type(layer) not in RULES or any(None in shape for shape in shapes):
+        return False
+    if isinstance(layer, wrappers.SpectralNormalization):
+        return not layer.said and can_be(layer.layer, shapes)
+    if isinstance(layer, spectrograms.MelSpectrogram) and layer.fft_length.bit_count() > 1:
         return False
     for name in ("activation", "recurrent_activation"):
         if getattr(layer, name, None) not in (None, "linear", "softmax", *FUNCTIONS):
@@ -580,4 +785,4 @@ def can_be(layer: Layer, shapes: tuple[Shape, ...]) -> bool:
         return False  # over the examples of a batch
     if isinstance(layer, attention._Projected):
         return len(shapes[0]) == 2 and not layer.sliding_window and not layer.said
-    return not layer.said
+    return not set(layer.said) - {"reverse"}

@@ -113,7 +113,8 @@ class EinsumDense(Layer):
     def operations(self, *shapes: Shape) -> Count:
         equation, extra = self._further(shapes[0])
         sizes = self._sizes(shapes[0])
-        leaving = (*extra, *(sizes[letter] for letter in equation.leaving if letter in sizes))
+        named = tuple(sizes[letter] for letter in equation.leaving if letter in sizes)
+        leaving = (*named, *extra) if equation.after else (*extra, *named)  # a softmax is over the last axis
         bias = product(*leaving) if self.bias_axes is not None else Count()
         return bias + activation_work(self.activation, leaving) + lora_operations(self, self._kernel(shapes[0]))
 

@@ -49,6 +49,9 @@ class STFTSpectrogram(Layer):
         if self.fft_length and self.fft_length < self.frame_length:
             message = f"a transform of {self.fft_length} values cannot hold a frame of {self.frame_length}"
             raise Misuse(message, argument="fft_length")
+        if self.mode == "psd" and self._bands() == 1:
+            message = 'STFTSpectrogram of one frequency: with mode="psd" Keras infers one band and makes two'
+            raise Misuse(message, argument="mode", help="a frame_length or fft_length of 2 or more")
 
     def result_shape(self, *shapes: Shape) -> Shape:
         frames, channels = self._frames(shapes[0])
@@ -135,10 +138,12 @@ class MelSpectrogram(Layer):
 
     def operations(self, *shapes: Shape) -> Count:
         # For each frame the window, and a fast Fourier transform of about 5·n·log2(n) operations (Cooley and Tukey,
-        # 1965); for each frequency two squares, a sum, a root and a power; for each band the decibels.
+        # 1965); for each frequency two squares, a sum, a root and a power; for each band the decibels: a bound, a
+        # logarithm, a factor, a difference, and two comparisons with the greatest of all.
         frames, size = self._frames(shapes[0][0]), self.fft_length
-        work = product(frames, size) + product(frames, 5, size, ceil(log2(size))) + product(frames, 5, self._bands())
-        return work + (7 * product(frames, self.num_mel_bins) if self.power_to_db else Count())
+        work = product(frames, 5, size, ceil(log2(size))) + product(frames, 5, self._bands())
+        work = product(frames, size) + work if self.window else work
+        return work + (6 * product(frames, self.num_mel_bins) if self.power_to_db else Count())
 
     def _bands(self) -> int:
         return self.fft_length // 2 + 1
