@@ -49,7 +49,7 @@ class Dense(Layer):
     lora_alpha: float | None = None
 
     def check(self) -> None:
-        check_lora(self, self.kernel_constraint)
+        check_lora(self, self.kernel_constraint, alpha_counts=False)
 
     def result_shape(self, *shapes: Shape) -> Shape:
         (shape,) = shapes
@@ -115,10 +115,7 @@ class Embedding(Layer):
     lora_alpha: float | None = None
 
     def check(self) -> None:
-        check_lora(self, self.embeddings_constraint)
-        if self.lora_alpha not in (None, self.lora_rank):
-            message = "Keras takes lora_rank for the lora_alpha of an Embedding, whatever that is"
-            raise Misuse(message, argument="lora_alpha")
+        check_lora(self, self.embeddings_constraint, alpha_counts=False)
 
     def result_shape(self, *shapes: Shape) -> Shape:
         return (*shapes[0], self.output_dim)

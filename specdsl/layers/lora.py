@@ -20,12 +20,13 @@ class Adapted(Protocol):
         """What the product is multiplied by, times the rank."""
 
 
-def check_lora(layer: Adapted, constraint: object) -> None:
+def check_lora(layer: Adapted, constraint: object, *, alpha_counts: bool = True) -> None:
     """Check that the arguments go together.
 
     Args:
         layer: the layer.
         constraint: that of the kernel, None where there is none.
+        alpha_counts: whether Keras hands on `lora_alpha`; the `build` of some layers leaves it out.
 
     Raises:
         Misuse: they do not.
@@ -34,6 +35,9 @@ def check_lora(layer: Adapted, constraint: object) -> None:
         raise Misuse("lora_alpha means nothing without lora_rank", argument="lora_alpha")
     if layer.lora_rank is not None and constraint is not None:
         raise Misuse("a kernel with lora_rank cannot have a constraint", argument="lora_rank")
+    if not alpha_counts and layer.lora_alpha not in (None, layer.lora_rank):
+        message = f"Keras takes lora_rank for the lora_alpha of {type(layer).__name__}, whatever that is"
+        raise Misuse(message, argument="lora_alpha")
 
 
 def with_lora(layer: Adapted, kernel: Weight, *others: Weight) -> tuple[Weight, ...]:
