@@ -468,3 +468,8 @@ def test_a_file_can_name_layers_for_pipelines_and_wrappers() -> None:
 def test_what_an_argument_is_held_at_is_said_in_words_of_the_language() -> None:
     (mistake,) = wrong("model m { input x: (4, 4); Pipeline([Flatten()], trainable=false) }")
     assert mistake.message == "'trainable' of Pipeline must be true, not false"
+
+
+def test_a_large_bound_is_told_to_the_last_digit() -> None:
+    (mistake,) = wrong("model m { input x: (4, 4, 3); RandomFlip(seed=99999999999) }")
+    assert "less than 4294967296" in mistake.message

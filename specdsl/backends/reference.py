@@ -79,7 +79,7 @@ def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Layer):
         word = annotation.noun
     bounds = [
-        f"{sign} {getattr(item, name):g}"
+        f"{sign} {getattr(item, name):.12g}"
         for item in _flat(metadata)
         for name, sign in _SIGNS.items()
         if hasattr(item, name)

@@ -272,13 +272,13 @@ def _reason(detail: ErrorDetails) -> str:
     limits = detail.get("ctx", {})
     match detail["type"]:
         case "greater_than":
-            return f"greater than {limits['gt']:g}"
+            return f"greater than {limits['gt']:.12g}"
         case "greater_than_equal":
-            return f"at least {limits['ge']:g}"
+            return f"at least {limits['ge']:.12g}"
         case "less_than":
-            return f"less than {limits['lt']:g}"
+            return f"less than {limits['lt']:.12g}"
         case "less_than_equal":
-            return f"at most {limits['le']:g}"
+            return f"at most {limits['le']:.12g}"
         case "literal_error":
             legal = re.sub(r"\b(True|False|None)\b", lambda word: word[0].lower(), str(limits["expected"]))
             return f"one of {legal}" if "," in legal else legal
