@@ -158,6 +158,7 @@ _PARAMETERS: Mapping[str, tuple[str, ...]] = {
     ),
     "CategoryEncoding": ("inputs", "count_weights"),
     "GlobalAveragePooling1D": ("inputs", "mask"),
+    "ReversibleEmbedding": ("inputs", "reverse"),
     "Softmax": ("inputs", "mask"),
 }  # fmt: skip
 """What a call takes by place, where that is not the tensor, then `training` and `mask`."""

@@ -192,8 +192,11 @@ class RandomShear(_Augmentation):
                     help=f"`{name}=(0, {factor:g})` shears by as much, one way or the other",
                 )
 
-    def in_training(self) -> str:
-        x, y = (span(bounds(factor)) for factor in (self.x_factor, self.y_factor))
+    def in_training(self) -> str | None:
+        along = [bounds(factor) for factor in (self.x_factor, self.y_factor)]
+        if along == [(0, 0), (0, 0)]:
+            return None
+        x, y = map(span, along)
         return f"shears each image along x by {x} and along y by {y}, one way or the other"
 
 

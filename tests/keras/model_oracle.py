@@ -262,6 +262,13 @@ def _of_words(graph: Graph) -> bool:
     )
 
 
+def entering(graph: Graph) -> list[Any]:
+    """Random values for the inputs of a model, in a batch of two."""
+    random = np.random.default_rng(0)
+    words = ["relu", "zeros"] if any(node.dtypes == ("string",) for node in graph.input_nodes) else [0, 0]
+    return [numbers(random, (2, *node.shape), node.dtypes[0], words) for node in graph.input_nodes]
+
+
 @counted("forward passes")
 def compare_run(graph: Graph, model: keras.Model, *, training: bool = False) -> None:
     """Check that every layer of the model, run on numbers, gives the predicted shape and type.
@@ -272,9 +279,7 @@ def compare_run(graph: Graph, model: keras.Model, *, training: bool = False) -> 
     Raises:
         AssertionError: one does not.
     """
-    random = np.random.default_rng(0)
-    words = ["relu", "zeros"] if any(node.dtypes == ("string",) for node in graph.input_nodes) else [0, 0]
-    inputs = [numbers(random, (2, *node.shape), node.dtypes[0], words) for node in graph.input_nodes]
+    inputs = entering(graph)
     tensors = {_origin(one, model): one for layer in model.layers for use in _uses(layer, model) for one in use.outputs}
     wanted = {str(tensor): tensor for node in graph.nodes for tensor in node.outputs}
     every = keras.Model(model.inputs, {name: tensors[_place(graph, tensor)] for name, tensor in wanted.items()})

@@ -296,6 +296,8 @@ def _run(layer: keras.Layer, call: Call, batch: int = 2, unknown: int = 3, train
     entering = zip(_known(call.shapes, unknown), call.dtypes, strict=True)
     words = _words(call)
     inputs = [numbers(random, (batch, *shape), dtype, words) for shape, dtype in entering]
+    if "value_range" in call.kind.fields():  # of colours, by default from 0 to 255
+        inputs = [tf.cast(255 * tf.cast(one, "float32"), one.dtype) for one in inputs]
     options: dict[str, Any] = {"training": training} if layer._call_has_training_arg else {}
     outputs = layer(*_entering(call, inputs), **options | _told(call, drawn))
     return [_dense(output).numpy() for output in keras.tree.flatten(outputs)]
