@@ -254,6 +254,12 @@ def biased(layer: Any, values: Values, weights: Weights) -> Values:
     return activate(values, layer.activation)
 
 
+def finished(layer: Any, values: Values, weights: Weights) -> Values:
+    """With bias and activation; a softmax is over the last axis of what leaves, wherever the channels are."""
+    values = values + weights["bias"] if layer.use_bias else values
+    return activate(as_formatted(layer, values), layer.activation)
+
+
 def convolved(covered: Values, kernel: Values, tally: Tally, groups: int = 1) -> Values:
     """The products of what each place covers with the kernel, each group of filters over its own channels."""
     rank, width, filters = kernel.ndim - 2, kernel.shape[-2], kernel.shape[-1]
@@ -269,7 +275,7 @@ def convolve(layer: Any, values: Values, weights: Weights, tally: Tally) -> Valu
     shape = (layer.kernel_size, layer.strides, layer.padding)
     covered = windows(channels_last(layer, values), *shape, tally, layer.dilation_rate)
     made = convolved(covered, weights["kernel"], tally, layer.groups)
-    return as_formatted(layer, biased(layer, made, weights))
+    return finished(layer, made, weights)
 
 
 def convolve_depthwise(layer: Any, values: Values, kernel: Values, tally: Tally) -> Values:
@@ -287,13 +293,13 @@ def convolve_depthwise(layer: Any, values: Values, kernel: Values, tally: Tally)
 
 def depthwise(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
     made = convolve_depthwise(layer, channels_last(layer, values), weights["kernel"], tally)
-    return as_formatted(layer, biased(layer, made, weights))
+    return finished(layer, made, weights)
 
 
 def separable(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
     between = convolve_depthwise(layer, channels_last(layer, values), weights["depthwise_kernel"], tally)
     pointwise = weights["pointwise_kernel"].reshape(weights["pointwise_kernel"].shape[-2:])
-    return as_formatted(layer, biased(layer, matmul(between, pointwise, tally), weights))
+    return finished(layer, matmul(between, pointwise, tally), weights)
 
 
 def transposed(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
@@ -318,7 +324,7 @@ def transposed(layer: Any, values: Values, weights: Weights, tally: Tally) -> Va
                     made[(*target, one)] += values[(*place, channel)].value * kernel[(*part, one, channel)].value
                     tally.macs += 1
     inner = tuple(slice(before, before + size) for before, size in zip(cut, result, strict=True))
-    return as_formatted(layer, biased(layer, numbers(made[inner], tally), weights))
+    return finished(layer, numbers(made[inner], tally), weights)
 
 
 def dense(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:

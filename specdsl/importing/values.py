@@ -129,7 +129,7 @@ class Layers:
                 values[key] = self._value(value, key)
             elif _follows(key, config, inner):
                 continue
-            elif key not in unsaid or value != unsaid[key]:
+            elif key not in unsaid or (None if value == {} else value) != unsaid[key]:
                 said = text(value) if isinstance(value, bool | int | float | None) else quoted(value)
                 message = f"{kind.__name__} is given {shown(key)}={said}, which a spec cannot say"
                 raise Refusal(message, Slug.UNKNOWN_ARGUMENT)

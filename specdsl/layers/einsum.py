@@ -96,6 +96,12 @@ class EinsumDense(Layer):
                 raise Misuse(message, argument="bias_axes", help="bias_axes=none is no bias" if not strange else None)
 
     def result_shape(self, *shapes: Shape) -> Shape:
+        equation, extra = self._further(shapes[0])
+        if equation.before and extra != extra[::-1]:
+            message = (
+                f"Keras infers the axes {show(extra)}, for which '...' stands in '{self.equation}', in reverse order"
+            )
+            raise Misuse(message, argument="equation", help="give each axis a letter, as in 'abcd,de->abce'")
         return self._whole_result(shapes[0])[1:]
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:

@@ -70,6 +70,7 @@ STRICTER = {
     r"SpectralNormalization cannot change": "the kernel is a sum, to which nothing can be assigned in training",
     r"(names the axis|no equation of|is none of what enters)": "equations that fail when the layer is called",
     r"the first axis of '.*' is the batch axis": "the batch axis in the kernel, or in another place",
+    r"for which '\.\.\.' stands in": "Keras infers sizes in the wrong order",
     r"output_shape of EinsumDense is": "Keras infers a wrong number of axes",
     r"bias_axes names": "fails without a reason",
     r"logit_soft_cap": "a division by 0, or a cap that is the same as a positive one",
