@@ -3,7 +3,7 @@
 VENV := .venv
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
-EXTRAS ?= tensorflow-cpu,jax,onnx-tools,dev
+EXTRAS ?= tensorflow-cpu,jax,onnx-tools,tracking,dev
 EPOCHS ?= 10
 
 BIN := $(VENV)/bin
@@ -59,7 +59,7 @@ $(BIN)/python:
 
 # Compiled ahead, since start-up time counts and PYTHONDONTWRITEBYTECODE may forbid to do it later.
 $(READY): $(BIN)/python pyproject.toml constraints.txt
-	@echo 'Setting up $(VENV): 500 MB to fetch, 2.3 GB on disk' >&2
+	@echo 'Setting up $(VENV): 550 MB to fetch, 2.6 GB on disk' >&2
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 \
 		|| $(BIN)/python -m ensurepip >/dev/null 2>&1 \
 		|| $(PYTHON) -m pip --quiet --python $(BIN)/python install pip \
