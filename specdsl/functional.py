@@ -69,6 +69,7 @@ class Functional(Layer):
 
     family = "model"
     options: ClassVar[Mapping[str, OptionKind]] = {"training": "flag"}
+    call_training = None
 
     graph: Graph
 

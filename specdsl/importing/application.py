@@ -302,7 +302,7 @@ class Application:
             self.carried[tensor] = carried
             if place:
                 self.tensors[*place, tensor.index] = tensor
-        if type(layer).__name__ == "Masking" or getattr(layer, "mask_zero", False):
+        if layer.makes_mask:
             self.masked.update(where for where, tensor in self.tensors.items() if tensor in inputs)
         return node.outputs[0]
 

@@ -11,7 +11,6 @@ from specdsl.graph import Option, Tensor
 from specdsl.importing.reading import quoted, shown
 from specdsl.importing.values import Refusal, expect
 from specdsl.layers import Layer
-from specdsl.layers.cells import Cell
 
 
 class Ref(NamedTuple):
@@ -144,55 +143,7 @@ def refs_in(value: Any) -> list[Ref]:
 
 # ---------------------------------------------------------------------------------------------- calls of layers
 
-_SEQUENCE = ("sequences", "initial_state", "mask", "training")
-_PARAMETERS: Mapping[str, tuple[str, ...]] = {
-    "Attention": ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask"),
-    "AdditiveAttention": ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask"),
-    "MultiHeadAttention": (
-        "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask", "return_attention_scores",
-        "training", "use_causal_mask",
-    ),
-    "GroupedQueryAttention": (
-        "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask", "return_attention_scores",
-        "training", "use_causal_mask",
-    ),
-    "CategoryEncoding": ("inputs", "count_weights"),
-    "GlobalAveragePooling1D": ("inputs", "mask"),
-    "ReversibleEmbedding": ("inputs", "reverse"),
-    "Softmax": ("inputs", "mask"),
-}  # fmt: skip
-"""What a call takes by place, where that is not the tensor, then `training` and `mask`."""
-
 _OPERANDS = ("query", "value", "key")
-
-TOLD_IN_TRAINING: Mapping[str, bool | None] = {
-    "BatchNormalization": None,
-    "Bidirectional": None,
-    "Dense": None,
-    "EinsumDense": None,
-    "Functional": None,
-    "GroupedQueryAttention": None,
-    "MultiHeadAttention": None,
-    "SpectralNormalization": False,
-    "TimeDistributed": None,
-}
-"""The default of `training` in the call of a class: Keras notes it though nothing was said. Of the others, False."""
-
-
-def parameters_of(layer: Layer) -> tuple[str, ...]:
-    """What a call of a layer takes by place, in order."""
-    if isinstance(layer, Cell):
-        return ("inputs", "states", "training")
-    if layer.family == "recurrent" or type(layer).__name__ in ("Bidirectional", "RNN"):
-        return _SEQUENCE
-    return _PARAMETERS.get(type(layer).__name__, ("inputs", "training", "mask"))
-
-
-def default_training(layer: Layer) -> bool | None:
-    """What the call of a layer has for `training` where nothing is said."""
-    if layer.family in ("augmentation", "preprocessing") or type(layer).__name__ == "Pipeline":
-        return True
-    return TOLD_IN_TRAINING.get(type(layer).__name__, False)
 
 
 class Told(NamedTuple):
@@ -214,7 +165,7 @@ def told_by(call: Call, layer: Layer, input_names: Sequence[str] = ()) -> Told:
     Raises:
         Refusal: something that a spec cannot say.
     """
-    names = parameters_of(layer)
+    names = layer.call_arguments
     if len(call.args) > len(names):
         raise Refusal(f"it is called with {len(call.args)} arguments, of which a spec can say {len(names)}")
     given = dict(zip(names, call.args, strict=False))
@@ -262,7 +213,7 @@ def _tell(name: str, value: Any, layer: Layer, told: Told) -> None:
     kind = layer.options.get(name)
     if value is None:
         return
-    if name == "training" and value == default_training(layer) and isinstance(value, bool):
+    if name == "training" and value == layer.call_training and isinstance(value, bool):
         return
     if name in ("return_attention_scores", "use_causal_mask") and value is False:
         return

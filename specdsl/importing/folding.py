@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from specdsl.importing.items import Item, Slot
 from specdsl.importing.renaming import writable
+from specdsl.layers import NAMES
 
 Body = list[Item]
 
@@ -268,21 +269,19 @@ def _copied(item: Item) -> Item:
     )
 
 
-_WORDS = {
-    "Activation": "act", "BatchNormalization": "bn", "Concatenate": "concat", "Conv1D": "conv", "Conv2D": "conv",
-    "Conv3D": "conv", "DepthwiseConv2D": "depthwise", "LayerNormalization": "norm", "ReLU": "relu",
-    "SeparableConv2D": "separable", "ZeroPadding2D": "pad", "MaxPooling2D": "pool", "AveragePooling2D": "pool",
+_JOINS = {
     "shortcut add": "residual", "shortcut concat": "growing", "shortcut multiply": "gated", "branch add": "residual",
     "branch concat": "branches",
 }  # fmt: skip
+"""What blocks are called whose bodies join, by how they join."""
 
 
 def _name(body: Body) -> str:
     """A name for a block, after what stands in it."""
     braced = [item for item in body if item.bodies]
     if braced:
-        return _WORDS.get(braced[0].head, braced[0].head.replace(" ", "_"))
-    words = [_WORDS.get(item.head, item.head.lower()) for item in body]
+        return _JOINS.get(braced[0].head, braced[0].head.replace(" ", "_"))
+    words = [(item.head in NAMES and NAMES[item.head].nickname) or item.head.lower() for item in body]
     return "_".join(words[:3] if len(words) < 5 else [*words[:2], "block"])
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from specdsl.graph import Graph, Node, Tensor, option_tensors
 from specdsl.layers import InputLayer
+from specdsl.resolve.lookup import MERGES
 
 
 class Step(NamedTuple):
@@ -45,7 +46,7 @@ class Join(NamedTuple):
         if len(self.bodies) != 2:
             return False
         around, left = (sum(1 for _ in steps_in(body)) for body in self.bodies)
-        concatenates = type(self.node.layer).__name__ == "Concatenate"
+        concatenates = isinstance(self.node.layer, MERGES["concat"])
         return around == 0 or (0 < around < left and not concatenates)
 
 

@@ -34,18 +34,7 @@ class Refusal(Exception):  # noqa: N818 - what a file holds is refused; the prog
 _HOMES = ("keras.layers", "keras.src.layers.", "keras.engine.", "keras.models", "keras.src.models.", "tf_keras.")
 """Where the classes of layers live, by the modules that files name; `Sequential` lives in `keras` itself."""
 
-UNSAID: Mapping[str, Mapping[str, Any]] = {
-    "AdditiveAttention": {"seed": None},
-    **{f"ConvLSTM{rank}D": {"unroll": False} for rank in (1, 2, 3)},
-    "BatchNormalization": {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99},
-    "IntegerLookup": {"vocabulary_size": None},
-    "LayerNormalization": {"rms_scaling": False},
-    "StringLookup": {"vocabulary_size": None, "oov_method": "floormod"},
-    "TextVectorization": {"vocabulary_size": 2},
-}
-"""Keys of a class beside those of the table, with the one value that a spec means."""
-
-UNSAID_EVERYWHERE: Mapping[str, Any] = {
+IMPLIED: Mapping[str, Any] = {
     "autocast": True,
     "activity_regularizer": None,
     "lora_rank": None,
@@ -53,7 +42,7 @@ UNSAID_EVERYWHERE: Mapping[str, Any] = {
     "quantization_config": None,
     "zero_output_for_mask": False,
 }
-"""Such keys of any class."""
+"""Keys of the configuration of any class beside those of the table, with the one value that a spec means."""
 
 _SPELLED: Mapping[str, Any] = {"data_format": "channels_last", "activation": "linear", "dtype": "float32"}
 """How Keras spells what an argument means that is `none`."""
@@ -118,7 +107,7 @@ class Layers:
         return _shortened(self._declared(kind, config, inner))
 
     def _declared(self, kind: type[Layer], config: Mapping[str, Any], inner: bool) -> Layer:
-        unsaid = {**UNSAID_EVERYWHERE, **UNSAID.get(kind.__name__, {})}
+        implied = {**IMPLIED, **kind.implied}
         values: dict[str, Any] = {}
         for key, value in config.items():
             if key in ("name", "batch_input_shape"):  # the latter is read with the model
@@ -129,7 +118,7 @@ class Layers:
                 values[key] = self._value(value, key)
             elif _follows(key, config, inner):
                 continue
-            elif key not in unsaid or (None if value == {} else value) != unsaid[key]:
+            elif key not in implied or (None if value == {} else value) != implied[key]:
                 said = text(value) if isinstance(value, bool | int | float | None) else quoted(value)
                 message = f"{kind.__name__} is given {shown(key)}={said}, which a spec cannot say"
                 raise Refusal(message, Slug.UNKNOWN_ARGUMENT)

@@ -43,6 +43,8 @@ class _Activation(Layer):
 class Activation(_Activation):
     """A named activation function."""
 
+    nickname = "act"
+
     activation: ActivationArgument
 
     def operations(self, *shapes: Shape) -> Count:
@@ -56,6 +58,8 @@ class Activation(_Activation):
 
 class ReLU(_Activation):
     """max(0, x), optionally capped, with a slope below a threshold."""
+
+    nickname = "relu"
 
     max_value: NonNegativeFloat | None = None
     negative_slope: NonNegativeFloat = 0.0
@@ -110,6 +114,7 @@ class Softmax(_Activation):
     """exp(x), divided so that the values along `axis` sum to 1."""
 
     options: ClassVar[Mapping[str, OptionKind]] = {"mask": "tensor"}
+    call_arguments = ("inputs", "mask")
 
     axis: Axes = -1
 

@@ -4,7 +4,7 @@ Multiply-accumulates count the projections, the products of every query with eve
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator
 
@@ -67,6 +67,11 @@ class _Projected(_Attention):
     arity = (1, 3)
     apart = True
     repeats = True
+    call_arguments = (
+        "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask", "return_attention_scores",
+        "training", "use_causal_mask",
+    )  # fmt: skip
+    call_training = None
     options: ClassVar[Mapping[str, OptionKind]] = {
         "query_mask": "tensor",
         "value_mask": "tensor",
@@ -366,6 +371,7 @@ class GroupedQueryAttention(_Projected):
 class _SimpleAttention(_Attention):
     """Attention without projections, over sequences."""
 
+    call_arguments = ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask")
     options: ClassVar[Mapping[str, OptionKind]] = {
         "mask": "masks",
         "training": "flag",
@@ -467,6 +473,8 @@ class Attention(_SimpleAttention):
 
 class AdditiveAttention(_SimpleAttention):
     """The values weighted by a learned sum over tanh(query + key) (Bahdanau et al., 2015)."""
+
+    implied: ClassVar[Mapping[str, Any]] = {"seed": None}
 
     use_scale: bool = True
     dropout: Fraction = 0.0

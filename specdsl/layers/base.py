@@ -136,6 +136,18 @@ class Layer(Declaration):
     options: ClassVar[Mapping[str, OptionKind]] = {}
     """What a call of the layer may say beside its tensors, by Keras's name, and what that is."""
 
+    call_arguments: ClassVar[tuple[str, ...]] = ("inputs", "training", "mask")
+    """What Keras takes when it calls the layer, in the order of places."""
+
+    call_training: ClassVar[bool | None] = False
+    """What Keras writes down for `training` where a call says nothing."""
+
+    implied: ClassVar[Mapping[str, Any]] = {}
+    """What Keras's configuration has beside the arguments here, with the one value that a spec means by its silence."""
+
+    nickname: ClassVar[str] = ""
+    """What names of blocks call it, where that is not its own name."""
+
     noun: ClassVar[str] = "layer"
     example: ClassVar[str] = "Dense(10)"
     """What an argument takes that takes a layer of this kind, in words, and one such layer."""
@@ -190,6 +202,11 @@ class Layer(Declaration):
         """The layers among its arguments, those in lists too."""
         for value in self.settings().values():
             yield from (item for item in (value if isinstance(value, tuple) else (value,)) if isinstance(item, Layer))
+
+    @property
+    def makes_mask(self) -> bool:
+        """Whether a mask goes out with what leaves it, which Keras passes on unasked."""
+        return bool(getattr(self, "mask_zero", False))
 
     @property
     def nested(self) -> bool:

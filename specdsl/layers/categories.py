@@ -22,6 +22,7 @@ class _Categorical(Layer):
     """
 
     family = "preprocessing"
+    call_training = True
 
     dtype: Literal["float32", "float64"] | None = None
 
@@ -89,6 +90,7 @@ class CategoryEncoding(_Categorical):
 
     taken = ("floats", "integers")
     options: ClassVar[Mapping[str, OptionKind]] = {"count_weights": "tensor"}
+    call_arguments = ("inputs", "count_weights")
 
     num_tokens: Positive | None = None
     output_mode: Literal["multi_hot", "one_hot", "count", "binary"] = "multi_hot"

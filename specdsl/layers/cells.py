@@ -38,6 +38,7 @@ class Cell(Layer):
     noun = "cell"
     example = "LSTMCell(32)"
     options: ClassVar[Mapping[str, OptionKind]] = {"states": "tensors", "training": "flag"}
+    call_arguments = ("inputs", "states", "training")
     needed_options = ("states",)
 
     gates: ClassVar[int] = 0

@@ -1,7 +1,7 @@
 """Recurrent layers with convolutions in place of matrix products."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
@@ -83,6 +83,7 @@ class _ConvLSTM(Recurrent):
     """An LSTM over a sequence of tensors with spatial axes, whose products are convolutions."""
 
     intake = "floats"
+    implied: ClassVar[Mapping[str, Any]] = {"unroll": False}
     rank: ClassVar[int]
 
     filters: Positive

@@ -36,6 +36,7 @@ class _Convolution(Layer):
     """A convolution whose kernel joins all the channels of a group."""
 
     family = "convolution"
+    nickname = "conv"
     rank: ClassVar[int]
 
     filters: Positive
@@ -278,6 +279,7 @@ class _DepthwiseConvolution(Layer):
     """A convolution of each channel by itself, `depth_multiplier` times (Sifre, 2014)."""
 
     family = "convolution"
+    nickname = "depthwise"
     rank: ClassVar[int]
 
     kernel_size: Ints
@@ -348,6 +350,7 @@ class _SeparableConvolution(Layer):
     """A depthwise convolution, then a convolution of size 1 that joins the channels (Chollet, 2017)."""
 
     family = "convolution"
+    nickname = "separable"
     rank: ClassVar[int]
 
     filters: Positive

@@ -34,6 +34,7 @@ class Dense(Layer):
     """A matrix product over the last axis plus a bias: `activation(x·kernel + bias)`."""
 
     intake = "numbers"
+    call_training = None
 
     units: Positive
     activation: ActivationArgument = None
@@ -142,6 +143,7 @@ class ReversibleEmbedding(Layer):
     """
 
     options: ClassVar[Mapping[str, OptionKind]] = {"reverse": "flag"}
+    call_arguments = ("inputs", "reverse")
     intake: ClassVar[Intake] = "numbers"
 
     input_dim: Positive
@@ -191,6 +193,7 @@ class Masking(Layer):
 
     intake = "plain"
     keeps_dtype = True
+    makes_mask = True
 
     mask_value: float = 0.0
 
@@ -208,6 +211,7 @@ class Rescaling(Layer):
     """x·scale + offset, with one number for all, or one for each size of the last axis."""
 
     family = "preprocessing"
+    call_training = True
     intake = "numbers"
 
     scale: Factors

@@ -70,6 +70,7 @@ def _checked(equation: str) -> str:
 class EinsumDense(Layer):
     """A product with a kernel along the axes that an equation in Einstein's notation names, plus a bias."""
 
+    call_training = None
     work = "each value that enters, with all of the kernel that the equation gives it"
 
     equation: Annotated[str, AfterValidator(_checked)]

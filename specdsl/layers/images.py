@@ -20,6 +20,7 @@ class _Image(Layer):
     """A layer over images of shape (height, width, channels), or with the channels in front."""
 
     family = "preprocessing"
+    call_training = True
 
     integers = "Rescaling(1), in front of it, makes floats of integers"
 

@@ -5,8 +5,8 @@ counts none.
 """
 
 import codecs
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -173,6 +173,7 @@ class IntegerLookup(_Lookup):
     """
 
     taken = ("integers",)
+    implied: ClassVar[Mapping[str, Any]] = {"vocabulary_size": None}
 
     mask_token: int | None = None
     oov_token: int | None = -1
@@ -200,6 +201,7 @@ class StringLookup(_Lookup):
     """
 
     taken = ("strings",)
+    implied: ClassVar[Mapping[str, Any]] = {"vocabulary_size": None, "oov_method": "floormod"}
 
     mask_token: str | None = None
     oov_token: str | None = "[UNK]"
@@ -235,6 +237,7 @@ class TextVectorization(_Vocabulary):
     """
 
     taken = ("strings",)
+    implied: ClassVar[Mapping[str, Any]] = {"vocabulary_size": 2}
 
     max_tokens: _Limit = None
     standardize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None = (

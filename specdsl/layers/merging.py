@@ -110,6 +110,7 @@ class Concatenate(_Merging):
 
     intake = "any"
     keeps_dtype = True
+    nickname = "concat"
 
     axis: int = -1
 

@@ -1,7 +1,7 @@
 """Normalisation layers: over the batch, over axes, over groups of channels, to unit length."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator
 
@@ -52,6 +52,9 @@ class BatchNormalization(_Normalization):
 
     keyword_only = ("renorm_momentum", "synchronized", *Layer.keyword_only)
     options = TRAINING
+    call_training = None
+    implied: ClassVar[Mapping[str, Any]] = {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99}
+    nickname = "bn"
 
     axis: int = -1
     momentum: float = 0.99
@@ -105,6 +108,9 @@ class BatchNormalization(_Normalization):
 
 class LayerNormalization(_Normalization):
     """Each example less its mean, over its deviation, along `axis` (Ba et al., 2016)."""
+
+    implied: ClassVar[Mapping[str, Any]] = {"rms_scaling": False}
+    nickname = "norm"
 
     axis: Axes = -1
     epsilon: float = 0.001
@@ -210,6 +216,7 @@ class Normalization(Layer):
     """
 
     family = "preprocessing"
+    call_training = True
     intake = "numbers"
 
     axis: Axes | None = -1

@@ -20,6 +20,7 @@ class Pipeline(Layer):
     """Layers one after the other as one layer."""
 
     family = "wrapper"
+    call_training = True
     options = TRAINING
 
     layers: Annotated[tuple[Layer, ...], BeforeValidator(as_tuple)]

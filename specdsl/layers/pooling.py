@@ -15,6 +15,7 @@ class _Pooling(Layer):
     """One value for each place of a window, which moves by its own size unless `strides` says otherwise."""
 
     family = "pooling"
+    nickname = "pool"
     rank: ClassVar[int]
     compares: ClassVar[bool] = True
     """Whether it takes the greatest value, which takes one operation less than there are values."""
@@ -173,6 +174,7 @@ class GlobalMaxPooling3D(_GlobalPooling):
 class GlobalAveragePooling1D(_GlobalPooling):
     """The mean of all steps, for each channel."""
 
+    call_arguments = ("inputs", "mask")
     compares = False
     rank = 1
     aliases = ("GlobalAvgPool1D",)

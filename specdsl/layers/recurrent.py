@@ -26,6 +26,7 @@ class Recurrent(Layer):
     noun = "recurrent layer"
     example = "LSTM(64)"
     options = RECURRENT_OPTIONS
+    call_arguments = ("sequences", "initial_state", "mask", "training")
 
     axes: ClassVar[tuple[str, ...]] = ("steps", "features")
     """What a sequence has along its axes."""

@@ -114,6 +114,8 @@ class RepeatVector(_Reshaping):
 class ZeroPadding1D(_Reshaping):
     """Zeros before and after a sequence."""
 
+    nickname = "pad"
+
     padding: Margins1 = (1, 1)
     data_format: DataFormat = None
 
@@ -130,6 +132,8 @@ class ZeroPadding1D(_Reshaping):
 class ZeroPadding2D(_Reshaping):
     """A frame of zeros around an image."""
 
+    nickname = "pad"
+
     padding: Margins2 = ((1, 1), (1, 1))
     data_format: DataFormat = None
 
@@ -145,6 +149,8 @@ class ZeroPadding2D(_Reshaping):
 
 class ZeroPadding3D(_Reshaping):
     """A shell of zeros around a volume."""
+
+    nickname = "pad"
 
     padding: Margins3 = ((1, 1), (1, 1), (1, 1))
     data_format: DataFormat = None

@@ -22,6 +22,7 @@ class STFTSpectrogram(Layer):
     """The short-time Fourier transform of each channel, by convolutions that can be trained."""
 
     family = "preprocessing"
+    call_training = True
 
     roles: ClassVar[Mapping[str, str]] = {
         "real_kernel": "a cosine for each frequency, under the window",
@@ -89,6 +90,7 @@ class MelSpectrogram(Layer):
     """How strong a signal is at each time in bands of frequencies that sound evenly spaced, in decibels."""
 
     family = "preprocessing"
+    call_training = True
 
     work = "the strength of each frequency, with its share in each band"
 

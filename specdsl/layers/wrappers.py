@@ -17,6 +17,7 @@ class TimeDistributed(Layer):
 
     family = "wrapper"
     options = TRAINING
+    call_training = None
 
     layer: Layer
 
@@ -80,6 +81,8 @@ class Bidirectional(Layer):
 
     family = "wrapper"
     options = RECURRENT_OPTIONS
+    call_arguments = Recurrent.call_arguments
+    call_training = None
 
     layer: Recurrent
     merge_mode: Literal["concat", "sum", "mul", "ave"] | None = "concat"

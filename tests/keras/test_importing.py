@@ -17,7 +17,6 @@ from hypothesis import assume, given, settings
 
 import specdsl
 from specdsl.importing import import_file
-from specdsl.importing.calls import default_training, parameters_of
 from specdsl.layers import LAYERS, InputLayer
 from tests.keras.imported_models import OTHERWISE, PLAIN
 from tests.keras.model_oracle import configuration
@@ -161,9 +160,9 @@ def test_calls_are_read_as_keras_reads_them() -> None:
         parameters = inspect.signature(getattr(keras.layers, layer.keras_name).call).parameters
         names = [name for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD][1:]
         if layer.family != "preprocessing":
-            assert names[1:] == list(parameters_of(layer)[1 : len(names)]), kind
+            assert names[1:] == list(kind.call_arguments[1 : len(names)]), kind
         if "training" in names:
-            assert default_training(layer) is parameters["training"].default, kind
+            assert kind.call_training is parameters["training"].default, kind
 
 
 @pytest.mark.parametrize("name", ["bn_cnn", "challenge", "zoo/mobilenet_v2", "zoo/transformer"])
