@@ -1,4 +1,4 @@
-"""Images: the benchmark's loader and its refusals, synthetic signs, and the split by track."""
+"""Data: the benchmark's loader and its refusals, synthetic signs, and the split by track."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specdsl.data import DataError, Images, load, split
+from specdsl.data import DataError, Examples, load, split
 from specdsl.data.gtsrb import VARIABLE, find_folder, load_gtsrb
 from specdsl.data.signs import SIGNS
 from specdsl.data.synthetic import FRAMES
@@ -59,8 +59,8 @@ def loaded(folder: Path, size: int = 8, rows: tuple[int, int] = (8, 3)) -> Any:
 
 def test_the_benchmark_is_read_from_its_shards(folder: Path) -> None:
     data = loaded(folder)
-    assert data.image_shape == (8, 8, 3)
-    assert data.train.label.tolist() == [0, 0, 42, 42, 0, 0, 42, 42]
+    assert data.shape == (8, 8, 3)
+    assert data.train.y.tolist() == [0, 0, 42, 42, 0, 0, 42, 42]
     # A track number counts within its class: track 0 of class 0 and of class 42 are different signs.
     assert data.train.track.tolist() == [0, 0, 2, 3, 1, 1, 4, 5]
     assert data.test.track is None
@@ -149,47 +149,47 @@ def test_the_real_benchmark() -> None:
     assert len(np.unique(data.train.track)) == 1307
     assert data.class_names == tuple(name for name, _ in SIGNS)
     train, held = split(data.train, Validation(fraction=0.1), seed=0)
-    assert len(np.unique(held.label)) == 43
+    assert len(np.unique(held.y)) == 43
     assert 0.08 < len(held) / len(data.train) < 0.13
     assert not np.intersect1d(train.track, held.track).size
 
 
 def test_synthetic_signs_are_as_declared(signs: Any) -> None:
-    assert signs.train.image.shape == (12 * 43, 32, 32, 3)
-    assert np.bincount(signs.train.label).tolist() == [12] * 43
-    assert np.bincount(signs.test.label).tolist() == [2] * 43
+    assert signs.train.x.shape == (12 * 43, 32, 32, 3)
+    assert np.bincount(signs.train.y).tolist() == [12] * 43
+    assert np.bincount(signs.test.y).tolist() == [2] * 43
     assert len(signs.class_names) == 43
     _, frames = np.unique(signs.train.track, return_counts=True)
     assert sorted(set(frames.tolist())) == [12 % FRAMES, FRAMES]
     for track in np.unique(signs.train.track):
-        assert len(np.unique(signs.train.label[signs.train.track == track])) == 1
+        assert len(np.unique(signs.train.y[signs.train.track == track])) == 1
 
 
 def test_synthetic_signs_are_the_same_for_the_same_seed(signs: Any) -> None:
     assert load(SMALL).fingerprint() == signs.fingerprint()
     other = load(Synthetic(train=12, test=2, seed=1))
-    assert (other.train.image != signs.train.image).any(axis=(1, 2, 3)).all()
-    assert load(Synthetic(size=20, train=1, test=1)).image_shape == (20, 20, 3)
+    assert (other.train.x != signs.train.x).any(axis=(1, 2, 3)).all()
+    assert load(Synthetic(size=20, train=1, test=1)).shape == (20, 20, 3)
 
 
 def test_synthetic_images_differ_and_cover_the_range(signs: Any) -> None:
-    assert len(np.unique(signs.train.image.reshape(len(signs.train), -1), axis=0)) == len(signs.train)
-    assert 60 < signs.train.image.mean() < 110
-    assert signs.train.image.std(axis=(1, 2, 3)).min() > 3
+    assert len(np.unique(signs.train.x.reshape(len(signs.train), -1), axis=0)) == len(signs.train)
+    assert 60 < signs.train.x.mean() < 110
+    assert signs.train.x.std(axis=(1, 2, 3)).min() > 3
 
 
 def test_frames_of_a_track_are_alike(signs: Any) -> None:
     """Nearer to their own track's mean than to that of other tracks of the class: one place, one light."""
-    images, track = signs.train.image.astype(np.float32), signs.train.track
+    images, track = signs.train.x.astype(np.float32), signs.train.track
     means = np.stack([images[track == t].mean(axis=0) for t in range(track.max() + 1)])
     own = np.abs(images - means[track]).mean()
     other = np.abs(images - means[(track + 1) % len(means)]).mean()
     assert own < 0.6 * other
 
 
-def numbered(labels: list[int], tracks: list[int] | None) -> Images:
+def numbered(labels: list[int], tracks: list[int] | None) -> Examples:
     label = np.array(labels, np.int32)
-    return Images(
+    return Examples(
         np.zeros((len(labels), 2, 2, 3), np.uint8), label, None if tracks is None else np.array(tracks, np.int32)
     )
 
@@ -213,8 +213,8 @@ def test_tracks_are_never_split(tracks: list[tuple[int, int]], fraction: float, 
     assert held.track is not None
     assert not set(train.track) & set(held.track)
     assert len(train) + len(held) == len(images)
-    assert set(train.label) == set(labels)
-    assert set(held.label) == {label for label in classes if classes.count(label) > 1}
+    assert set(train.y) == set(labels)
+    assert set(held.y) == {label for label in classes if classes.count(label) > 1}
     again = split(images, validation, seed)[1].track
     assert again is not None
     assert np.array_equal(again, held.track)
@@ -223,9 +223,9 @@ def test_tracks_are_never_split(tracks: list[tuple[int, int]], fraction: float, 
 def test_a_split_keeps_about_the_fraction_of_every_class() -> None:
     images = numbered([label for label in range(3) for _ in range(200)], [i // 10 for i in range(600)])
     _, held = split(images, Validation(fraction=0.1), seed=5)
-    assert np.bincount(held.label).tolist() == [20, 20, 20]
+    assert np.bincount(held.y).tolist() == [20, 20, 20]
     _, held = split(images, Validation(fraction=0.33, by="image"), seed=5)
-    assert np.bincount(held.label).tolist() == [66, 66, 66]
+    assert np.bincount(held.y).tolist() == [66, 66, 66]
 
 
 def test_a_split_by_track_needs_tracks() -> None:

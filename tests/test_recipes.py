@@ -228,7 +228,7 @@ def test_what_cannot_be_is_refused(make: Any, told: str) -> None:
 
 def test_a_recipe_takes_lists_and_is_checked_again_when_changed() -> None:
     data = DataRecipe(augment=[RandomCrop(height=28, width=28)], evaluate=[CenterCrop(height=28, width=28)])
-    assert data.image_shape == (28, 28, 3)
+    assert data.shape == (28, 28, 3)
     recipe = TrainRecipe(data=data, metrics=["accuracy"])
     assert recipe.replace(epochs=3).epochs == 3
     assert recipe.replace(epochs=3).data == data
@@ -243,7 +243,7 @@ def test_a_recipe_takes_lists_and_is_checked_again_when_changed() -> None:
 @given(st.integers(8, 64), st.integers(8, 64))
 @settings(max_examples=20)
 def test_default_data_fits_any_model_of_colour_images(height: int, width: int) -> None:
-    assert default_data((height, width, 3)).image_shape == (height, width, 3)
+    assert default_data((height, width, 3)).shape == (height, width, 3)
 
 
 def test_default_data_does_not_crop_what_fits_and_never_flips() -> None:

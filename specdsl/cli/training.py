@@ -101,7 +101,7 @@ def train(
     datasets: dict[Source, DataSet] = {}
     try:
         for key, graph in graphs.items():
-            check_fit(graph, plans[key].data, plans[key].data.source.classes)
+            check_fit(graph, plans[key].data)
         for key, graph in graphs.items():
             source = plans[key].data.source
             if source not in datasets:

@@ -1,4 +1,4 @@
-"""What every source of images gives: arrays with names, checked; and the split that keeps tracks whole."""
+"""What every source of data gives: arrays with names, checked; and the split that keeps tracks whole."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from specdsl.recipes.sources import Task
 from specdsl.recipes.training import Validation
 
 
 class DataError(Exception):
-    """Images that are missing, broken or not what was asked for.
+    """Data that are missing, broken or not what was asked for.
 
     Attributes:
         message: what is wrong, naming the file where there is one.
@@ -27,69 +28,93 @@ class DataError(Exception):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Images:
-    """Images with labels.
+class Examples:
+    """Examples with what is to be told of them.
 
     Attributes:
-        image: uint8 (n, height, width, 3), red, green, blue.
-        label: int32 (n,), the class of each image.
-        track: int32 (n,), equal for frames of one physical sign and different between signs of any class; None where
-            it is not known.
+        x: images, uint8 (n, height, width, channels) with 1 channel, or 3 for red, green, blue; or values, float32
+            (n, *shape).
+        y: the class of each example, int32 (n,); or values to predict, float32 (n, k).
+        track: int32 (n,), equal for examples of one thing (frames of one physical sign) and different between things of
+            any class; None where it is not known.
     """
 
-    image: NDArray[np.uint8]
-    label: NDArray[np.int32]
+    x: NDArray[Any]
+    y: NDArray[Any]
     track: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
-        assert self.image.dtype == np.uint8
-        assert self.image.ndim == 4
-        assert self.label.shape == (len(self.image),)
-        assert self.track is None or self.track.shape == (len(self.image),)
+        assert self.x.dtype in (np.uint8, np.float32)
+        assert self.x.ndim >= 2
+        assert self.x.dtype == np.float32 or (self.x.ndim == 4 and self.x.shape[3] in (1, 3))
+        assert self.y.dtype == (np.int32 if self.y.ndim == 1 else np.float32)
+        assert self.y.ndim <= 2
+        assert len(self.y) == len(self.x)
+        assert self.track is None or self.track.shape == (len(self.x),)
 
     def __len__(self) -> int:
-        return len(self.image)
+        return len(self.x)
 
-    def take(self, index: NDArray[Any]) -> Images:
-        """The images at some positions, or where a mask is true."""
-        return Images(self.image[index], self.label[index], None if self.track is None else self.track[index])
+    @property
+    def of_images(self) -> bool:
+        """Whether the examples are images held as bytes, which enter a pipeline as floats from 0 to 1."""
+        return self.x.dtype == np.uint8
+
+    def take(self, index: NDArray[Any]) -> Examples:
+        """The examples at some positions, or where a mask is true."""
+        return Examples(self.x[index], self.y[index], None if self.track is None else self.track[index])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataSet:
-    """Training and test images of the same classes.
+    """Training and test examples of one kind: of the same shape, with the same classes or the same values to predict.
 
     Attributes:
         name: what people call it.
-        train: images to learn from.
-        test: images for evaluation alone.
-        class_names: the name of each class, by its label.
+        train: examples to learn from.
+        test: examples for evaluation alone.
+        class_names: the name of each class, by its label; empty where values are predicted.
     """
 
     name: str
-    train: Images
-    test: Images
+    train: Examples
+    test: Examples
     class_names: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        assert self.train.x.shape[1:] == self.test.x.shape[1:]
+        assert self.train.x.dtype == self.test.x.dtype
+        assert self.train.y.shape[1:] == self.test.y.shape[1:]
+        assert bool(self.class_names) == (self.train.y.ndim == 1)
+
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width, channels of every image."""
-        height, width, channels = self.train.image.shape[1:]
-        return (height, width, channels)
+    def shape(self) -> tuple[int, ...]:
+        """The shape of every example: height, width, channels of an image."""
+        return self.train.x.shape[1:]
+
+    @property
+    def task(self) -> Task:
+        """What is to be told of an example: its class, or values."""
+        return "classification" if self.class_names else "regression"
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model gives for an example: one for each class, or the values to predict."""
+        return len(self.class_names) or int(self.train.y.shape[1])
 
     def fingerprint(self) -> str:
-        """A SHA-256 over all arrays, in hexadecimal: equal exactly when all images, labels and tracks are."""
+        """A SHA-256 over all arrays, in hexadecimal: equal exactly when all arrays are."""
         digest = sha256()
-        for images in (self.train, self.test):
-            for array in (images.image, images.label, images.track):
+        for part in (self.train, self.test):
+            for array in (part.x, part.y, part.track):
                 if array is not None:
                     digest.update(f"{array.dtype.str}{array.shape}".encode())
                     digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 
-def split(images: Images, validation: Validation, seed: int) -> tuple[Images, Images]:
-    """Training images in two: what stays for training, and what validates.
+def split(examples: Examples, validation: Validation, seed: int) -> tuple[Examples, Examples]:
+    """Training examples in two: what stays for training, and what validates.
 
     Of every class about `validation.fraction` of its tracks (or images) is kept out, chosen by the seed: at least one
     where the class has two or more, and never all of them. By track, all images of a track land on one side.
@@ -98,17 +123,19 @@ def split(images: Images, validation: Validation, seed: int) -> tuple[Images, Im
         DataError: a split by track of images whose tracks are not known, or too few images to keep any out.
     """
     if validation.by == "image":
-        unit = np.arange(len(images), dtype=np.int32)
-    elif images.track is None:
+        unit = np.arange(len(examples), dtype=np.int32)
+    elif examples.track is None:
         raise DataError("these images have no tracks to split by", help='write validation(..., by="image")')
     else:
-        unit = images.track
+        unit = examples.track
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    held = np.zeros(len(images), bool)
-    for label in np.unique(images.label):
-        units = np.unique(unit[images.label == label])
+    held = np.zeros(len(examples), bool)
+    # Where values are predicted there is one class.
+    label = examples.y if examples.y.ndim == 1 else np.zeros(len(examples), np.int32)
+    for each in np.unique(label):
+        units = np.unique(unit[label == each])
         count = min(max(1, round(validation.fraction * len(units))), len(units) - 1)
-        held |= np.isin(unit, rng.choice(units, count, replace=False)) & (images.label == label)
+        held |= np.isin(unit, rng.choice(units, count, replace=False)) & (label == each)
     if not held.any():
         raise DataError(f"no class has two {validation.by}s, so that none can be kept out for validation")
-    return images.take(~held), images.take(held)
+    return examples.take(~held), examples.take(held)

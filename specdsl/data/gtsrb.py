@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from specdsl.data.dataset import DataError, DataSet, Images
+from specdsl.data.dataset import DataError, DataSet, Examples
 from specdsl.recipes.sources import CLASSES, Gtsrb
 
 VARIABLE = "SPECDSL_DATA"
@@ -72,8 +72,8 @@ def load_gtsrb(source: Gtsrb, folder: Path | None = None, *, rows: tuple[int, in
     tracks = np.unique(sign, return_inverse=True)[1].astype(np.int32)
     return DataSet(
         name="gtsrb",
-        train=Images(image, label.astype(np.int32), tracks),
-        test=Images(test["image"], test["label"].astype(np.int32)),
+        train=Examples(image, label.astype(np.int32), tracks),
+        test=Examples(test["image"], test["label"].astype(np.int32)),
         class_names=names,
     )
 

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from specdsl.data.dataset import DataSet, Images
+from specdsl.data.dataset import DataSet, Examples
 from specdsl.data.drawing import Floats, canvas
 from specdsl.data.signs import SIGNS
 from specdsl.recipes.sources import Synthetic
@@ -29,13 +29,13 @@ def draw_synthetic(source: Synthetic) -> DataSet:
 
     Training images come in tracks of `FRAMES` frames. Test images are single frames, each of a sign of its own.
     """
-    parts: dict[int, Images] = {}
+    parts: dict[int, Examples] = {}
     for part, count, frames in ((_TRAIN, source.train, FRAMES), (_TEST, source.test, 1)):
         image = np.concatenate([_class(source, part, label, count, frames) for label in range(len(SIGNS))])
         label = np.repeat(np.arange(len(SIGNS), dtype=np.int32), count)
         within = np.tile(np.arange(count, dtype=np.int32) // frames, len(SIGNS))
         track = label * -(-count // frames) + within
-        parts[part] = Images(image, label, track.astype(np.int32))
+        parts[part] = Examples(image, label, track.astype(np.int32))
     return DataSet("synthetic", parts[_TRAIN], parts[_TEST], tuple(name for name, _ in SIGNS))
 
 

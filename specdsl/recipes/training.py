@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field
@@ -20,7 +21,7 @@ from specdsl.recipes.augmentation import (
 )
 from specdsl.recipes.naming import FromList, Named, Positive
 from specdsl.recipes.optimizers import Adam, Optimizer
-from specdsl.recipes.sources import Source, Synthetic
+from specdsl.recipes.sources import Shape, Source, Synthetic
 
 R = TypeVar("R", bound=Declaration)
 
@@ -50,10 +51,10 @@ class Validation(Named):
 
 
 class DataRecipe(Declaration):
-    """The `data` block: images, what is kept for validation, and the operations before the model sees them.
+    """The `data` block: examples, what is kept for validation, and the operations before the model sees them.
 
     Args:
-        source: where the images come from.
+        source: where the examples come from.
         validation: what to keep out of training, or None.
         augment: operations on training images, new random numbers for each image in each epoch.
         evaluate: operations on validation and test images; they must not be random.
@@ -65,9 +66,7 @@ class DataRecipe(Declaration):
     evaluate: Operations = Pipeline()
 
     def check(self) -> None:
-        """Refuse random evaluation, and images of two sizes for one model."""
-        for operation in (*self.augment, *self.evaluate):
-            operation.check_classes(self.source.classes)
+        """Refuse random evaluation and, as far as the source tells, operations that do not fit its examples."""
         for operation in self.evaluate:
             if operation.draws():
                 raise Misuse(
@@ -75,8 +74,27 @@ class DataRecipe(Declaration):
                     argument="evaluate",
                     help="move it to augment" + (", and use center_crop here" if _crops(operation) else ""),
                 )
-        trained = self.augment.output_shape(self.source.image_shape)
-        evaluated = self.evaluate.output_shape(self.source.image_shape)
+        if self.source.task == "regression" or self.source.classes is not None:
+            self.check_classes(self.source.classes)
+        if self.source.shape is not None:
+            self.shape_after(self.source.shape)
+
+    def check_classes(self, classes: int | None) -> None:
+        """Check that operations name only classes that there are; `classes` is None where values are predicted.
+
+        Raises:
+            Misuse: one does.
+        """
+        for operation in (*self.augment, *self.evaluate):
+            check_classes(operation, classes)
+
+    def shape_after(self, shape: Shape) -> Shape:
+        """The shape of what the model is given, when examples of this shape are loaded.
+
+        Raises:
+            Misuse: operations cannot take such examples, or images of two sizes would reach one model.
+        """
+        trained, evaluated = (shape_after(operations, shape) for operations in (self.augment, self.evaluate))
         if trained != evaluated:
             raise Misuse(
                 f"augment ends with images of {shape_text(trained)} and evaluate with images of "
@@ -84,15 +102,19 @@ class DataRecipe(Declaration):
                 argument="evaluate",
                 help=f"end evaluate with center_crop({trained[0]}, {trained[1]})" if not self.evaluate else None,
             )
+        return trained
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width, channels of what the model is given."""
-        return self.augment.output_shape(self.source.image_shape)
+    def shape(self) -> Shape | None:
+        """The shape of what the model is given: height, width, channels of an image; None where only loading tells."""
+        return None if self.source.shape is None else self.shape_after(self.source.shape)
 
     def taken_from(self, kind: type[Source]) -> Self:
-        """The same recipe on images of another kind of source, of the same size; as it is when it is of that kind."""
-        return self if isinstance(self.source, kind) else self.replace(source=kind(size=self.source.size))
+        """The same recipe on another kind of source, of images of the same size; as it is when it is of that kind."""
+        if isinstance(self.source, kind):
+            return self
+        size = getattr(self.source, "size", None) if "size" in kind.names() else None
+        return self.replace(source=kind() if size is None else kind(size=size))
 
     def replace(self, **changes: Any) -> Self:
         """The same recipe with other values, checked again.
@@ -161,7 +183,7 @@ def default_data(input_shape: tuple[int | None, ...], source: Source | None = No
     assert height is not None
     assert width is not None
     source = source or Synthetic(size=max(32, height, width))
-    crops = source.image_shape[:2] != (height, width)
+    crops = source.shape is not None and source.shape[:2] != (height, width)
     colour = (
         RandomBrightness(max_delta=0.1),
         RandomSaturation(lower=0.5, upper=1.5),
@@ -173,6 +195,39 @@ def default_data(input_shape: tuple[int | None, ...], source: Source | None = No
         augment=Pipeline(operations=(*([RandomCrop(height=height, width=width)] if crops else []), *colour)),
         evaluate=Pipeline(operations=(CenterCrop(height=height, width=width),) if crops else ()),
     )
+
+
+def check_classes(operation: Operation, classes: int | None) -> None:
+    """Check that an operation names none but the classes that there are.
+
+    Args:
+        operation: the operation.
+        classes: how many classes there are, or None where values are predicted.
+
+    Raises:
+        Misuse: it names another one, or any where values are predicted.
+    """
+    if classes is not None:
+        operation.check_classes(classes)
+        return
+    try:
+        operation.check_classes(0)
+    except Misuse as misuse:
+        message = f"{operation.spec_name()} names classes, but this data has values to predict"
+        raise Misuse(message, argument=misuse.argument) from None
+
+
+def shape_after(operations: Iterable[Operation], shape: Shape) -> Shape:
+    """The shape of an example after operations, which take images alone.
+
+    Raises:
+        Misuse: from the first operation that cannot take what reaches it.
+    """
+    for operation in operations:
+        if len(shape) != 3:
+            raise Misuse(f"{operation.spec_name()} takes images, but this data has values of shape {shape_text(shape)}")
+        shape = operation.output_shape(shape)
+    return shape
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

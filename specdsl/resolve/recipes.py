@@ -20,6 +20,7 @@ from specdsl.recipes import (
     Validation,
     default_data,
 )
+from specdsl.recipes.training import check_classes, shape_after
 from specdsl.resolve.binding import argument_spans, bind, construct, misused
 from specdsl.resolve.program import Program
 from specdsl.resolve.scope import Collector, Defined, Frame, Poison, Problem, Skip, Steps
@@ -275,12 +276,14 @@ def _check_images(stage: tree.Stage, operations: list[Operation], source: Source
     """Check that each operation of a stage can take the images that reach it."""
     if source is None:
         return
-    shape = source.image_shape
+    shape = source.shape
     for operation, inner in zip(operations, stage.stages or (), strict=True):
         assert isinstance(inner, tree.Stage)
         try:
-            operation.check_classes(source.classes)
-            shape = operation.output_shape(shape)
+            if source.task == "regression" or source.classes is not None:
+                check_classes(operation, source.classes)
+            if shape is not None:
+                shape = shape_after([operation], shape)
         except Misuse as misuse:
             found.add(misused(misuse, argument_spans(inner.call, type(operation)), inner.span))
             return

@@ -5,11 +5,17 @@ from __future__ import annotations
 from specdsl.data.dataset import DataSet
 from specdsl.declaration import Misuse
 from specdsl.graph import Graph
+from specdsl.recipes.sources import Shape, Task
 from specdsl.recipes.training import DataRecipe, shape_text
 
 
-def check_fit(graph: Graph, data: DataRecipe, classes: int) -> None:
-    """Check that a model can take what a data recipe gives, and tells apart as many classes.
+def check_fit(graph: Graph, data: DataRecipe, dataset: DataSet | None = None) -> None:
+    """Check that a model takes what a data recipe gives, and gives a number for each class or value of the data.
+
+    Args:
+        graph: the model.
+        data: the recipe.
+        dataset: what the recipe names, loaded; without it, only what the declaration tells is checked.
 
     Raises:
         Misuse: it cannot; both shapes or numbers are named.
@@ -17,46 +23,78 @@ def check_fit(graph: Graph, data: DataRecipe, classes: int) -> None:
     inputs = graph.input_nodes
     for names, what in (([node.name for node in inputs], "input"), (list(map(str, graph.outputs)), "output")):
         if len(names) != 1:
-            raise Misuse(
-                f"training classifies images with a model of one {what}, but {graph.name} has {len(names)}: "
-                f"{', '.join(names)}"
-            )
-    wanted, given = inputs[0].shape, data.image_shape
-    if len(wanted) != 3 or any(w not in (None, g) for w, g in zip(wanted, given, strict=True)):
-        raise Misuse(
-            f"{graph.name} takes images of {shape_text(wanted)}, but the data gives {shape_text(given)}",
-            argument="data",
-            help=_crop_help(wanted, given) if len(wanted) == 3 else f"give the model an input of {shape_text(given)}",
-        )
+            raise Misuse(f"training takes a model of one {what}, but {graph.name} has {len(names)}: {', '.join(names)}")
+    given = data.shape if dataset is None else data.shape_after(dataset.shape)
+    if given is not None:
+        _check_input(graph, given)
+    told = data.source if dataset is None else dataset
+    if told.outputs is not None:
+        _check_output(graph, told.outputs, told.task)
+
+
+def _check_input(graph: Graph, given: Shape) -> None:
+    """Check that a model takes examples of a shape."""
+    wanted = graph.input_nodes[0].shape
+    if len(wanted) == len(given) and all(w in (None, g) for w, g in zip(wanted, given, strict=True)):
+        return
+    cropped = len(wanted) == len(given) == 3
+    raise Misuse(
+        f"{graph.name} takes {_what(wanted)} of {shape_text(wanted)}, but the data gives {shape_text(given)}",
+        argument="data",
+        help=_crop_help(wanted, given) if cropped else f"give the model an input of {shape_text(given)}",
+    )
+
+
+def _check_output(graph: Graph, outputs: int, task: Task) -> None:
+    """Check that a model gives a probability for each class, or each value to predict."""
     (width,) = graph.output_shapes
-    if width != (classes,):
-        raise Misuse(
-            f"{graph.name} ends with {shape_text(width)}, but the data has {classes} classes",
-            argument="data",
-            help=f'end the model with Dense({classes}, "softmax")'
-            if len(width) == 1
-            else "end the model with Flatten and Dense",
+    if width == (outputs,):
+        return
+    if task == "classification":
+        had, last = f"{outputs} classes", f'Dense({outputs}, "softmax")'
+    else:
+        had, last = (
+            f"{outputs} {'value' if outputs == 1 else 'values'} to predict for each example",
+            f"Dense({outputs})",
         )
+    raise Misuse(
+        f"{graph.name} ends with {shape_text(width)}, but the data has {had}",
+        argument="data",
+        help=f"end the model with {last}" if len(width) == 1 else "end the model with Flatten and Dense",
+    )
 
 
-def check_images(data: DataRecipe, dataset: DataSet) -> None:
-    """Check that loaded images are what the recipe speaks of.
+def check_data(data: DataRecipe, dataset: DataSet) -> None:
+    """Check that loaded data are what the recipe speaks of: also what only loading could tell.
 
     Raises:
-        Misuse: they have another size, or there are none.
+        Misuse: examples have another shape, classes or operations do not fit them, or there are none.
     """
-    if dataset.image_shape != data.source.image_shape:
+    source = data.source
+    if source.shape is not None and dataset.shape != source.shape:
         raise Misuse(
-            f"{dataset.name} holds images of {shape_text(dataset.image_shape)}, but the spec speaks of "
-            f"{shape_text(data.source.image_shape)}",
+            f"{dataset.name} holds {_what(dataset.shape)} of {shape_text(dataset.shape)}, but the spec speaks of "
+            f"{shape_text(source.shape)}",
             argument="data",
         )
-    for part, images in (("training", dataset.train), ("test", dataset.test)):
-        if not len(images):
-            raise Misuse(f"{dataset.name} has no {part} images", argument="data")
+    if dataset.task != source.task or (source.outputs is not None and dataset.outputs != source.outputs):
+        raise Misuse(
+            f"{dataset.name} is data for {dataset.task} of {dataset.outputs}, but the spec speaks of {source.task} "
+            f"of {source.outputs}",
+            argument="data",
+        )
+    data.check_classes(len(dataset.class_names) or None)
+    data.shape_after(dataset.shape)
+    for part, examples in (("training", dataset.train), ("test", dataset.test)):
+        if not len(examples):
+            raise Misuse(f"{dataset.name} has no {part} examples", argument="data")
 
 
-def _crop_help(wanted: tuple[int | None, ...], given: tuple[int, int, int]) -> str:
+def _what(shape: tuple[int | None, ...]) -> str:
+    return "images" if len(shape) == 3 else "values"
+
+
+def _crop_help(wanted: tuple[int | None, ...], given: Shape) -> str:
     height, width, channels = wanted
     smaller = height is not None and width is not None and height <= given[0] and width <= given[1]
     if smaller and channels == given[2]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from specdsl.data.dataset import Images
+from specdsl.data.dataset import Examples
 from specdsl.graph import Graph
 from specdsl.recipes.training import TrainRecipe
 from specdsl.training.history import Epoch
@@ -21,17 +21,17 @@ class Job:
     Attributes:
         graph: the model.
         recipe: how to train it, with the epochs and the batch that hold.
-        train: images to learn from.
-        validation: images to choose by, or None.
-        test: images for evaluation alone.
+        train: examples to learn from.
+        validation: examples to choose by, or None.
+        test: examples for evaluation alone.
         streams: its random numbers.
     """
 
     graph: Graph
     recipe: TrainRecipe
-    train: Images
-    validation: Images | None
-    test: Images
+    train: Examples
+    validation: Examples | None
+    test: Examples
     streams: Streams
 
     @property

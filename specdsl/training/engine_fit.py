@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from specdsl.backends import keras_model
-from specdsl.data.dataset import Images
+from specdsl.data.dataset import Examples
 from specdsl.declaration import Misuse
 from specdsl.recipes.augmentation import unit_range
 from specdsl.recipes.optimizers import Optimizer
@@ -156,10 +156,10 @@ def _backend() -> str:
     return str(keras.backend.backend())
 
 
-def _check_probabilities(model: Any, name: str, recipe: TrainRecipe, images: Images) -> None:
+def _check_probabilities(model: Any, name: str, recipe: TrainRecipe, examples: Examples) -> None:
     """The loss takes probabilities; anything else would train to nonsense without a word."""
-    few = unit_range(np, images.image[:8])
-    batch, _ = recipe.data.evaluate.apply(np, few, images.label[:8], np.zeros((len(few), 0), np.float32))
+    few = unit_range(np, examples.x[:8]) if examples.of_images else examples.x[:8]
+    batch, _ = recipe.data.evaluate.apply(np, few, examples.y[:8], np.zeros((len(few), 0), np.float32))
     outputs = keras.ops.convert_to_numpy(model(batch, training=False)).astype(np.float64)
     if not np.isfinite(outputs).all():
         raise Misuse(f"{name} gives values that are not numbers before any training", help="look at its initializers")

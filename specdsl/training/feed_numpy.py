@@ -8,26 +8,26 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from specdsl.data.dataset import Images
+from specdsl.data.dataset import Examples
 from specdsl.recipes.augmentation import Pipeline, unit_range
 from specdsl.training.streams import Streams
 
 
 class Feed(keras.utils.PyDataset):  # type: ignore[misc]
-    """Images through a pipeline in batches; the last batch takes what is left.
+    """Examples through a pipeline in batches; the last batch takes what is left.
 
     Args:
-        images: what to feed.
+        examples: what to feed.
         pipeline: what happens to them.
-        batch: images at a time.
+        batch: examples at a time.
         streams: random order and draws for each epoch; None feeds in order, which a random pipeline cannot have.
     """
 
-    def __init__(self, images: Images, pipeline: Pipeline, batch: int, streams: Streams | None = None) -> None:
+    def __init__(self, examples: Examples, pipeline: Pipeline, batch: int, streams: Streams | None = None) -> None:
         super().__init__()
-        self._images, self._pipeline, self._batch, self._streams = images, pipeline, batch, streams
-        self._order = np.arange(len(images), dtype=np.int32)
-        self._draws = np.zeros((len(images), len(pipeline.draws())), np.float32)
+        self._examples, self._pipeline, self._batch, self._streams = examples, pipeline, batch, streams
+        self._order = np.arange(len(examples), dtype=np.int32)
+        self._draws = np.zeros((len(examples), len(pipeline.draws())), np.float32)
 
     @property
     def batches(self) -> Feed:
@@ -37,15 +37,17 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
     def epoch(self, number: int) -> None:
         """Set the order and the random numbers of an epoch (from 0)."""
         if self._streams is not None:
-            self._order = self._streams.order(number, len(self._images))
-            self._draws = self._streams.draws(number, len(self._images), self._pipeline)
+            self._order = self._streams.order(number, len(self._examples))
+            self._draws = self._streams.draws(number, len(self._examples), self._pipeline)
 
     def __len__(self) -> int:
-        return -(-len(self._images) // self._batch)
+        return -(-len(self._examples) // self._batch)
 
-    def __getitem__(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def __getitem__(self, step: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         part = slice(step * self._batch, (step + 1) * self._batch)
         rows = self._order[part]
-        images = unit_range(np, self._images.image[rows])
-        result: tuple[Any, Any] = self._pipeline.apply(np, images, self._images.label[rows], self._draws[part])
+        x = self._examples.x[rows]
+        if self._examples.of_images:
+            x = unit_range(np, x)
+        result: tuple[Any, Any] = self._pipeline.apply(np, x, self._examples.y[rows], self._draws[part])
         return result

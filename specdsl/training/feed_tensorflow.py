@@ -1,4 +1,4 @@
-"""Batches for Keras on TensorFlow: `tf.data`, whole batches at a time, from images held as bytes.
+"""Batches for Keras on TensorFlow: `tf.data`, whole batches at a time, from examples held in memory, images as bytes.
 
 Autotuning is off, because with it `fit` stalls for seconds after the last step of some epochs.
 """
@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from specdsl.data.dataset import Images
+from specdsl.data.dataset import Examples
 from specdsl.recipes.augmentation import Pipeline, unit_range
 from specdsl.training.streams import Streams
 
@@ -21,22 +21,23 @@ _AHEAD = 4
 
 
 class Feed:
-    """Images through a pipeline in batches; the last batch takes what is left.
+    """Examples through a pipeline in batches; the last batch takes what is left.
 
     Args:
-        images: what to feed.
+        examples: what to feed.
         pipeline: what happens to them.
-        batch: images at a time.
+        batch: examples at a time.
         streams: random order and draws for each epoch; None feeds in order, which a random pipeline cannot have.
     """
 
-    def __init__(self, images: Images, pipeline: Pipeline, batch: int, streams: Streams | None = None) -> None:
+    def __init__(self, examples: Examples, pipeline: Pipeline, batch: int, streams: Streams | None = None) -> None:
         self._pipeline, self._batch, self._streams = pipeline, batch, streams
-        self._count = count = len(images)
+        self._count = count = len(examples)
+        self._of_images = examples.of_images
         # On the CPU also where there is a GPU: the pipeline runs there, while the GPU computes.
         with tf.device("CPU:0"):
-            self._image = tf.constant(images.image)
-            self._label = tf.constant(images.label)
+            self._x = tf.constant(examples.x)
+            self._y = tf.constant(examples.y)
             self._order = tf.Variable(np.arange(count, dtype=np.int32), trainable=False)
             self._draws = tf.Variable(np.zeros((count, len(pipeline.draws())), np.float32), trainable=False)
             options = tf.data.Options()
@@ -52,7 +53,9 @@ class Feed:
 
     def _at(self, start: Any) -> tuple[Any, Any]:
         rows = self._order[start : start + self._batch]
-        images = unit_range(keras.ops, tf.gather(self._image, rows))
+        x = tf.gather(self._x, rows)
+        if self._of_images:
+            x = unit_range(keras.ops, x)
         draws = self._draws[start : start + self._batch]
-        result: tuple[Any, Any] = self._pipeline.apply(keras.ops, images, tf.gather(self._label, rows), draws)
+        result: tuple[Any, Any] = self._pipeline.apply(keras.ops, x, tf.gather(self._y, rows), draws)
         return result

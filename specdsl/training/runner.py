@@ -21,7 +21,7 @@ from specdsl.functional import pinned_layers
 from specdsl.graph import Graph
 from specdsl.recipes.training import TrainRecipe
 from specdsl.training import frameworks
-from specdsl.training.checks import check_fit, check_images
+from specdsl.training.checks import check_data, check_fit
 from specdsl.training.engine import Job, Outcome, Trial
 from specdsl.training.history import Epoch, History
 from specdsl.training.interrupts import Interrupts
@@ -152,8 +152,8 @@ def run(
         raise Misuse(f"a seed is at least 0, not {seed}", argument="seed")
     given = {name: value for name, value in (("epochs", epochs), ("batch", batch)) if value is not None}
     recipe = recipe.replace(**given)
-    check_images(recipe.data, dataset)
-    check_fit(graph, recipe.data, len(dataset.class_names))
+    check_data(recipe.data, dataset)
+    check_fit(graph, recipe.data, dataset)
     if pinned := pinned_layers(graph):
         lost = f"The saved model will not keep the `training=` of {', '.join(pinned)}"
         _say(console, f"{lost}: Keras has no place for it in a file.", style="yellow")

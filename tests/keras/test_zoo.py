@@ -121,7 +121,7 @@ def test_the_network_for_traffic_signs_fits_its_recipe() -> None:
     recipe = train_recipe(
         Program(Source(path.name, path.read_text(encoding="utf-8"))), None, graph.input_nodes[0].shape
     )
-    check_fit(graph, recipe.data, recipe.data.source.classes)
+    check_fit(graph, recipe.data)
     assert graph.to_keras().count_params() == graph.analyse().totals.params < 1_000_000
 
 

@@ -89,7 +89,7 @@ def test_feeds_of_all_engines_give_the_same_epochs() -> None:
             np.testing.assert_array_equal(y, other_y)
             np.testing.assert_allclose(x, other_x, atol=1e-6)
         labels = np.concatenate([y for _, y in ours])
-        np.testing.assert_array_equal(np.sort(labels), np.sort(images.label))
+        np.testing.assert_array_equal(np.sort(labels), np.sort(images.y))
         seen.append(ours[0])
     np.testing.assert_array_equal(seen[0][0], seen[2][0])
     assert (seen[0][1] != seen[1][1]).any()
@@ -102,7 +102,7 @@ def test_feeds_without_streams_keep_the_order() -> None:
     feed = feed_tensorflow.Feed(images, data().evaluate, 50)
     feed.epoch(3)
     pixels = np.concatenate([np.asarray(x) for x, _ in feed.batches])
-    np.testing.assert_allclose(pixels, unit_range(np, images.image)[:, 2:14, 2:14], atol=1e-7)
+    np.testing.assert_allclose(pixels, unit_range(np, images.x)[:, 2:14, 2:14], atol=1e-7)
 
 
 def test_optimizers_are_those_of_keras_with_its_arguments_and_defaults() -> None:

@@ -107,8 +107,8 @@ def test_a_run_leaves_everything_in_its_folder(runs: Runs) -> None:
 
     test = runs.signs.test
     model = keras.models.load_model(folder / "model.keras")
-    guesses = model.predict((test.image / 255).astype(np.float32)[:, 2:14, 2:14], verbose=0).argmax(axis=1)
-    assert (guesses == test.label).mean() == pytest.approx(told["mean"]["test_accuracy"], abs=1e-6)
+    guesses = model.predict((test.x / 255).astype(np.float32)[:, 2:14, 2:14], verbose=0).argmax(axis=1)
+    assert (guesses == test.y).mean() == pytest.approx(told["mean"]["test_accuracy"], abs=1e-6)
 
     lines = runs.printed.splitlines()
     assert len(lines) == 4
@@ -166,8 +166,8 @@ def test_averaged_weights_are_what_is_evaluated_and_saved(runs: Runs) -> None:
     ended = runs(recipe(optimizer=OPTIMIZERS["Adam"](use_ema=True, ema_momentum=0.5)))
     test = runs.signs.test
     model = keras.models.load_model(ended.folder / "model.keras")
-    guesses = model.predict((test.image / 255).astype(np.float32)[:, 2:14, 2:14], verbose=0)
-    loss = -np.log(guesses[np.arange(len(test)), test.label]).mean()
+    guesses = model.predict((test.x / 255).astype(np.float32)[:, 2:14, 2:14], verbose=0)
+    loss = -np.log(guesses[np.arange(len(test)), test.y]).mean()
     assert loss == pytest.approx(summary(ended.folder)["mean"]["test_loss"], rel=1e-3)
 
 
@@ -325,12 +325,12 @@ model m {
         ),
         (SPEC.replace("43", "10"), r"ends with \(10,\), but the data has 43 classes", r'Dense\(43, "softmax"\)'),
         (TWO_INPUTS, "one input, but m has 2: a, b", ""),
-        ('model m { input x: (5,); Dense(43, "softmax") }', r"takes images of \(5,\)", r"input of \(12, 12, 3\)"),
+        ('model m { input x: (5,); Dense(43, "softmax") }', r"takes values of \(5,\)", r"input of \(12, 12, 3\)"),
     ],
 )
 def test_models_that_do_not_fit_the_data_are_refused_with_both_shapes(text: str, told: str, hint: str) -> None:
     with pytest.raises(Misuse, match=told) as error:
-        check_fit(graph(text), data(), 43)
+        check_fit(graph(text), data())
     assert re.search(hint, error.value.help or "")
 
 
