@@ -18,8 +18,9 @@ from jsonschema import Draft202012Validator
 
 import specdsl
 from specdsl import Graph
-from specdsl.backends.report.content import COLUMNS, TOTALS, told_totals
+from specdsl.backends.report.columns import COLUMNS
 from specdsl.backends.report.latex import escape
+from specdsl.backends.report.totals import TOTALS, told_totals
 from specdsl.backends.schemas import SCHEMAS
 from tests.spec_strategies import spec_texts
 from tests.test_backends import SEVERAL, STRANGE, every_graph, graphs

@@ -28,8 +28,9 @@ class _Entry(Protocol):
 
 def report_schema() -> dict[str, Any]:
     """The schema of what `compile --format json` writes."""
-    from specdsl.backends.report.content import COLUMNS, TOTALS
+    from specdsl.backends.report.columns import COLUMNS
     from specdsl.backends.report.data import PARTS
+    from specdsl.backends.report.totals import TOTALS
 
     layer = _object("Layer", COLUMNS, "An application of a layer.", {})
     totals = _object("Totals", TOTALS, "What is known of the whole model.", {})

@@ -1,7 +1,7 @@
 """The analysis of a model for people and for programs.
 
-`content.py` says what there is to tell: a column for each fact of a layer, a total for each fact of a model. The other
-files lay that out, each in one form.
+`columns.py` and `totals.py` say what there is to tell: a column for each fact of a layer, a total for each fact of a
+model. The other files lay that out, each in one form.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from io import StringIO
 from typing import Any
 
 from specdsl.analyses import Analysis
-from specdsl.backends.report.content import COLUMNS, own_rows
+from specdsl.backends.report.columns import COLUMNS
+from specdsl.backends.report.rows import own_rows
 
 _LEFT_OUT = "layers"
 """The column whose layers have rows of their own."""

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from typing_extensions import TypedDict
 
 from specdsl.analyses import Analysis
-from specdsl.backends.report.content import CONVENTIONS, TOTALS, batched, layers_data, plain
+from specdsl.backends.report.columns import layers_data
+from specdsl.backends.report.totals import CONVENTIONS, TOTALS
+from specdsl.backends.report.values import batched, plain
 from specdsl.layers import InputLayer
 
 SCHEMA = 1

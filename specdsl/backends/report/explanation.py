@@ -13,7 +13,9 @@ from textwrap import wrap
 from typing import Any, NamedTuple
 
 from specdsl.analyses import Analysis, LayerAnalysis
-from specdsl.backends.report.content import CONVENTIONS, Row, block_name, derivation, own_rows
+from specdsl.backends.report.columns import derivation
+from specdsl.backends.report.rows import Row, block_name, own_rows
+from specdsl.backends.report.totals import CONVENTIONS
 from specdsl.backends.table import styled
 from specdsl.backends.words import local_name, option_text, type_name
 from specdsl.declaration import text

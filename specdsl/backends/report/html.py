@@ -13,18 +13,10 @@ from markupsafe import Markup
 
 from specdsl.analyses import Analysis
 from specdsl.backends.diagram import Diagram
-from specdsl.backends.report.content import (
-    CONVENTIONS,
-    Column,
-    Row,
-    alike_modes,
-    asides,
-    block_name,
-    rows,
-    told_columns,
-    told_totals,
-)
+from specdsl.backends.report.columns import Column, told_columns
 from specdsl.backends.report.explanation import Piece, pieces
+from specdsl.backends.report.rows import Row, alike_modes, asides, block_name, rows
+from specdsl.backends.report.totals import CONVENTIONS, told_totals
 from specdsl.backends.words import local_name
 
 MOST_DRAWN = 500

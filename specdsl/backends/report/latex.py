@@ -6,17 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from specdsl.analyses import Analysis
-from specdsl.backends.report.content import (
-    CONVENTIONS,
-    Column,
-    Row,
-    asides,
-    block_name,
-    rows,
-    told_columns,
-    told_totals,
-    untrained,
-)
+from specdsl.backends.report.columns import Column, told_columns, untrained
+from specdsl.backends.report.rows import Row, asides, block_name, rows
+from specdsl.backends.report.totals import CONVENTIONS, told_totals
 from specdsl.backends.words import local_name
 
 ROOM = 80

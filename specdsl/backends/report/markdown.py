@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from specdsl.analyses import Analysis
-from specdsl.backends.report.content import CONVENTIONS, Row, differing, rows, told_columns, told_totals
+from specdsl.backends.report.columns import told_columns
+from specdsl.backends.report.rows import Row, differing, rows
+from specdsl.backends.report.totals import CONVENTIONS, told_totals
 from specdsl.layers.base import show
 
 

@@ -6,20 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from textwrap import wrap
 
 from specdsl.analyses import Analysis
-from specdsl.backends.report.content import (
-    CONVENTIONS,
-    Column,
-    Row,
-    alike_modes,
-    asides,
-    block_name,
-    derivation,
-    differing,
-    rows,
-    told_columns,
-    told_totals,
-    untrained,
-)
+from specdsl.backends.report.columns import Column, derivation, told_columns, untrained
+from specdsl.backends.report.rows import Row, alike_modes, asides, block_name, differing, rows
+from specdsl.backends.report.totals import CONVENTIONS, told_totals
 from specdsl.backends.table import Cell, Line, layout, styled, whole, widths_within
 from specdsl.backends.table import Column as Track
 from specdsl.backends.words import local_name, type_name
