@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,7 +13,9 @@ from specdsl.resolve.program import Program
 from specdsl.resolve.scope import Collector, Defined, Poison, Problem, Skip
 from specdsl.syntax import tree
 
-SETTINGS = ("models", "train", "trials")
+SETTINGS = ("models", "train", "trials", "published")
+FIGURE = re.compile(r"(train|validation|test)_[a-z]\w*")
+"""What names a published figure: a part of the data and a metric, and perhaps `_median` and the like behind them."""
 
 
 class Entry(NamedTuple):
@@ -34,12 +37,14 @@ class Experiment(NamedTuple):
         models: the models, in the order of the text.
         train: the name of the `train` block, None for the file's last one.
         trials: how often each model is trained.
+        published: figures from elsewhere to set beside the measured ones: for a model, as text, values by their names.
     """
 
     name: str
     models: tuple[Entry, ...]
     train: str | None
     trials: int
+    published: Mapping[str, Mapping[str, float]] = {}
 
 
 def experiment_mistakes(program: Program) -> tuple[Diagnostic, ...]:
@@ -92,17 +97,19 @@ def _experiment(program: Program, item: tree.Experiment, found: Collector) -> Ex
     models: list[Entry] = []
     train: str | None = None
     trials = 1
+    published: dict[str, dict[str, float]] = {}
     try:
         models = _models(program, given["models"].value, found) if "models" in given else []
         train = _train(program, given["train"].value) if "train" in given else None
         trials = _trials(program, given["trials"].value, found) if "trials" in given else 1
+        published = _published(program, given["published"].value, models, found) if "published" in given else {}
     except Problem as problem:
         found.add(problem.diagnostic)
     except Skip:
         return None
     if found.reported > before:
         return None
-    return Experiment(item.name.text, tuple(models), train, trials)
+    return Experiment(item.name.text, tuple(models), train, trials, published)
 
 
 def _models(program: Program, listed: tree.Expression, found: Collector) -> list[Entry]:
@@ -187,3 +194,71 @@ def _trials(program: Program, expression: tree.Expression, found: Collector) -> 
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise Problem(Slug.BAD_ARGUMENT, "'trials' is a whole number of 1 or more", expression.span)
     return value
+
+
+def _published(
+    program: Program, listed: tree.Expression, models: list[Entry], found: Collector
+) -> dict[str, dict[str, float]]:
+    """The figures of a list such as `[figures(original, test_accuracy=0.9409)]`, by model and name.
+
+    Raises:
+        Problem: it is no such list.
+    """
+    usage = "`published = [figures(model, test_accuracy=0.95)]`"
+    if not isinstance(listed, tree.Sequence):
+        raise Problem(Slug.BAD_ARGUMENT, "'published' is a list of figures", listed.span, help=usage)
+    published: dict[str, dict[str, float]] = {}
+    for item in listed.items:
+        arguments = (item.arguments or ()) if isinstance(item, tree.Call) and item.name.text == "figures" else ()
+        model, *figures = arguments or (None,)
+        if model is None or isinstance(model, tree.Keyword):
+            message = "published figures are written as a call that begins with a model"
+            found.add(Diagnostic(Slug.BAD_ARGUMENT, message, item.span, help=usage))
+            continue
+        try:
+            entry = _entry(program, model, found)
+        except Problem as problem:
+            found.add(problem.diagnostic)
+            continue
+        except Skip:
+            continue
+        if str(entry) in published:
+            found.add(Diagnostic(Slug.DUPLICATE, f"the figures of '{entry}' stand twice", model.span))
+        elif entry not in models and models:
+            message = f"'{entry}' is none of the experiment's models"
+            found.add(
+                Diagnostic(Slug.UNKNOWN_MODEL, message, model.span, help=f"there are {', '.join(map(str, models))}")
+            )
+        published[str(entry)] = _figures(program, figures, found)
+    return published
+
+
+def _figures(program: Program, arguments: list[tree.Expression | tree.Keyword], found: Collector) -> dict[str, float]:
+    """The values of arguments such as `test_accuracy=0.9409`, by their names."""
+    figures: dict[str, float] = {}
+    for argument in arguments:
+        if not isinstance(argument, tree.Keyword):
+            message = "a figure has a name before it"
+            found.add(Diagnostic(Slug.BAD_ARGUMENT, message, argument.span, help=f"`test_loss={argument.span.text}`"))
+            continue
+        name = argument.name.text
+        if not FIGURE.fullmatch(name):
+            hint = "a figure is named by a part and a metric, such as train_loss, validation_accuracy or test_accuracy"
+            message = f"no published figure can be called '{name}'"
+            found.add(Diagnostic(Slug.UNKNOWN_ARGUMENT, message, argument.name.span, help=hint))
+            continue
+        if name in figures:
+            found.add(Diagnostic(Slug.DUPLICATE, f"'{name}' is given twice", argument.name.span))
+            continue
+        try:
+            value = program.value(argument.value, program.frame, found)
+        except Problem as problem:
+            found.add(problem.diagnostic)
+            continue
+        except Skip:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
+            found.add(Diagnostic(Slug.BAD_ARGUMENT, f"'{name}' is a number", argument.value.span))
+            continue
+        figures[name] = float(value)
+    return figures
