@@ -270,7 +270,7 @@ def test_a_fact_stands_in_all_forms_at_once(monkeypatch: pytest.MonkeyPatch) -> 
         text=lambda row: f"rank {len(row.node.shape)}",
     )
     total = TOTALS[0]._replace(key="answer", value=lambda _: 4242, title="Answer")
-    for module in ("content", "data", "csv"):
+    for module in ("columns", "totals", "data", "csv"):
         for name, table in (("COLUMNS", (*COLUMNS, column)), ("TOTALS", (*TOTALS, total))):
             monkeypatch.setattr(f"specdsl.backends.report.{module}.{name}", table, raising=False)
     report = BN_CNN.report()
