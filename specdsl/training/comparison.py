@@ -10,7 +10,7 @@ from typing import Any
 
 from specdsl.backends.table import Column, Line, layout
 from specdsl.counts import number
-from specdsl.training.run_folder import write_text
+from specdsl.runs.files import write_text
 from specdsl.training.runner import RunSummary
 
 FILE = "experiment.json"

@@ -10,7 +10,7 @@ from typing import Protocol
 from specdsl.data.dataset import Examples
 from specdsl.graph import Graph
 from specdsl.recipes.training import TrainRecipe
-from specdsl.training.history import Epoch
+from specdsl.runs.history import Epoch
 from specdsl.training.streams import Streams
 
 

@@ -18,8 +18,8 @@ from specdsl.declaration import Misuse
 from specdsl.recipes.augmentation import unit_range
 from specdsl.recipes.optimizers import Optimizer
 from specdsl.recipes.training import TrainRecipe
+from specdsl.runs.history import Epoch
 from specdsl.training.engine import Job, Outcome, Watcher
-from specdsl.training.history import Epoch
 
 _LOOK_EVERY = 0.1
 """Seconds between looks at the running means: a look waits for the device."""

@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from specdsl.training.history import History
-from specdsl.training.run_folder import save_with
+from specdsl.runs.files import save_with
+from specdsl.runs.history import History
 
 COLOURS = {"train": "#0072B2", "validation": "#009E73", "test": "#D55E00"}
 """Blue, green and vermilion of Okabe and Ito, which people tell apart with any colour vision."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from specdsl.training.history import Epoch, History
+from specdsl.runs.history import Epoch, History
 
 _LINES = 40
 """Epochs to tell of, at about the most, where a bar shows the rest."""

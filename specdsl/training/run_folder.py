@@ -13,26 +13,13 @@ With several trials `history.csv` and `model.keras` stand in `trial-1`, `trial-2
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from specdsl.declaration import Declaration, Misuse
-from specdsl.recipes.augmentation import Pipeline
-from specdsl.recipes.naming import Named
-
-CONFIG = "config.json"
-
-
-def default_folder(model: str, now: datetime) -> Path:
-    """Where a run goes when nobody says: `runs/<model>-<date>-<time>`."""
-    return Path("runs") / f"{model}-{now:%Y%m%d-%H%M%S}"
+from specdsl.declaration import Misuse
+from specdsl.runs.files import write_json
+from specdsl.runs.layout import CONFIG
 
 
 class RunFolder:
@@ -73,58 +60,4 @@ class RunFolder:
 
     def write_json(self, name: str, value: Any) -> None:
         """A file of JSON at the top."""
-        write_text(self.path / name, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(file: Path, text: str) -> None:
-    """A whole text file, or the one that was there before: never a part."""
-    with replacing(file) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """A temporary file of the same suffix to write to, put in place of `file` when all went well, removed when not."""
-    handle, name = tempfile.mkstemp(prefix=f".{file.stem}-", suffix=file.suffix, dir=file.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: declarations as objects with their type and all arguments, what is no number as null."""
-    match value:
-        case Pipeline():
-            return [plain(operation) for operation in value]
-        case Declaration():
-            kind = value.spec_name() if isinstance(value, Named) else type(value).__name__
-            return {"type": kind} | {name: plain(getattr(value, name)) for name in value.names()}
-        case dict():
-            return {str(name): plain(item) for name, item in value.items()}
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case float():
-            return value if math.isfinite(value) else None
-        case None | bool() | int() | str():
-            return value
-        case _:
-            return str(value)
-
-
-def save_with(file: Path, save: Callable[[Path], None]) -> None:
-    """Let `save` write a file, which appears whole or not at all."""
-    with replacing(file) as temporary:
-        save(temporary)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+        write_json(self.path / name, value)

@@ -20,13 +20,15 @@ from specdsl.declaration import Misuse
 from specdsl.functional import pinned_layers
 from specdsl.graph import Graph
 from specdsl.recipes.training import TrainRecipe
+from specdsl.runs.files import save_with, write_text
+from specdsl.runs.history import Epoch, History
+from specdsl.runs.layout import CONFIG
 from specdsl.training import frameworks
 from specdsl.training.checks import check_data, check_fit
 from specdsl.training.engine import Job, Outcome, Trial
-from specdsl.training.history import Epoch, History
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.progress import Display
-from specdsl.training.run_folder import CONFIG, RunFolder, save_with, write_text
+from specdsl.training.run_folder import RunFolder
 from specdsl.training.streams import Streams
 from specdsl.version import __version__
 

@@ -97,7 +97,8 @@ def test_a_run_leaves_everything_in_its_folder(runs: Runs) -> None:
 
     history = rows(folder)
     assert list(history[0]) == [
-        "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds", "images_per_second",
+        "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate", "seconds",
+        "images_per_second",
     ]  # fmt: skip
     assert [row["epoch"] for row in history] == ["1", "2", "3"]
     told = summary(folder)

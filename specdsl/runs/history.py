@@ -6,11 +6,21 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specdsl.runs.files import RunError
 
 PARTS = ("train", "validation", "test")
-"""The images that metrics are taken on. Training metrics are means over the epoch's steps, while the model changes and
+"""The examples that metrics are taken on. Training metrics are means over the epoch's steps, while the model changes and
 with augmentation and dropout on; the others are taken after the epoch, on whole, unaugmented sets."""
+
+NOT_MEASURED_ON = ("epoch", "learning_rate", "seconds", "images_per_second")
+"""The columns of a history that are no loss and no metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +31,28 @@ class Epoch:
         number: from 1.
         values: for each part of `PARTS` that was measured, its loss and metrics by name.
         seconds: how long training took, evaluation not included.
-        images: how many training images it saw.
+        images: how many training examples it saw.
+        learning_rate: that of its first step.
     """
 
     number: int
     values: Mapping[str, Mapping[str, float]]
     seconds: float
     images: int
+    learning_rate: float = float("nan")
 
     @property
     def images_per_second(self) -> float:
-        """Training images per second, evaluation not included."""
+        """Training examples per second, evaluation not included."""
         return self.images / self.seconds if self.seconds > 0 else 0.0
 
     def flat(self) -> dict[str, float]:
         """Values by column: `train_loss`, `test_accuracy`."""
         return {f"{part}_{name}": value for part, values in self.values.items() for name, value in values.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The epoch as a checkpoint keeps it."""
+        return {name: getattr(self, name) for name in ("number", "values", "seconds", "images", "learning_rate")}
 
 
 @dataclass
@@ -45,7 +61,7 @@ class History:
 
     Args:
         metrics: the names measured, `loss` first.
-        validated: whether validation images are measured too.
+        validated: whether a validation part is measured too.
     """
 
     metrics: Sequence[str]
@@ -60,7 +76,7 @@ class History:
     def columns(self) -> list[str]:
         """The columns of the table."""
         measured = [f"{part}_{metric}" for part in self.parts for metric in self.metrics]
-        return ["epoch", *measured, "seconds", "images_per_second"]
+        return ["epoch", *measured, *NOT_MEASURED_ON[1:]]
 
     def curve(self, part: str, metric: str) -> list[tuple[int, float]]:
         """Epoch and value wherever the metric was measured on that part."""
@@ -84,7 +100,28 @@ class History:
         table = csv.DictWriter(text, self.columns(), restval="", lineterminator="\n")
         table.writeheader()
         for epoch in self.epochs:
-            values = {name: f"{value:.6g}" for name, value in epoch.flat().items()}
+            values = {name: f"{value:.9g}" for name, value in epoch.flat().items()}
+            values["learning_rate"] = f"{epoch.learning_rate:.9g}"
             speed = {"seconds": f"{epoch.seconds:.3f}", "images_per_second": f"{epoch.images_per_second:.1f}"}
             table.writerow({"epoch": epoch.number} | values | speed)
         return text.getvalue()
+
+
+def read_history(file: Path) -> dict[str, NDArray[Any]]:
+    """The columns of a `history.csv`: `epoch` int64, all others float64, with NaN where nothing was measured.
+
+    Raises:
+        RunError: it cannot be read, or is no such table.
+    """
+    try:
+        with file.open(encoding="utf-8", newline="") as text:
+            head, *rows = list(csv.reader(text)) or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise RunError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        columns = {
+            name: np.array([float(row[place] or "nan") for row in rows], np.float64) for place, name in enumerate(head)
+        }
+        return columns | {"epoch": columns["epoch"].astype(np.int64)}
+    except (KeyError, IndexError, ValueError):
+        raise RunError(f"{file} is no history of a trial") from None

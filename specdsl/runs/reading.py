@@ -1,0 +1,185 @@
+"""Reading runs: what was declared, how every trial went, and what its model said of the test examples."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specdsl.runs.files import RunError, read_json
+from specdsl.runs.history import read_history
+from specdsl.runs.layout import CONFIG, EXPERIMENT, HISTORY, MODEL, PREDICTIONS, SUMMARY, TRIAL, VERSIONS, trial_folder
+from specdsl.runs.records import SCHEMA, TrialSummary
+
+
+@dataclass(frozen=True)
+class TrialRecord(TrialSummary):
+    """A trial as its folder tells of it.
+
+    Attributes:
+        folder: the trial's folder.
+        history: the columns of `history.csv`, as arrays with one value an epoch, NaN where nothing was measured.
+    """
+
+    folder: Path = Path()
+    history: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def model_file(self) -> Path:
+        """The trained model, in Keras's format; not there before the trial has ended."""
+        return self.folder / MODEL
+
+    def predictions(self) -> dict[str, NDArray[Any]]:
+        """What the kept weights say of each test example: `probability` float32 (n, classes) and `label` int32 (n,), or
+        `value` and `target`, both float32 (n, k).
+
+        Raises:
+            RunError: there are none, or they cannot be read.
+        """
+        file = self.folder / PREDICTIONS
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except FileNotFoundError:
+            raise RunError(
+                f"{self.folder} has no predictions: its trial has not come to its end",
+                help="specdsl train --resume goes on with a run",
+            ) from None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise RunError(f"{file} cannot be read: {error}") from None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as its folder tells of it.
+
+    Attributes:
+        folder: the run's folder.
+        key: what the model is called among others: in an experiment its key there, else its name.
+        config: `config.json`: everything that the run depends on.
+        trials: the trials begun, in order.
+        experiment: the name of the experiment that it is a part of, or None.
+    """
+
+    folder: Path
+    key: str
+    config: Mapping[str, Any]
+    trials: tuple[TrialRecord, ...]
+    experiment: str | None = None
+
+    @property
+    def model(self) -> str:
+        """The model's name in the spec."""
+        return str(self.config["model"])
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """The `train` block, as JSON has it."""
+        recipe: Mapping[str, Any] = self.config["train"]
+        return recipe
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """`name`, `task`, `shape`, `class_names`, the counts `train`, `validation` and `test`, and `sha256`."""
+        data: Mapping[str, Any] = self.config["data"]
+        return data
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, by label; empty where values are predicted."""
+        return tuple(self.data["class_names"])
+
+    @property
+    def entry(self) -> Path:
+        """The file of the spec that the run was begun with, among all files that it imports."""
+        return self.folder / str(self.config.get("entry", "spec/model.spec"))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What the histories measure, `loss` first."""
+        for trial in self.trials:
+            return tuple(name.removeprefix("train_") for name in trial.history if name.startswith("train_"))
+        return ()
+
+    @cached_property
+    def versions(self) -> Mapping[str, Any]:
+        """Software and machine; empty where it was never written."""
+        file = self.folder / VERSIONS
+        return read_json(file) if file.exists() else {}
+
+    @cached_property
+    def summary(self) -> Mapping[str, Any] | None:
+        """`summary.json`, or None where the run was broken off before it wrote one."""
+        file = self.folder / SUMMARY
+        return read_json(file) if file.exists() else None
+
+
+def read_run(folder: Path, *, key: str | None = None, experiment: str | None = None) -> RunRecord:
+    """The run in a folder, also one that still goes on or was broken off.
+
+    Raises:
+        RunError: the folder holds no run, one in another format, or one that is damaged.
+    """
+    file = folder / CONFIG
+    if not file.exists():
+        raise RunError(f"{folder} holds no run: there is no {CONFIG} in it")
+    config = read_json(file)
+    _check_schema(file, config)
+    for name in ("model", "train", "data", "trials", "seed"):
+        if name not in config:
+            raise RunError(f"{file} says nothing of '{name}'")
+    trials = []
+    for number in range(1, int(config["trials"]) + 1):
+        place = trial_folder(folder, number)
+        if (place / HISTORY).exists():
+            trials.append(_trial(place, number, int(config["seed"])))
+    return RunRecord(folder, key or str(config["model"]), config, tuple(trials), experiment)
+
+
+def read(paths: Sequence[Path]) -> tuple[RunRecord, ...]:
+    """The runs in folders, each of a run or of an experiment; those of an experiment in its order, as far as begun.
+
+    Raises:
+        RunError: a folder holds neither, or what it holds is damaged.
+    """
+    runs: list[RunRecord] = []
+    for path in paths:
+        file = path / EXPERIMENT
+        if not file.exists():
+            runs.append(read_run(path))
+            continue
+        declared = read_json(file)
+        _check_schema(file, declared)
+        keys = declared.get("models")
+        if not isinstance(keys, list):
+            raise RunError(f"{file} lists no models")
+        runs += [read_run(path / str(key), key=str(key), experiment=str(declared.get("name"))) for key in keys]
+    return tuple(runs)
+
+
+def _trial(folder: Path, number: int, seed: int) -> TrialRecord:
+    """A trial; one without a `trial.json` has not come to its end."""
+    history = read_history(folder / HISTORY)
+    file = folder / TRIAL
+    if not file.exists():
+        return TrialRecord(number, seed, epochs=len(history["epoch"]), interrupted=True, folder=folder, history=history)
+    values = read_json(file)
+    if not isinstance(values.get("trial"), int) or not isinstance(values.get("final"), dict):
+        raise RunError(f"{file} is no summary of a trial")
+    ended = TrialSummary.from_dict(values)
+    return TrialRecord(**ended.to_dict(), folder=folder, history=history)
+
+
+def _check_schema(file: Path, values: Mapping[str, Any]) -> None:
+    found = values.get("schema")
+    if found != SCHEMA:
+        raise RunError(
+            f"{file} has the format {found}, and this version of specdsl reads {SCHEMA}",
+            help="a run is read by the version that wrote it: versions.json in its folder names that" if found else None,
+        )

@@ -1,0 +1,96 @@
+"""Run folders: what is read from them, and what is said of those that are damaged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from specdsl.runs import RunError, TrialSummary, read, read_run
+from tests.run_folders import Made, MadeRun, write_experiment
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    folder = MadeRun([0.9, 0.8], validation=100).write(tmp_path / "run")
+    run = read_run(folder)
+    assert (run.model, run.key, run.experiment) == ("original", "original", None)
+    assert run.recipe["batch"] == 128
+    assert run.data["test"] == 400
+    assert run.class_names[1] == "class 1"
+    assert run.metrics == ("loss", "accuracy")
+    assert run.versions["packages"]["keras"] == "3.15.1"
+    assert run.summary is not None
+    assert run.summary["parameters"] == 97_771
+    first, second = run.trials
+    assert (first.trial, second.trial) == (1, 2)
+    assert first.final["test_accuracy"] == pytest.approx(0.9)
+    assert (first.evaluated, first.interrupted, first.well) == (True, False, True)
+    assert first.history["epoch"].tolist() == [1, 2, 3, 4]
+    assert first.history["validation_loss"].shape == (4,)
+    assert first.history["learning_rate"].tolist() == [0.001] * 4
+    arrays = first.predictions()
+    assert arrays["probability"].shape == (400, 5)
+    right = (arrays["probability"].argmax(axis=1) == arrays["label"]).mean()
+    assert right == pytest.approx(first.final["test_accuracy"])
+    assert not first.model_file.exists()
+
+
+def test_trials_that_have_not_ended_are_told_by_their_history(tmp_path: Path) -> None:
+    folder = MadeRun([Made(0.5, "running"), Made(None, "failed"), Made(None, "diverged")], planned=5).write(
+        tmp_path / "r"
+    )
+    running, failed, diverged = read_run(folder).trials
+    assert (running.epochs, running.interrupted, running.evaluated, dict(running.final)) == (2, True, False, {})
+    assert failed.failed == "out of memory"
+    assert not failed.well
+    assert not diverged.well
+    with pytest.raises(RunError, match="has no predictions"):
+        failed.predictions()
+
+
+def test_an_experiment_is_its_runs_in_order(tmp_path: Path) -> None:
+    folder = write_experiment(
+        tmp_path / "e", {"b": MadeRun([0.9], model="x"), "a": MadeRun([0.8], classes=0, model="y")}
+    )
+    alone = MadeRun([0.7]).write(tmp_path / "alone")
+    runs = read([folder, alone])
+    assert [(run.key, run.model, run.experiment) for run in runs] == [
+        ("b", "x", "dropout_position"), ("a", "y", "dropout_position"), ("original", "original", None),
+    ]  # fmt: skip
+    assert runs[1].trials[0].predictions()["value"].dtype == np.float32
+    assert runs[1].metrics == ("loss", "mean_absolute_error")
+
+
+def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"holds no run: there is no config\.json"):
+        read_run(tmp_path)
+    folder = MadeRun([0.9]).write(tmp_path / "run")
+    config = json.loads((folder / "config.json").read_text())
+    for text, told in (
+        ("{", "is no JSON"),
+        ("[]", "holds no JSON object"),
+        ('{"schema": 1}', "has the format 1, and this version of specdsl reads 2"),
+        ('{"schema": 2}', "says nothing of 'model'"),
+    ):
+        (folder / "config.json").write_text(text)
+        with pytest.raises(RunError, match=told):
+            read([folder])
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "trial-1" / "history.csv").write_text("epoch,train_loss\n1\n")
+    with pytest.raises(RunError, match="is no history"):
+        read_run(folder)
+    (folder / "trial-1" / "history.csv").write_text("epoch,train_loss\n1,\n")
+    history = read_run(folder).trials[0].history
+    assert history["epoch"].dtype == np.int64
+    assert np.isnan(history["train_loss"]).all()
+    (folder / "trial-1" / "trial.json").write_text("{}")
+    with pytest.raises(RunError, match="is no summary of a trial"):
+        read_run(folder)
+    trial = TrialSummary(1)
+    (folder / "trial-1" / "trial.json").write_text(json.dumps(trial.to_dict() | {"later": 1}))
+    trial_read = read_run(folder).trials[0]
+    (folder / "trial-1" / "predictions.npz").write_bytes(b"PK")
+    with pytest.raises(RunError, match=r"predictions\.npz cannot be read"):
+        trial_read.predictions()
