@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -76,16 +77,28 @@ def to_onnx(graph: Graph, model: Any) -> bytes:
 
 
 def _run(graph: Graph, model: Any) -> tuple[dict[str, Any], list[Any]]:
-    """Examples by the names of inputs, and what Keras makes of them; none where no sizes that are tried fit."""
+    """Examples by the names of inputs, and what Keras makes of them; none where no sizes that are tried fit.
+
+    Raises:
+        OnnxError: Keras fails at the model for another reason than sizes that are unknown until run time.
+    """
     model(model.inputs)  # Keras exports no model that has never been called
+    unknown = any(None in node.shape for node in graph.input_nodes)
     for size in SIZES:
         feeds = _examples(graph, size)
         try:
             made = model(list(feeds.values()) if len(feeds) > 1 else next(iter(feeds.values())), training=False)
-        except Exception:  # sizes that do not fit each other, such as those of a Reshape
-            continue
+        except Exception as error:  # TensorFlow has a class of its own for each of its failures
+            if unknown and isinstance(error, _refusals()):  # sizes that do not fit each other, such as of a Reshape
+                continue
+            raise OnnxError(f"Keras cannot carry out this model: {_first_line(error)}") from None
         return feeds, [np.asarray(one) for one in (made if isinstance(made, list | tuple) else [made])]
     return {}, []
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What Keras and TensorFlow, which is loaded when a model runs, raise for shapes that do not fit."""
+    return (ValueError, sys.modules["tensorflow"].errors.InvalidArgumentError)
 
 
 def _examples(graph: Graph, size: int) -> dict[str, Any]:

@@ -170,6 +170,29 @@ def test_wrong_numbers_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         graph.to_onnx()
 
 
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("model m { input x: (none, 4); Dense(2) }", RuntimeError("out of everything")),
+        ("model m { input x: (4,); Dense(2) }", ValueError("a shape that is known is refused")),
+    ],
+)
+def test_a_model_that_fails_is_not_given_away_unchecked(
+    text: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only sizes that are unknown may keep a model from being compared, and only where they do not fit."""
+    graph = specdsl.loads(text).model()
+    model = graph.to_keras()
+
+    def fail(*given: object, **options: object) -> None:
+        if options:
+            raise error
+
+    monkeypatch.setattr(type(model), "__call__", fail)
+    with pytest.raises(OnnxError, match=f"Keras cannot carry out this model: {error}"):
+        to_onnx(graph, model)
+
+
 def test_without_the_packages_it_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
