@@ -1,6 +1,6 @@
 """What a spec declares of data and training, as values: light, without numpy and without any framework."""
 
-from specdsl.recipes.augmentation import OPERATIONS, Operation, Pipeline, Uniform
+from specdsl.recipes.augmentation import OPERATIONS, Operation, Pipeline, Uniform, Views
 from specdsl.recipes.optimizers import OPTIMIZERS, Optimizer
 from specdsl.recipes.sources import SOURCES, Gtsrb, Source, Synthetic
 from specdsl.recipes.training import DataRecipe, TrainRecipe, Validation, default_data
@@ -19,5 +19,6 @@ __all__ = [
     "TrainRecipe",
     "Uniform",
     "Validation",
+    "Views",
     "default_data",
 ]

@@ -18,6 +18,7 @@ from specdsl.recipes.augmentation import (
     RandomContrast,
     RandomCrop,
     RandomSaturation,
+    Views,
 )
 from specdsl.recipes.naming import FromList, Named, Positive
 from specdsl.recipes.optimizers import Adam, Optimizer
@@ -58,12 +59,14 @@ class DataRecipe(Declaration):
         validation: what to keep out of training, or None.
         augment: operations on training images, new random numbers for each image in each epoch.
         evaluate: operations on validation and test images; they must not be random.
+        views: random versions of each evaluated image to take the mean answer of, where evaluation asks for them.
     """
 
     source: Source = Synthetic()
     validation: Validation | None = None
     augment: Operations = Pipeline()
     evaluate: Operations = Pipeline()
+    views: Views | None = None
 
     def check(self) -> None:
         """Refuse random evaluation and, as far as the source tells, operations that do not fit its examples."""
@@ -85,7 +88,7 @@ class DataRecipe(Declaration):
         Raises:
             Misuse: one does.
         """
-        for operation in (*self.augment, *self.evaluate):
+        for operation in (*self.augment, *self.evaluate, *(self.views.operations if self.views else ())):
             check_classes(operation, classes)
 
     def shape_after(self, shape: Shape) -> Shape:
@@ -102,6 +105,14 @@ class DataRecipe(Declaration):
                 argument="evaluate",
                 help=f"end evaluate with center_crop({trained[0]}, {trained[1]})" if not self.evaluate else None,
             )
+        if self.views is not None:
+            viewed = shape_after((*self.views.operations, *self.evaluate), shape)
+            if viewed != evaluated:
+                raise Misuse(
+                    f"views with evaluate after them end with images of {shape_text(viewed)}, and evaluate alone with "
+                    f"images of {shape_text(evaluated)}, but one model must take both",
+                    argument="views",
+                )
         return trained
 
     @property

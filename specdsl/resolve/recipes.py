@@ -18,10 +18,11 @@ from specdsl.recipes import (
     Source,
     TrainRecipe,
     Validation,
+    Views,
     default_data,
 )
 from specdsl.recipes.training import check_classes, shape_after
-from specdsl.resolve.binding import argument_spans, bind, construct, misused
+from specdsl.resolve.binding import argument_spans, bind, construct, match_arguments, misused
 from specdsl.resolve.program import Program
 from specdsl.resolve.scope import Collector, Defined, Frame, Poison, Problem, Skip, Steps
 from specdsl.source import Span
@@ -214,18 +215,23 @@ def _data(program: Program, item: tree.Data, home: Frame, found: Collector) -> D
             continue
         spans[name] = stage.call.span
         try:
-            if name in ("augment", "evaluate"):
-                values[name] = _operations(program, stage, home, found)
-                _check_images(stage, values[name], values.get("source"), found)
+            if name in ("augment", "evaluate", "views"):
+                operations = _operations(program, stage, home, found)
+                _check_images(stage, operations, values.get("source"), found)
+                values[name] = _views(program, stage, operations, home, found) if name == "views" else operations
             elif name == "validation" and stage.stages is None:
                 values[name] = bind(
                     Validation, stage.call, lambda argument: program.value(argument, home, found), found
                 )
             else:
-                hint = None if name == "validation" else did_you_mean(name, ("validation", "augment", "evaluate"))
+                hint = (
+                    None if name == "validation" else did_you_mean(name, ("validation", "augment", "evaluate", "views"))
+                )
                 if name in OPERATIONS:
                     hint = "an operation stands in `augment { ... }` or `evaluate { ... }`"
-                hint = hint or "there are `validation(...)`, `augment { ... }` and `evaluate { ... }`"
+                hint = hint or (
+                    "there are `validation(...)`, `augment { ... }`, `evaluate { ... }` and `views(count) { ... }`"
+                )
                 found.add(
                     Diagnostic(
                         Slug.UNKNOWN_STEP, f"data has no stage '{name}' of this form", stage.call.name.span, help=hint
@@ -247,13 +253,13 @@ def _operations(program: Program, stage: tree.Stage, home: Frame, found: Collect
     Raises:
         Skip: one of them is wrong.
     """
-    if stage.call.arguments:
+    if stage.call.arguments and stage.call.name.text != "views":
         message = f"'{stage.call.name.text}' takes no arguments; its operations stand in braces"
         found.add(Diagnostic(Slug.UNKNOWN_ARGUMENT, message, stage.call.span))
     elif stage.stages is None:
         name = stage.call.name
         message = f"'{name.text}' has no operations, which stand in braces"
-        hint = f"`{name.text} {{ ... }}`"
+        hint = f"`{name.text}{'(8)' * (name.text == 'views')} {{ ... }}`"
         found.add(Diagnostic(Slug.MISSING_ARGUMENT, message, name.span, help=hint))
     operations: list[Operation] = []
     mistaken = False
@@ -270,6 +276,33 @@ def _operations(program: Program, stage: tree.Stage, home: Frame, found: Collect
     if mistaken:
         raise Skip
     return operations
+
+
+def _views(program: Program, stage: tree.Stage, operations: list[Operation], home: Frame, found: Collector) -> Views:
+    """What `views(count) { ... }` says.
+
+    Raises:
+        Skip: the count is wrong, or operations cannot stand there.
+    """
+    if stage.stages is None:
+        raise Skip
+    by_label = (inner.span for inner, made in zip(stage.stages, operations, strict=True) if made.uses_labels)
+    named: dict[str, Any] = {"count": 1, "operations": operations}
+    given = match_arguments("views", stage.call.arguments or (), ("count",), ("count",), found)
+    spans = {name: value.span for name, value in given.items()} | {"operations": next(by_label, stage.call.name.span)}
+    if "count" in given:
+        try:
+            named["count"] = program.value(given["count"], home, found)
+        except Problem as problem:
+            found.add(problem.diagnostic)
+            raise Skip from None
+    elif not stage.call.arguments:
+        message, hint = "views needs 'count': how many versions of each image", "for example views(8) { ... }"
+        found.add(Diagnostic(Slug.MISSING_ARGUMENT, message, stage.call.span, help=hint))
+    views = construct(Views, named, spans, stage.span, found, "views")
+    if views is None:
+        raise Skip
+    return views
 
 
 def _check_images(stage: tree.Stage, operations: list[Operation], source: Source | None, found: Collector) -> None:
@@ -292,6 +325,8 @@ def _check_images(stage: tree.Stage, operations: list[Operation], source: Source
 _OPERATIONS_ELSEWHERE = {
     "horizontal_flip": "flip_left_right", "random_flip": "flip_left_right",
     "random_flip_left_right": "flip_left_right", "random_horizontal_flip": "flip_left_right",
+    "random_flip_up_down": "flip_up_down", "random_vertical_flip": "flip_up_down", "vertical_flip": "flip_up_down",
+    "cutout": "random_erasing", "random_zoom": "random_scale", "standardize": "normalize", "standardise": "normalize",
 }  # fmt: skip
 """Image operations by names that they have elsewhere."""
 

@@ -3,74 +3,98 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from specdsl.data import load
 from specdsl.recipes import OPERATIONS, OPTIMIZERS, Pipeline
-from specdsl.recipes.augmentation import Operation, unit_range
+from specdsl.recipes.augmentation import unit_range
 from specdsl.training.streams import Streams
+from tests.operations import batches, operations, scaled, usual
 from tests.training.models import SOURCE, data
 
 pytestmark = pytest.mark.keras
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "random_crop": {"height": 9, "width": 7},
-    "center_crop": {"height": 9, "width": 6},
-    "flip_left_right": {"classes": [0, 3]},
-    "random_brightness": {"max_delta": 0.3},
-    "random_saturation": {"lower": 0.0, "upper": 3.0},
-    "random_contrast": {"lower": 0.2, "upper": 2.0},
-    "clip": {},
-}
+TOLERANCE = 2e-5
+"""How far the values of two namespaces may be apart: sines, powers and sums are rounded in their own ways."""
 
 
-def sample(operation: Operation, count: int = 50) -> tuple[Any, Any, Any]:
-    """Images that leave [0, 1] on both sides and hold grey and black ones, labels, draws."""
-    rng = np.random.default_rng(4)
-    images = rng.uniform(-0.3, 1.3, (count, 12, 10, 3)).astype(np.float32)
-    images[0], images[1] = 0.0, 0.4
-    return images, np.arange(count, dtype=np.int32) % 5, Streams(1, 1).draws(0, count, Pipeline(operations=[operation]))
-
-
-def namespaces() -> list[tuple[str, Any]]:
+def namespaces() -> list[Any]:
     import jax.numpy
     import keras
 
-    return [("keras.ops", keras.ops), ("jax.numpy", jax.numpy)]
+    return [keras.ops, jax.numpy]
 
 
-@pytest.mark.parametrize("name", list(OPERATIONS))
-def test_every_engine_gives_numpys_pixels(name: str) -> None:
-    """Same draws, same pixels: exactly but for the order of sums in a mean."""
+def check_namespaces(pipeline: Pipeline, images: Any, labels: Any, draws: Any) -> None:
+    """Every namespace gives numpy's pixels and labels."""
     import keras
 
-    operation = OPERATIONS[name](**SETTINGS[name])
-    images, labels, draws = sample(operation)
-    pipeline = Pipeline(operations=[operation])
     expected, expected_labels = pipeline.apply(np, images, labels, draws)
     assert expected.dtype == np.float32
-    for _, xp in namespaces():
+    assert expected.shape[1:] == pipeline.output_shape(images.shape[1:])
+    for xp in namespaces():
         result, after = pipeline.apply(xp, xp.array(images), xp.array(labels), xp.array(draws))
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(result), expected, atol=2e-6)
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(result), expected, atol=TOLERANCE, rtol=1e-5)
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(after), expected_labels)
 
 
+@pytest.mark.parametrize("name", list(OPERATIONS))
+@given(st.data())
+@settings(max_examples=8, deadline=None)
+def test_every_engine_gives_numpys_pixels(name: str, data: st.DataObject) -> None:
+    """Same draws, same pixels, for drawn arguments and drawn draws, the ends of their ranges among them."""
+    pipeline = Pipeline(operations=[data.draw(operations(name))])
+    check_namespaces(pipeline, *data.draw(batches(pipeline)))
+
+
+def test_a_jitted_scan_gives_numpys_pixels() -> None:
+    """All operations in a row can be compiled, as part of a loop over batches."""
+    import jax
+
+    pipeline = Pipeline(operations=[usual(name) for name in OPERATIONS if name != "grayscale"])
+    rng = np.random.default_rng(2)
+    images = rng.random((3, 16, 12, 10, 3), dtype=np.float32)
+    labels = rng.integers(0, 43, (3, 16)).astype(np.int32)
+    draws = np.stack([scaled(pipeline, rng.random((16, len(pipeline.draws())), dtype=np.float32)) for _ in range(3)])
+
+    def step(carry: Any, batch: Any) -> Any:
+        return carry, pipeline.apply(jax.numpy, *batch)
+
+    _, (result, after) = jax.jit(lambda *batches: jax.lax.scan(step, 0, batches))(images, labels, draws)
+    for i in range(3):
+        expected, expected_labels = pipeline.apply(np, images[i], labels[i], draws[i])
+        np.testing.assert_allclose(result[i], expected, atol=1e-4)
+        np.testing.assert_array_equal(after[i], expected_labels)
+
+
 @pytest.mark.parametrize(
-    ("name", "oracle"), [("random_saturation", "adjust_saturation"), ("random_contrast", "adjust_contrast")]
+    ("name", "oracle", "draw"),
+    [
+        ("random_brightness", "adjust_brightness", "delta"),
+        ("random_saturation", "adjust_saturation", "factor"),
+        ("random_contrast", "adjust_contrast", "factor"),
+        ("random_hue", "adjust_hue", "delta"),
+        ("random_gamma", "adjust_gamma", "factor"),
+    ],
 )
-def test_colour_operations_are_those_of_tf_image(name: str, oracle: str) -> None:
+@given(st.data())
+@settings(max_examples=6, deadline=None)
+def test_colour_operations_are_those_of_tf_image(name: str, oracle: str, draw: str, data: st.DataObject) -> None:
     import tensorflow as tf
 
-    operation = OPERATIONS[name](**SETTINGS[name])
-    images, labels, draws = sample(operation)
-    result, _ = operation.apply(np, images, labels, {"factor": draws[:, 0]})
-    adjust: Callable[..., Any] = getattr(tf.image, oracle)
-    for image, factor, after in zip(images, draws[:, 0], result, strict=True):
-        np.testing.assert_allclose(after, adjust(image, float(factor)).numpy(), atol=3e-6)
+    operation = data.draw(operations(name))
+    images, labels, draws = data.draw(batches(Pipeline(operations=[operation])))
+    if name == "random_gamma":  # tf.image makes no numbers of negative values
+        images = np.clip(images, 0, 1)
+    result, _ = operation.apply(np, images, labels, {draw: draws[:, 0]})
+    adjust = getattr(tf.image, oracle)
+    for image, number, after in zip(images, draws[:, 0], result, strict=True):
+        np.testing.assert_allclose(after, adjust(image, float(number)).numpy(), atol=TOLERANCE, rtol=1e-5)
 
 
 def test_feeds_of_all_engines_give_the_same_epochs() -> None:

@@ -30,7 +30,10 @@ FAMILIES = ("framing", "flips", "geometry", "colours", "noise")
 
 OPERATIONS: dict[str, type[Operation]] = {
     operation.spec_name(): operation
-    for operation in sorted(declared(Operation), key=lambda operation: FAMILIES.index(operation.family))
+    for operation in sorted(
+        declared(Operation),  # type: ignore[type-abstract]
+        key=lambda operation: FAMILIES.index(operation.family),
+    )
 }
 """Every operation by the name that a spec uses."""
 
