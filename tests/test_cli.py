@@ -130,7 +130,7 @@ def test_model_and_parameters_are_chosen(run, tmp_path: Path) -> None:
         (["chek", BN], "No such command 'chek'"),
         (["layers", "Conv2d"], "did you mean 'Conv2D'?"),
         (["train", str(SPECS / "shortcut_mlp.spec")], "traffic signs are colour images"),
-        (["train", BN, "--data", "nowhere"], "there is no folder 'nowhere'"),
+        (["train", BN, "--data", "nowhere"], "there is no data set, file or folder 'nowhere'"),
         (["train", BN, "--recipe", "base"], "did you mean 'baseline'?"),
         (["train", BN, "--epochs", "0"], "0 is not in the range"),
     ],

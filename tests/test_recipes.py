@@ -18,6 +18,7 @@ from specdsl.recipes import (
     SOURCES,
     DataRecipe,
     Gtsrb,
+    Npz,
     Synthetic,
     TrainRecipe,
     Validation,
@@ -85,8 +86,13 @@ def test_a_recipe_takes_lists_and_is_checked_again_when_changed() -> None:
     assert recipe.replace(epochs=3).data == data
     with pytest.raises(ValidationError, match="batch"):
         recipe.replace(batch=0)
-    assert data.taken_from(Gtsrb) == data.replace(source=Gtsrb())
-    assert data.taken_from(Synthetic) is data
+    assert data.taken_from(Gtsrb()) == data.replace(source=Gtsrb())
+    assert data.taken_from(Synthetic()) == data
+    larger = data.replace(source=Synthetic(size=40, train=7))
+    assert larger.taken_from(Gtsrb()).source == Gtsrb(size=40)
+    assert larger.taken_from(Synthetic(test=3)).source == Synthetic(size=40, train=7, test=3)
+    assert larger.taken_from(Synthetic(size=48)).source == Synthetic(size=48, train=7)
+    assert larger.taken_from(Npz(path="x.npz")).source == Npz(path="x.npz")
     with pytest.raises(Misuse, match="height of 28"):
         data.replace(source=Synthetic(size=24))
 

@@ -8,6 +8,7 @@ import sys
 import click
 
 from specdsl.cli.compiling import check, compile_, diff
+from specdsl.cli.data import data
 from specdsl.cli.explaining import explain
 from specdsl.cli.importing import import_
 from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, colour, complain, point_to_explanations
@@ -27,7 +28,7 @@ def cli() -> None:
     """Neural networks as short texts: checked, analysed, drawn, compiled to Keras and trained."""
 
 
-for _verb in (check, compile_, diff, sweep, solve, train, import_, fmt, layers, schema, explain):
+for _verb in (check, compile_, diff, sweep, solve, train, data, import_, fmt, layers, schema, explain):
     cli.add_command(_verb)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from specdsl.cli.data import data_at
 from specdsl.cli.shared import (
     INTERRUPTED,
     LIMITS,
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 @click.option("--experiment", metavar="NAME", help="Train all models of an `experiment` block, and compare them.")
 @click.option("--recipe", metavar="NAME", help="The `train` block; by default the file's last one.")
 @click.option(
-    "--data", metavar="synthetic|gtsrb|DIR", help="The images, in place of the spec's: drawn, or prepared GTSRB."
+    "--data",
+    metavar="NAME|PATH",
+    help="The data, in place of the spec's: a source's name, prepared GTSRB, class folders, or an .npz file.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Epochs, in place of the spec's.")
 @click.option("--batch", type=click.IntRange(1), help="Images per step, in place of the spec's.")
@@ -87,11 +90,11 @@ def train(
         name, times, recipe = chosen.name, trials or chosen.trials, recipe or chosen.train
         graphs = {str(entry): spec.graph(entry.model, entry.parameters) for entry in chosen.models}
     plans: dict[str, TrainRecipe] = {}
-    folder: Path | None = None
+    source, folder = (None, None) if data is None else data_at(data)
     for key, graph in graphs.items():
         if len(graph.input_nodes) != 1:
             raise WrongInput(f"training takes a model of one input, and '{graph.name}' has {len(graph.input_nodes)}")
-        plans[key], folder = _with_images(train_recipe(spec.program, recipe, graph.input_nodes[0].shape), data)
+        plans[key] = train_recipe(spec.program, recipe, graph.input_nodes[0].shape, source)
     from specdsl.data import DataError, load
     from specdsl.training import check_fit, compare, default_folder, run
 
@@ -139,18 +142,6 @@ def train(
         click.echo(f"all of it: {target}")
     else:
         _conclude(summary)
-
-
-def _with_images(plan: TrainRecipe, data: str | None) -> tuple[TrainRecipe, Path | None]:
-    """A recipe with the images that `--data` asks for, and the folder where they lie."""
-    from specdsl.recipes import SOURCES
-
-    if data is None:
-        return plan, None
-    folder = None if data in SOURCES else Path(data)
-    if folder is not None and not folder.is_dir():
-        raise WrongInput(f"--data takes {', '.join(SOURCES)} or a folder, and there is no folder '{data}'")
-    return plan.replace(data=plan.data.taken_from(SOURCES["gtsrb" if folder else data])), folder
 
 
 def _conclude(summary: RunSummary) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,26 +116,55 @@ class DataSet:
 def split(examples: Examples, validation: Validation, seed: int) -> tuple[Examples, Examples]:
     """Training examples in two: what stays for training, and what validates.
 
-    Of every class about `validation.fraction` of its tracks (or images) is kept out, chosen by the seed: at least one
-    where the class has two or more, and never all of them. By track, all images of a track land on one side.
+    Args:
+        examples: all of them.
+        validation: which part validates, and whether tracks stay whole.
+        seed: what the choice comes from, where `validation` has no seed of its own.
 
     Raises:
-        DataError: a split by track of images whose tracks are not known, or too few images to keep any out.
+        DataError: as `apart`.
     """
-    if validation.by == "image":
-        unit = np.arange(len(examples), dtype=np.int32)
-    elif examples.track is None:
-        raise DataError("these images have no tracks to split by", help='write validation(..., by="image")')
-    else:
-        unit = examples.track
-    rng = np.random.default_rng(np.random.SeedSequence(seed))
-    held = np.zeros(len(examples), bool)
-    # Where values are predicted there is one class.
+    seed = seed if validation.seed is None else validation.seed
+    return apart(examples, validation.fraction, validation.by, seed, what="validation")
+
+
+def apart(
+    examples: Examples, fraction: float, by: Literal["track", "image"], seed: int, *, what: str
+) -> tuple[Examples, Examples]:
+    """Examples in two: what stays, and what is kept out.
+
+    Of the n tracks (or examples) of a class, `fraction` n are kept out, rounded, but at least one and at most n - 1; of
+    a single one, none. Where values are predicted, all examples are of one class. A track is kept out whole; one with
+    examples of several classes counts for its most frequent class. Which tracks are kept out depends on the seed, on
+    the class and on the order of its tracks' numbers: not on the order of the examples, nor on other classes.
+
+    Args:
+        examples: all of them.
+        fraction: which part is kept out, above 0 and below 1.
+        by: whether a track is kept out whole, or each example for itself.
+        seed: at least 0.
+        what: what it is kept out for, in messages.
+
+    Raises:
+        DataError: a split by track of examples whose tracks are not known, or too few of them to keep any out.
+    """
     label = examples.y if examples.y.ndim == 1 else np.zeros(len(examples), np.int32)
-    for each in np.unique(label):
-        units = np.unique(unit[label == each])
-        count = min(max(1, round(validation.fraction * len(units))), len(units) - 1)
-        held |= np.isin(unit, rng.choice(units, count, replace=False)) & (label == each)
+    if by == "image":
+        unit = np.arange(len(examples))
+        owner = label
+    elif examples.track is None:
+        raise DataError("these examples have no tracks to split by", help='write validation(..., by="image")')
+    else:
+        numbers, unit = np.unique(examples.track, return_inverse=True)
+        counts = np.zeros((len(numbers), int(label.max(initial=0)) + 1), np.int64)
+        np.add.at(counts, (unit, label), 1)
+        owner = counts.argmax(axis=1)
+    held = np.zeros(len(owner), bool)
+    for each in np.unique(owner):
+        units = np.flatnonzero(owner == each)
+        count = min(max(1, round(fraction * len(units))), len(units) - 1)
+        rng = np.random.default_rng(np.random.SeedSequence([seed, int(each)]))
+        held[rng.choice(units, count, replace=False)] = True
     if not held.any():
-        raise DataError(f"no class has two {validation.by}s, so that none can be kept out for validation")
-    return examples.take(~held), examples.take(held)
+        raise DataError(f"no class has two {by}s, so that none can be kept out for {what}")
+    return examples.take(~held[unit]), examples.take(held[unit])

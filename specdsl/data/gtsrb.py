@@ -43,6 +43,11 @@ def find_folder(folder: Path | None) -> Path:
     return where
 
 
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder is meant as one of prepared files: it holds at least one of them."""
+    return any(folder.glob("train-*.npz")) or any((folder / name).exists() for name in ("test.npz", "classes.csv"))
+
+
 def load_gtsrb(source: Gtsrb, folder: Path | None = None, *, rows: tuple[int, int] = OFFICIAL) -> DataSet:
     """The whole benchmark, checked.
 

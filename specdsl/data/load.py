@@ -1,29 +1,42 @@
-"""One way to the images of any source."""
+"""One way to the data of any source."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from specdsl.data.curves import draw_sinc
 from specdsl.data.dataset import DataSet
+from specdsl.data.folders import load_folder
 from specdsl.data.gtsrb import load_gtsrb
+from specdsl.data.keras_datasets import load_from_keras
+from specdsl.data.npz import load_npz
 from specdsl.data.synthetic import draw_synthetic
-from specdsl.recipes.sources import Gtsrb, Source, Synthetic
+from specdsl.recipes.sources import Cifar10, Folder, Gtsrb, Mnist, Npz, Sinc, Source, Synthetic
+
+LOADERS: dict[type[Source], Callable[[Any], DataSet]] = {
+    Gtsrb: load_gtsrb,
+    Synthetic: draw_synthetic,
+    Sinc: draw_sinc,
+    Mnist: load_from_keras,
+    Cifar10: load_from_keras,
+    Folder: load_folder,
+    Npz: load_npz,
+}
+"""What loads the data of each kind of source."""
 
 
 def load(source: Source, *, folder: Path | None = None) -> DataSet:
-    """The images that a declaration names.
+    """The data that a declaration names.
 
     Args:
         source: the declaration.
-        folder: where the files lie, for sources that have files; by default where SPECDSL_DATA says.
+        folder: where the prepared files of `gtsrb` lie; by default where SPECDSL_DATA says.
 
     Raises:
-        DataError: the images are missing, broken, or not as declared.
+        DataError: the data are missing, broken, or not as declared.
     """
-    match source:
-        case Gtsrb():
-            return load_gtsrb(source, folder)
-        case Synthetic():
-            return draw_synthetic(source)
-        case _:
-            raise TypeError(f"no loader for {source.spec_name()}")
+    if isinstance(source, Gtsrb):
+        return load_gtsrb(source, folder)
+    return LOADERS[type(source)](source)

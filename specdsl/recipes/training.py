@@ -45,10 +45,13 @@ class Validation(Named):
         fraction: the part, between 0 and 1; of every class about this part is kept out.
         by: `"track"` keeps all frames of one physical sign on one side; `"image"` splits frames, which puts near copies
             on both sides and makes validation look too good.
+        seed: what chooses the part; by default the seed of the run. With few tracks in a class, validation depends much
+            on which of them it has: a seed of its own keeps the part the same while the run's seed varies.
     """
 
     fraction: Annotated[float, Field(gt=0, lt=1)]
     by: Literal["track", "image"] = "track"
+    seed: Annotated[int, Field(ge=0)] | None = None
 
 
 class DataRecipe(Declaration):
@@ -120,12 +123,18 @@ class DataRecipe(Declaration):
         """The shape of what the model is given: height, width, channels of an image; None where only loading tells."""
         return None if self.source.shape is None else self.shape_after(self.source.shape)
 
-    def taken_from(self, kind: type[Source]) -> Self:
-        """The same recipe on another kind of source, of images of the same size; as it is when it is of that kind."""
-        if isinstance(self.source, kind):
-            return self
-        size = getattr(self.source, "size", None) if "size" in kind.names() else None
-        return self.replace(source=kind() if size is None else kind(size=size))
+    def taken_from(self, source: Source) -> Self:
+        """The same recipe on another source; what that leaves open stays as it was.
+
+        That is the size of images and, where both are of the same kind, every argument that stands at its default.
+
+        Raises:
+            Misuse: the operations do not fit the examples of the other source.
+        """
+        if type(source) is type(self.source):
+            return self.replace(source=self.source.replace(**source.arguments()))
+        size = getattr(self.source, "size", None)
+        return self.replace(source=source if size is None else source.sized(size))
 
     def replace(self, **changes: Any) -> Self:
         """The same recipe with other values, checked again.
@@ -174,36 +183,40 @@ def default_data(input_shape: tuple[int | None, ...], source: Source | None = No
     """The data of a spec that declares none: mild changes of light and colour, a crop if the model's input is smaller.
 
     Training images get random_crop (when the input is smaller than the images), random_brightness(0.1),
-    random_saturation(0.5, 1.5), random_contrast(0.7, 1.3) and clip(0, 1); evaluation cuts the centre. There is no flip,
-    because signs change their meaning in the mirror. Without a source synthetic signs are drawn: of 32 pixels, or
-    of the input's size when that is larger.
+    random_saturation(0.5, 1.5) where they have colours, random_contrast(0.7, 1.3) and clip(0, 1); evaluation cuts the
+    centre. There is no flip, because signs change their meaning in the mirror. Without a source synthetic signs are
+    drawn: of 32 pixels, or of the input's size when that is larger. Data that are no images, or of which only loading
+    tells the shape, are left as they are.
 
     Args:
         input_shape: height, width, channels of the model's input.
-        source: where the images come from.
+        source: where the examples come from.
 
     Raises:
-        Misuse: when no traffic sign image can have this shape.
+        Misuse: when there is no source and no traffic sign image can have this shape.
     """
-    if len(input_shape) != 3 or input_shape[2] != 3 or None in input_shape[:2]:
-        raise Misuse(
-            f"the model takes {shape_text(input_shape)}, but traffic signs are colour images, (height, width, 3)",
-            help="give the model an input such as (28, 28, 3), or declare the data",
-        )
-    height, width = input_shape[0], input_shape[1]
-    assert height is not None
-    assert width is not None
-    source = source or Synthetic(size=max(32, height, width))
-    crops = source.shape is not None and source.shape[:2] != (height, width)
-    colour = (
-        RandomBrightness(max_delta=0.1),
-        RandomSaturation(lower=0.5, upper=1.5),
-        RandomContrast(lower=0.7, upper=1.3),
-        Clip(),
-    )
+    sized = len(input_shape) == 3 and None not in input_shape[:2]
+    height, width = (input_shape[0] or 0, input_shape[1] or 0) if sized else (0, 0)
+    if source is None:
+        if not sized or input_shape[2] != 3:
+            raise Misuse(
+                f"the model takes {shape_text(input_shape)}, but traffic signs are colour images, (height, width, 3)",
+                help="give the model an input such as (28, 28, 3), or declare the data",
+            )
+        source = Synthetic()
+    if not sized:
+        return DataRecipe(source=source)
+    source = source.sized(max(32, height, width))
+    shape = source.shape
+    if shape is None or len(shape) != 3:
+        return DataRecipe(source=source)
+    crops = shape[:2] != (height, width) and height <= shape[0] and width <= shape[1]
+    crop = (RandomCrop(height=height, width=width),) if crops else ()
+    saturation = (RandomSaturation(lower=0.5, upper=1.5),) if shape[2] == 3 else ()
+    light = (RandomBrightness(max_delta=0.1), *saturation, RandomContrast(lower=0.7, upper=1.3), Clip())
     return DataRecipe(
         source=source,
-        augment=Pipeline(operations=(*([RandomCrop(height=height, width=width)] if crops else []), *colour)),
+        augment=Pipeline(operations=(*crop, *light)),
         evaluate=Pipeline(operations=(CenterCrop(height=height, width=width),) if crops else ()),
     )
 

@@ -5,7 +5,7 @@ from specdsl.limits import Limits
 from specdsl.resolve.experiments import Experiment, experiment, experiment_mistakes
 from specdsl.resolve.imports import Importer
 from specdsl.resolve.program import Program
-from specdsl.resolve.recipes import recipe_mistakes, train_recipe, training_steps
+from specdsl.resolve.recipes import data_recipe, recipe_mistakes, source_called, train_recipe, training_steps
 
 __all__ = [
     "Experiment",
@@ -13,7 +13,9 @@ __all__ = [
     "Limits",
     "Program",
     "all_mistakes",
+    "data_recipe",
     "experiment",
+    "source_called",
     "train_recipe",
     "training_steps",
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from specdsl.declaration import Kind, Misuse, snake_case, text
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.layers.objects import OBJECTS
+from specdsl.limits import Limits
 from specdsl.recipes import (
     OPERATIONS,
     OPTIMIZERS,
@@ -25,6 +27,7 @@ from specdsl.recipes.training import check_classes, shape_after
 from specdsl.resolve.binding import argument_spans, bind, construct, match_arguments, misused
 from specdsl.resolve.program import Program
 from specdsl.resolve.scope import Collector, Defined, Frame, Poison, Problem, Skip, Steps
+from specdsl.source import Source as Text
 from specdsl.source import Span
 from specdsl.syntax import tree
 
@@ -43,13 +46,76 @@ def recipe_mistakes(program: Program) -> tuple[Diagnostic, ...]:
     return found.diagnostics
 
 
-def train_recipe(program: Program, name: str | None, input_shape: tuple[int | None, ...]) -> TrainRecipe:
+def source_called(written: str, place: str, limits: Limits | None = None) -> Source:
+    """The source that a call names, written outside a spec: `synthetic`, `sinc(noise=0.1)`.
+
+    Args:
+        written: the call.
+        place: what the text is called in messages.
+        limits: how large it may be.
+
+    Raises:
+        SpecError: it names none, or its arguments are wrong.
+    """
+    head = "data chosen = "
+    program = Program(Text(place, head + written, len(head)), limits)
+    program.raise_mistakes()
+    item = program.spec.items[0]
+    if len(program.spec.items) != 1 or not isinstance(item, tree.Data) or item.stages is not None:
+        raise SpecError([Diagnostic(Slug.SYNTAX, f"{place} is one source of data, such as synthetic, not '{written}'")])
+    found = Collector(program.limits)
+    try:
+        return _data(program, item, program.frame, found).source
+    except Skip:
+        raise SpecError(found.diagnostics) from None
+
+
+def data_recipe(program: Program, name: str | None = None) -> DataRecipe:
+    """A `data` block of a file.
+
+    Args:
+        program: the file.
+        name: the name of the block; by default the one that the last `train` block names, or the last one.
+
+    Raises:
+        SpecError: the block is wrong, or there is none.
+    """
+    blocks: dict[str, Defined] = {}
+    trains: list[Defined] = []
+    for defined, (value, _) in program.frame.names.items():
+        if isinstance(value, Defined) and isinstance(value.node, tree.Data):
+            blocks[defined] = value
+        elif isinstance(value, Defined) and isinstance(value.node, tree.Train):
+            trains.append(value)
+    found = Collector(program.limits)
+    try:
+        if name is None and trains and isinstance(trains[-1].node, tree.Train):
+            settings, _ = _settings(program, trains[-1].node, trains[-1].home, found)
+            if "data" in settings:
+                data: DataRecipe = settings["data"]
+                return data
+        chosen = blocks.get(name) if name else next(reversed(blocks.values()), None)
+        if chosen is None:
+            message = f"{program.source.name} has no data" + (f" called '{name}'" if name else "")
+            hint = did_you_mean(name or "", blocks) or (f"there are {', '.join(blocks)}" if blocks else None)
+            hint = hint or f"data are declared with `data name = gtsrb() {{ ... }}`; there are {', '.join(SOURCES)}"
+            raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, message, help=hint)])
+        assert isinstance(chosen.node, tree.Data)
+        return _data(program, chosen.node, chosen.home, found)
+    except Skip:
+        raise SpecError(found.diagnostics) from None
+
+
+def train_recipe(
+    program: Program, name: str | None, input_shape: tuple[int | None, ...], source: Source | None = None
+) -> TrainRecipe:
     """A training recipe of a file.
 
     Args:
         program: the file.
         name: the name of a `train` block, by default the last one; where there is none, everything takes its default.
         input_shape: the model's input without the batch axis: it decides the data where the recipe names none.
+        source: where the data come from, in place of what the recipe says; what it leaves open stays as it was.
 
     Raises:
         SpecError: the recipe is wrong, there is none of that name, or no data set suits the model.
@@ -67,7 +133,9 @@ def train_recipe(program: Program, name: str | None, input_shape: tuple[int | No
     try:
         settings, spans = _settings(program, item, chosen.home, found) if item and chosen else ({}, {})
         if "data" not in settings:
-            settings["data"] = default_data(input_shape)
+            settings["data"] = default_data(input_shape, source)
+        elif source is not None:
+            settings["data"] = settings["data"].taken_from(source)
         span = item.span if item else Span(program.source, 0, 0)
         recipe = construct(TrainRecipe, settings, spans, span, found, "train")
     except Skip:
@@ -201,7 +269,8 @@ def _data(program: Program, item: tree.Data, home: Frame, found: Collector) -> D
     spans: dict[str, Span] = {}
     unknown = False
     try:
-        values["source"] = _called(program, item.source, SOURCES, "data set", home, found)
+        named = _called(program, item.source, SOURCES, "data set", home, found)
+        values["source"] = named.placed(Path(item.source.span.source.name).parent)
         spans["source"] = item.source.span
     except Skip:
         unknown = True
