@@ -11,6 +11,7 @@ from specdsl.declaration import Declaration, Misuse
 from specdsl.recipes.augmentation import (
     CenterCrop,
     Clip,
+    Normalize,
     Operation,
     Operations,
     Pipeline,
@@ -80,6 +81,17 @@ class DataRecipe(Declaration):
                     argument="evaluate",
                     help="move it to augment" + (", and use center_crop here" if _crops(operation) else ""),
                 )
+        trained, evaluated = (
+            [operation for operation in part if isinstance(operation, Normalize)]
+            for part in (self.augment, self.evaluate)
+        )
+        if trained != evaluated:
+            had, has = (", ".join(map(str, found)) or "no normalize" for found in (trained, evaluated))
+            raise Misuse(
+                f"augment has {had} and evaluate has {has}: the model would be tested on values of another range",
+                argument="evaluate",
+                help="normalize in both alike",
+            )
         if self.source.task == "regression" or self.source.classes is not None:
             self.check_classes(self.source.classes)
         if self.source.shape is not None:

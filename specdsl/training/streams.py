@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from specdsl.recipes.augmentation import Pipeline
+from specdsl.recipes.augmentation import Pipeline, Uniform, Views
 
 
 class Purpose(IntEnum):
@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     WEIGHTS = 0
     ORDER = 1
     AUGMENTATION = 2
+    VIEWS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,31 @@ class Streams:
         Returns:
             float32 (count, len(pipeline.draws())): what `Pipeline.apply` takes.
         """
-        ranges = np.array(pipeline.draws(), np.float32).reshape(-1, 2)
-        unit = self._generator(epoch, Purpose.AUGMENTATION).random((count, len(ranges)), dtype=np.float32)
-        return ranges[:, 0] + (ranges[:, 1] - ranges[:, 0]) * unit
+        return _drawn(self._generator(epoch, Purpose.AUGMENTATION), (count,), pipeline.draws())
 
     def _entropy(self, epoch: int, purpose: Purpose) -> np.random.SeedSequence:
         return np.random.SeedSequence([self.seed, self.trial, epoch, purpose])
 
     def _generator(self, epoch: int, purpose: Purpose) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64(self._entropy(epoch, purpose)))
+
+
+def view_draws(views: Views, count: int) -> NDArray[np.float32]:
+    """The random numbers of the views of `count` images, in the order of the images: always the same ones.
+
+    They depend on nothing else, neither on a run's seed nor on batches: the first images of many have the numbers that
+    they have alone, and all models are evaluated on the same views.
+
+    Returns:
+        float32 (count, views.count, len(views.draws())): what `Views.apply` takes.
+    """
+    # Trials count from 1, so that no trial has this stream.
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([0, 0, 0, Purpose.VIEWS])))
+    return _drawn(generator, (count, views.count), views.draws())
+
+
+def _drawn(generator: np.random.Generator, shape: tuple[int, ...], draws: tuple[Uniform, ...]) -> NDArray[np.float32]:
+    """Numbers uniform on their ranges: float32 (*shape, len(draws))."""
+    ranges = np.array(draws, np.float32).reshape(-1, 2)
+    unit = generator.random((*shape, len(ranges)), dtype=np.float32)
+    return ranges[:, 0] + (ranges[:, 1] - ranges[:, 0]) * unit
