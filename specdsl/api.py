@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
@@ -116,10 +117,22 @@ class Spec:
         self.name = source.name
         self.text = source.text
         self._path = path
-        self.program = Program(source, limits, Importer(path, limits or Limits()) if path else None)
+        self._importer = Importer(path, limits or Limits()) if path else None
+        self.program = Program(source, limits, self._importer)
         mistakes = all_mistakes(self.program)
         if mistakes:
             raise SpecError(mistakes)
+
+    def texts(self) -> dict[Path, str]:
+        """The text, and those of all files that it imports from, by their paths from the folder that holds them all.
+
+        The text itself comes first.
+        """
+        if self._path is None or self._importer is None:
+            return {Path(Path(self.name).name): self.text}
+        files = {self._path.resolve(): self.text} | self._importer.texts
+        folder = os.path.commonpath([file.parent for file in files])
+        return {file.relative_to(folder): text for file, text in files.items()}
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -67,6 +67,9 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"holds no run: there is no config\.json"):
         read_run(tmp_path)
     folder = MadeRun([0.9]).write(tmp_path / "run")
+    (tmp_path / "experiment.json").write_text('{"schema": 2, "name": "e", "models": []}')
+    with pytest.raises(RunError, match="names no models"):
+        read([tmp_path])
     config = json.loads((folder / "config.json").read_text())
     for text, told in (
         ("{", "is no JSON"),

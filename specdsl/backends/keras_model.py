@@ -46,6 +46,12 @@ def build(graph: Graph, name: str | None = None) -> keras.Model:
         return keras.Model(_alone(inputs), _alone(outputs), name=name or graph.name)
 
 
+def uncompiled(model: keras.Model) -> keras.Model:
+    """The same model of one input and one output, on the same weights, without optimizer, loss and metrics."""
+    with _deep(len(model.operations)):
+        return keras.Model(model.input, model.output, name=model.name)
+
+
 @contextmanager
 def _deep(layers: int) -> Iterator[None]:
     """Let Keras walk so many layers, which it does by calls within calls, one for each layer of the longest path."""

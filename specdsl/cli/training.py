@@ -1,14 +1,15 @@
-"""The verb `train`."""
+"""The verbs `train` and `experiment`."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from specdsl.cli.data import data_at
+from specdsl.cli.planning import Request, complaints, kept, only_experiment, plans, published
 from specdsl.cli.shared import (
     INTERRUPTED,
     LIMITS,
@@ -19,15 +20,47 @@ from specdsl.cli.shared import (
     WrongInput,
     count,
     load_spec,
-    parameters,
 )
 from specdsl.diagnostics import SpecError
 
 if TYPE_CHECKING:
-    from specdsl.data import DataSet
-    from specdsl.limits import Limits
-    from specdsl.recipes import Source, TrainRecipe
-    from specdsl.training import RunSummary
+    from specdsl.runs import RunSummary
+
+_SHARED: tuple[Callable[[Any], Any], ...] = (
+    click.option("--recipe", metavar="NAME", help="The `train` block; by default the file's last one."),
+    click.option(
+        "--data",
+        metavar="NAME|PATH",
+        help="The data, in place of the spec's: a source's name, prepared GTSRB, class folders, or an .npz file.",
+    ),
+    click.option("--epochs", type=click.IntRange(1), help="Epochs, in place of the spec's."),
+    click.option("--batch", type=click.IntRange(1), help="Images per step, in place of the spec's."),
+    click.option("--trials", type=click.IntRange(1), help="Independent repetitions, in place of the spec's, or 1."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="What randomness comes from."),
+    click.option(
+        "--backend", type=click.Choice(["tensorflow", "jax", "torch"]), default="tensorflow", show_default=True
+    ),
+    click.option("--out", type=PATH, metavar="DIR", help="The folder to make; by default a new one in `runs`."),
+    click.option("--resume", type=PATH, metavar="DIR", help="Go on with what was broken off in this folder."),
+    click.option(
+        "--checkpoint-every",
+        "every",
+        type=click.IntRange(1),
+        metavar="EPOCHS",
+        help="How often to write what training goes on from; by default as often as it costs little.",
+    ),
+)
+
+_RESUMED = ("trials", "epochs", "data", "every")
+_RESUMED_OPTIONS = ("--trials", "--epochs", "--data", "--checkpoint-every")
+"""What may be said beside `--resume`: everything else was said when it was begun."""
+
+
+def _shared(command: Callable[..., None]) -> Callable[..., None]:
+    """What both verbs take."""
+    for option in reversed(_SHARED):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -35,128 +68,146 @@ if TYPE_CHECKING:
 @MODEL
 @SETTINGS
 @LIMITS
-@click.option("--experiment", metavar="NAME", help="Train all models of an `experiment` block, and compare them.")
-@click.option("--recipe", metavar="NAME", help="The `train` block; by default the file's last one.")
-@click.option(
-    "--data",
-    metavar="NAME|PATH",
-    help="The data, in place of the spec's: a source's name, prepared GTSRB, class folders, or an .npz file.",
-)
-@click.option("--epochs", type=click.IntRange(1), help="Epochs, in place of the spec's.")
-@click.option("--batch", type=click.IntRange(1), help="Images per step, in place of the spec's.")
-@click.option("--trials", type=click.IntRange(1), help="Independent repetitions, in place of the experiment's, or 1.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="What all randomness comes from.")
-@click.option("--backend", type=click.Choice(["tensorflow", "jax", "torch"]), default="tensorflow", show_default=True)
-@click.option("--out", type=PATH, metavar="DIR", help="The folder of the run; by default a new one in `runs`.")
-def train(
-    path: Path | None,
-    model: str | None,
-    settings: tuple[str, ...],
-    limits: Limits,
-    experiment: str | None,
-    recipe: str | None,
-    data: str | None,
-    epochs: int | None,
-    batch: int | None,
-    trials: int | None,
-    seed: int,
-    backend: str,
-    out: Path | None,
-) -> None:
-    """Train a model, or all models of an experiment, and keep what came of it.
+@_shared
+@click.pass_context
+def train(context: click.Context, /, path: Path | None, resume: Path | None, **given: Any) -> None:
+    """Train a model, and keep what came of it in a folder: history, curves, model, summary.
 
-    A folder holds history, curves, model and summary; of an experiment, a folder for each model and the comparison.
-
-    Ctrl-C stops after the current step and saves what there is.
+    Ctrl-C stops after the current step and saves what there is; `--resume` goes on, also after a crash, and comes to
+    the same history and the same weights as if nothing had happened.
     """
-    if path is None:
+    if resume is None and path is None:
         raise WrongInput(_what_to_train())
     from datetime import datetime
 
     from rich.console import Console
 
-    from specdsl.declaration import Misuse
-    from specdsl.resolve import experiment as experiment_named
-    from specdsl.resolve import train_recipe
+    from specdsl.runs import default_folder
+    from specdsl.training import run
 
-    spec = load_spec(path, limits)
-    if experiment is None:
-        name, times = "", trials or 1
-        graphs = {"": spec.graph(model, parameters(settings, limits))}
-    else:
-        if model or settings:
-            raise WrongInput("--experiment says which models are trained: it goes without --model and --set")
-        chosen = experiment_named(spec.program, experiment)
-        name, times, recipe = chosen.name, trials or chosen.trials, recipe or chosen.train
-        graphs = {str(entry): spec.graph(entry.model, entry.parameters) for entry in chosen.models}
-    plans: dict[str, TrainRecipe] = {}
-    source, folder = (None, None) if data is None else data_at(data)
-    for key, graph in graphs.items():
-        if len(graph.input_nodes) != 1:
-            raise WrongInput(f"training takes a model of one input, and '{graph.name}' has {len(graph.input_nodes)}")
-        plans[key] = train_recipe(spec.program, recipe, graph.input_nodes[0].shape, source)
-    from specdsl.data import DataError, load
-    from specdsl.training import check_fit, compare, default_folder, run
+    with complaints():
+        if resume is not None:
+            _check_resume(context)
+            request, spec = kept(resume, **_again(given))
+        else:
+            assert path is not None
+            spec, request = load_spec(path, given["limits"]), _request(given)
+        (plan,) = plans(request, spec).values()
+        out = resume or given["out"] or default_folder(plan.graph.name, datetime.now())
+        summary = run(plan, out, console=Console(), every=given["every"], resume=resume is not None)
+    _conclude({summary.model: summary}, out)
 
-    target = out or default_folder(name or graphs[""].name, datetime.now())
-    console = Console()
-    summaries: dict[str, RunSummary] = {}
-    datasets: dict[Source, DataSet] = {}
-    try:
-        for key, graph in graphs.items():
-            check_fit(graph, plans[key].data)
-        for key, graph in graphs.items():
-            source = plans[key].data.source
-            if source not in datasets:
-                datasets[source] = load(source, folder=folder)
-            if name:
-                console.print(f"{key}, {len(summaries) + 1} of {len(graphs)}", style="bold", highlight=False)
-            summary = run(
-                graph,
-                plans[key],
-                datasets[source],
-                out=target / key,
-                spec_text=spec.text,
-                spec_name=spec.name,
-                trials=times,
-                seed=seed,
-                backend=backend,
-                epochs=epochs,
-                batch=batch,
-                console=console,
+
+@click.command()
+@click.argument("path", required=False, type=PATH, metavar="[SPEC]")
+@click.argument("name", required=False)
+@LIMITS
+@click.option("--models", metavar="A,B", help="Those of the experiment's models that are meant; by default all.")
+@_shared
+@click.pass_context
+def experiment(
+    context: click.Context,
+    /,
+    path: Path | None,
+    name: str | None,
+    resume: Path | None,
+    models: str | None,
+    **given: Any,
+) -> None:
+    """Train all models of an `experiment` block, and compare them.
+
+    The first trial of each model comes first, then the second of each, and so on: whoever stops early has as many of
+    each. The folder holds a run for each model.
+    """
+    if resume is None and path is None:
+        raise WrongInput("name a spec that holds an experiment: specdsl experiment FILE.spec [NAME]")
+    from datetime import datetime
+
+    from rich.console import Console
+
+    from specdsl.runs import default_folder, read_experiment
+    from specdsl.training import compare, run_all
+
+    with complaints():
+        if resume is not None:
+            _check_resume(context)
+            declared = read_experiment(resume)
+            name, keys = str(declared["name"]), tuple(map(str, declared["models"]))
+            request, spec = kept(resume / keys[0], models=keys, **_again(given))
+        else:
+            assert path is not None
+            spec = load_spec(path, given["limits"])
+            name = name or only_experiment(spec)
+            request = _request(given, experiment=name, models=tuple(models.split(",")) if models else None)
+        made = plans(request, spec)
+        out = resume or given["out"] or default_folder(name, datetime.now())
+        summaries = run_all(
+            name,
+            made,
+            out,
+            console=Console(),
+            every=given["every"],
+            resume=resume is not None,
+            published=published(request, spec),
+        )
+    click.echo(compare(summaries), nl=False)
+    _conclude(summaries, out)
+
+
+def _request(given: Mapping[str, Any], **more: Any) -> Request:
+    """What the options ask for."""
+    names = ("model", "settings", "recipe", "data", "epochs", "batch", "trials", "seed", "backend")
+    values = {name: given[name] for name in names if name in given} | more
+    if values["data"] and Path(values["data"]).exists():
+        values["data"] = str(Path(values["data"]).absolute())
+    return Request(**values, limits=given["limits"]._asdict())
+
+
+def _again(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `--resume` changes."""
+    return {name: given[name] for name in _RESUMED if name in Request.__slots__ and given[name] is not None}
+
+
+def _check_resume(context: click.Context) -> None:
+    """Refuse what was said when the run was begun."""
+    said = [
+        parameter
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+    ]
+    for parameter in said:
+        if parameter.name not in (*_RESUMED, "resume"):
+            what = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.make_metavar(context)
+            raise WrongInput(
+                f"--resume goes on with what the folder says: {what} cannot be said beside it\n"
+                f"  help: {', '.join(_RESUMED_OPTIONS)} can be"
             )
-            summaries[key] = summary
-            if summary.interrupted:
-                break
-        if name:
-            click.echo(compare(name, summaries, target), nl=False)
-    except Misuse as misuse:
-        raise WrongInput(misuse.message + (f"\n  help: {misuse.help}" if misuse.help else "")) from None
-    except DataError as error:
-        raise WrongInput(error.message + (f"\n  help: {error.help}" if error.help else "")) from None
-    except OSError as error:
-        raise Failure(f"{error.filename or 'a file'}: {error.strerror or error}") from None
-    if summary.interrupted:
+
+
+def _conclude(summaries: Mapping[str, RunSummary], out: Path) -> None:
+    """Say how runs ended and where their results lie; the exit code says it too."""
+    troubled = 0
+    for key, summary in summaries.items():
+        for trial in summary.trials:
+            if not trial.well:
+                troubled += 1
+                how = f"was given up: {trial.diverged}" if trial.diverged else f"failed: {trial.failed}"
+                click.echo(f"{key}: trial {trial.trial} {how}", err=True)
+        if summary.mean and len(summaries) == 1:
+            shown = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in summary.mean.items()]
+            counted = sum(1 for trial in summary.trials if trial.well)
+            over = f" (mean of {counted} trials)" if counted > 1 else ""
+            click.echo(f"{key}{over}: {', '.join(shown)}")
+            if curves := sorted(summary.folder.glob("*.svg")):
+                click.echo(f"curves: {', '.join(map(str, curves))}")
+    click.echo(f"all of it: {out}")
+    if any(summary.interrupted for summary in summaries.values()):
+        verb = "train" if len(summaries) == 1 else "experiment"
+        click.echo(f"specdsl {verb} --resume {out} goes on with it")
         sys.exit(INTERRUPTED)
-    if name:
-        click.echo(f"all of it: {target}")
-    else:
-        _conclude(summary)
-
-
-def _conclude(summary: RunSummary) -> None:
-    """Say how a run ended and where its results lie."""
-    for trial in summary.diverged:
-        click.echo(f"trial {trial.trial} was given up: {trial.diverged}", err=True)
-    if len(summary.diverged) == len(summary.trials):
-        raise Failure(f"no trial came to an end; what there is lies in {summary.folder}")
-    shown = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in summary.mean.items()]
-    over = f" (mean of {len(summary.trials)} trials)" if len(summary.trials) > 1 else ""
-    click.echo(f"{summary.model}{over}: {', '.join(shown)}")
-    curves = sorted(summary.folder.glob("*.svg"))
-    if curves:
-        click.echo(f"curves: {', '.join(map(str, curves))}")
-    click.echo(f"all of it: {summary.folder}")
+    if troubled:
+        of = sum(len(one.trials) for one in summaries.values())
+        raise Failure(f"{troubled} of {count(of, 'trial')} came to no good end")
 
 
 def _what_to_train() -> str:

@@ -2,7 +2,7 @@
 
 from specdsl.diagnostics import Diagnostic
 from specdsl.limits import Limits
-from specdsl.resolve.experiments import Experiment, experiment, experiment_mistakes
+from specdsl.resolve.experiments import Experiment, experiment, experiment_mistakes, experiments
 from specdsl.resolve.imports import Importer
 from specdsl.resolve.program import Program
 from specdsl.resolve.recipes import data_recipe, recipe_mistakes, source_called, train_recipe, training_steps
@@ -15,6 +15,7 @@ __all__ = [
     "all_mistakes",
     "data_recipe",
     "experiment",
+    "experiments",
     "source_called",
     "train_recipe",
     "training_steps",

@@ -56,6 +56,11 @@ def experiment_mistakes(program: Program) -> tuple[Diagnostic, ...]:
     return found.diagnostics
 
 
+def experiments(program: Program) -> tuple[str, ...]:
+    """The names of a file's experiments, in the order of the text."""
+    return tuple(item.name.text for item in program.spec.items if isinstance(item, tree.Experiment))
+
+
 def experiment(program: Program, name: str) -> Experiment:
     """An experiment of a file.
 

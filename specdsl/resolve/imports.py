@@ -16,7 +16,7 @@ from specdsl.syntax import read
 Definitions = tuple[dict[str, Any], tuple[Diagnostic, ...]]
 """What the names of a file stand for, and what is wrong in it."""
 
-MARKS = (".git", "pyproject.toml")
+MARKS = (".git", "pyproject.toml", ".specdsl")
 """What the top folder of a project holds."""
 
 
@@ -30,6 +30,7 @@ class Importer:
     Attributes:
         root: the top folder of the project.
         known: the files that are read, each once however often it is named.
+        texts: what stood in them.
     """
 
     def __init__(self, path: Path, limits: Limits) -> None:
@@ -39,6 +40,7 @@ class Importer:
         marked = (folder for folder in start.parents if any((folder / mark).exists() for mark in MARKS))
         self.root = next(marked, start.parent)
         self.known: dict[Path, Definitions] = {}
+        self.texts: dict[Path, str] = {}
         self._open: list[tuple[Path, Span | None]] = [(start, None)]
 
     @contextmanager
@@ -73,11 +75,13 @@ class Importer:
             Problem: the file cannot be read.
         """
         try:
-            return read(path, self._limits, self._shown(path))
+            source = read(path, self._limits, self._shown(path))
         except SpecError as error:
             (wrong,) = error.diagnostics
             near = did_you_mean(path.name, [found.name for found in path.parent.glob("*.spec")])
             raise Problem(wrong.slug, wrong.message, span, help=wrong.help or near) from None
+        self.texts[path] = source.text
+        return source
 
     def _shown(self, path: Path) -> str:
         """A path as messages show it: from the folder of the first file, as that was given."""

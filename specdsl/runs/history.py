@@ -78,17 +78,6 @@ class History:
         measured = [f"{part}_{metric}" for part in self.parts for metric in self.metrics]
         return ["epoch", *measured, *NOT_MEASURED_ON[1:]]
 
-    def curve(self, part: str, metric: str) -> list[tuple[int, float]]:
-        """Epoch and value wherever the metric was measured on that part."""
-        return [(e.number, e.values[part][metric]) for e in self.epochs if metric in e.values.get(part, {})]
-
-    def final(self) -> dict[str, float]:
-        """The last value of every column that was measured."""
-        last: dict[str, float] = {}
-        for epoch in self.epochs:
-            last |= epoch.flat()
-        return last
-
     def images_per_second(self) -> float | None:
         """The median over epochs; the first, which compiles, counts only when it is alone."""
         rates = [epoch.images_per_second for epoch in self.epochs]

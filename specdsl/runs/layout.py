@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 CONFIG = "config.json"
-SPEC = "spec"
+SPEC = Path("spec")
 VERSIONS = "versions.json"
 SUMMARY = "summary.json"
 EXPERIMENT = "experiment.json"

@@ -150,17 +150,31 @@ def read(paths: Sequence[Path]) -> tuple[RunRecord, ...]:
     """
     runs: list[RunRecord] = []
     for path in paths:
-        file = path / EXPERIMENT
-        if not file.exists():
+        if not (path / EXPERIMENT).exists():
             runs.append(read_run(path))
             continue
-        declared = read_json(file)
-        _check_schema(file, declared)
-        keys = declared.get("models")
-        if not isinstance(keys, list):
-            raise RunError(f"{file} lists no models")
-        runs += [read_run(path / str(key), key=str(key), experiment=str(declared.get("name"))) for key in keys]
+        declared = read_experiment(path)
+        runs += [read_run(path / key, key=key, experiment=declared["name"]) for key in declared["models"]]
     return tuple(runs)
+
+
+def read_experiment(folder: Path) -> dict[str, Any]:
+    """What `experiment.json` says: `name`, and `models`, the keys of the runs in order.
+
+    Raises:
+        RunError: the folder holds no experiment, or a damaged one.
+    """
+    file = folder / EXPERIMENT
+    if not file.exists():
+        raise RunError(f"{folder} holds no experiment: there is no {EXPERIMENT} in it")
+    declared = read_json(file)
+    _check_schema(file, declared)
+    keys = declared.get("models")
+    if not isinstance(declared.get("name"), str) or not isinstance(keys, list) or not keys:
+        raise RunError(f"{file} names no models")
+    if not all(isinstance(key, str) for key in keys):
+        raise RunError(f"{file} names models by what is no text")
+    return declared
 
 
 def _trial(folder: Path, number: int, seed: int) -> TrialRecord:

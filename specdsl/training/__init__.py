@@ -1,8 +1,7 @@
 """Training: trials of a model under a recipe, with a folder that holds what came of it."""
 
-from specdsl.runs.layout import default_folder
 from specdsl.training.checks import check_fit
 from specdsl.training.comparison import compare
-from specdsl.training.runner import RunSummary, TrialSummary, run
+from specdsl.training.runner import Plan, run, run_all
 
-__all__ = ["RunSummary", "TrialSummary", "check_fit", "compare", "default_folder", "run"]
+__all__ = ["Plan", "check_fit", "compare", "run", "run_all"]

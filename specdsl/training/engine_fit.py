@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -11,6 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from specdsl.backends import keras_model
 from specdsl.data.dataset import Examples
@@ -18,19 +21,16 @@ from specdsl.declaration import Misuse
 from specdsl.recipes.augmentation import unit_range
 from specdsl.recipes.optimizers import Optimizer
 from specdsl.recipes.training import TrainRecipe
+from specdsl.runs.checkpoints import State
 from specdsl.runs.history import Epoch
-from specdsl.training.engine import Job, Outcome, Watcher
+from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys
 
 _LOOK_EVERY = 0.1
 """Seconds between looks at the running means: a look waits for the device."""
 
 
 class FitTrial:
-    """A trial trained by `Model.fit`, seeded before its model is built.
-
-    Raises:
-        Misuse: the model does not end with probabilities.
-    """
+    """A trial trained by `Model.fit`, seeded before its model is built."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -40,69 +40,149 @@ class FitTrial:
         self.model.compile(
             optimizer=_optimizer(job.recipe.optimizer), loss=job.recipe.loss, metrics=list(job.recipe.metrics)
         )
-        feed = import_module("specdsl.training." + ("feed_tensorflow" if _backend() == "tensorflow" else "feed_numpy"))
-        data, batch = job.recipe.data, job.recipe.batch
-        self.feed = feed.Feed(job.train, data.augment, batch, job.streams)
-        self.evaluations = {
-            part: feed.Feed(images, data.evaluate, batch)
-            for part, images in (("validation", job.validation), ("test", job.test))
-            if images is not None
-        }
-        _check_probabilities(self.model, job.graph.name, job.recipe, job.test)
+        self.model.optimizer.build(self.model.trainable_variables)
+        self._fixed = False
+        self._feeds = import_module(
+            "specdsl.training." + ("feed_tensorflow" if _backend() == "tensorflow" else "feed_numpy")
+        )
+        self._evaluation = cache(self._evaluation_feed)
 
     @property
     def parameters(self) -> int:
         """The parameters of the model."""
         return int(self.model.count_params())
 
-    def train(self, watcher: Watcher) -> Outcome:
-        """Train to the end, or until the watcher stops it or the loss is no longer a number."""
-        loop = _Loop(self, watcher)
+    def check(self) -> None:
+        """Refuse a model that this recipe cannot train.
+
+        Raises:
+            Misuse: it does not end with probabilities.
+        """
+        _check_probabilities(self.model, self.job.graph.name, self.job.recipe, self.job.test)
+
+    def train(self, watcher: Watcher, after: int = 0) -> Outcome:
+        """Train the epochs after the first `after` ones, until the watcher stops it or the loss is no number."""
+        assert not self._fixed, "training has ended with the weights that are used"
+        recipe = self.job.recipe
+        feed = self._feeds.Feed(self.job.train, recipe.data.augment, recipe.batch, self.job.streams)
+        loop = _Loop(self, feed, watcher)
         try:
-            self.model.fit(self.feed.batches, epochs=self.job.recipe.epochs, shuffle=False, verbose=0, callbacks=[loop])
+            self.model.fit(
+                feed.batches, epochs=recipe.epochs, initial_epoch=after, shuffle=False, verbose=0, callbacks=[loop]
+            )
         finally:
             if hasattr(self.model, "jax_state_sync"):
                 self.model.jax_state_sync()
-        return Outcome(interrupted=loop.interrupted, diverged=loop.diverged)
+        return Outcome(stopped=loop.stopped, diverged=loop.diverged)
 
-    def evaluate(self, part: str, watcher: Watcher) -> dict[str, float] | None:
-        """Loss and metrics on validation or test images, with the averaged weights where the optimizer averages.
+    def state(self) -> State:
+        """Weights, statistics, seeds of layers and the optimizer's variables, as copies."""
+        return {name: _stored(_value(variable)) for name, variable in self._variables().items()}
 
-        Returns:
-            None when the watcher stopped it.
+    def restore(self, state: State) -> None:
+        """Put back what `state` gave.
+
+        Raises:
+            ValueError: it is that of another model or optimizer.
         """
-        stopper = _Stopper(watcher)
-        averaged = [keras.callbacks.SwapEMAWeights()] if self.job.recipe.optimizer.use_ema else []
-        values = self.model.evaluate(
-            self.evaluations[part].batches, verbose=0, return_dict=True, callbacks=[*averaged, stopper]
-        )
-        return None if stopper.stopped else {name: float(value) for name, value in values.items()}
+        same_keys(state, self.state())
+        _assign(self._variables(), state)
+
+    def weights(self) -> State:
+        """The weights and statistics, averaged where the optimizer averages them, as copies."""
+        with self._averaged():
+            return {name: _stored(_value(variable)) for name, variable in self._weights().items()}
+
+    def use(self, weights: State) -> None:
+        """From now on evaluate, predict and save with what `weights` gave. Training ends with it."""
+        _assign(self._weights(), weights)
+        self._fixed = True
+
+    def evaluate(self, part: Part, stopping: Callable[[], bool] = never) -> dict[str, float]:
+        """Loss and metrics on a whole part, with the averaged weights where the optimizer averages.
+
+        Raises:
+            Stopped: `stopping` says so.
+        """
+        stopper = _Stopper(stopping)
+        with self._averaged():
+            values = self.model.evaluate(
+                self._evaluation(part).batches, verbose=0, return_dict=True, callbacks=[stopper]
+            )
+        stopper.check()
+        return {name: float(value) for name, value in values.items()}
+
+    def predict(self, part: Part, stopping: Callable[[], bool] = never) -> NDArray[np.float32]:
+        """What the model gives for each example of a part: float32 (n, outputs).
+
+        Raises:
+            Stopped: `stopping` says so.
+        """
+        stopper = _Stopper(stopping)
+        with self._averaged():
+            outputs = self.model.predict(self._evaluation(part).batches, verbose=0, callbacks=[stopper])
+        stopper.check()
+        return np.asarray(outputs, np.float32)
 
     def save(self, file: Path) -> None:
-        """Write the model as it is now, in Keras's format; the name must end in `.keras`."""
-        self.model.save(file)
+        """Write the model in Keras's format, without optimizer; the name must end in `.keras`."""
+        with self._averaged():
+            keras_model.uncompiled(self.model).save(file)
+
+    def _evaluation_feed(self, part: Part) -> Any:
+        recipe = self.job.recipe
+        return self._feeds.Feed(self.job.examples(part), recipe.data.evaluate, recipe.batch)
+
+    def _variables(self) -> dict[str, Any]:
+        """All that training changes, by what it belongs to, position and path."""
+        return _named("model", self.model.variables) | _named("optimizer", self.model.optimizer.variables)
+
+    def _weights(self) -> dict[str, Any]:
+        """What the model computes with."""
+        return _named("model", self.model.weights)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within, the model has the averaged weights where the optimizer averages; behind, its own, to the last bit.
+
+        Keras's `SwapEMAWeights` swaps by adding and subtracting on TensorFlow, which changes last bits.
+        """
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        if self._fixed or not optimizer.use_ema:
+            yield
+            return
+        variables = self.model.trainable_variables
+        before = [_value(variable) for variable in variables]
+        for variable, average in zip(variables, optimizer._model_variables_moving_average, strict=True):
+            variable.assign(_value(average))
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, before, strict=True):
+                variable.assign(value)
 
 
 class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
-    """Feeds each epoch, looks at the loss, evaluates after each epoch, and ends training when asked to."""
+    """Feeds each epoch, looks at the loss, tells of each epoch, and ends training when asked to."""
 
-    def __init__(self, trial: FitTrial, watcher: Watcher) -> None:
+    def __init__(self, trial: FitTrial, feed: Any, watcher: Watcher) -> None:
         super().__init__()
-        self.trial, self.watcher = trial, watcher
-        self.interrupted = False
+        self.trial, self.feed, self.watcher = trial, feed, watcher
+        self.stopped = False
         self.diverged: str | None = None
         self._partial = False
         self._began = self._looked = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self.trial.feed.epoch(epoch)
+        self.feed.epoch(epoch)
         self._epoch = epoch + 1
+        self._rate = float(keras.ops.convert_to_numpy(self.trial.model.optimizer.learning_rate))
         self._began = perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         done = batch + 1
         if self.watcher.stopping():
-            self.interrupted = self.model.stop_training = True
+            self.stopped = self.model.stop_training = True
             self._partial = done < self.trial.job.steps
         now = perf_counter()
         if now - self._looked >= _LOOK_EVERY:
@@ -115,33 +195,56 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         seconds = perf_counter() - self._began
-        values = {"train": {name: float(value) for name, value in (logs or {}).items()}}
-        if not math.isfinite(values["train"]["loss"]):
-            self.diverged = f"the loss became {values['train']['loss']} in epoch {epoch + 1}"
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        if not math.isfinite(values["loss"]):
+            self.diverged = f"the loss was no number any more in epoch {epoch + 1}"
             self.model.stop_training = True
-        elif self._partial:
-            return
-        else:
-            for part in self.trial.evaluations:
-                measured = None if self.interrupted else self.trial.evaluate(part, self.watcher)
-                if measured is None:
-                    self.interrupted = self.model.stop_training = True
-                else:
-                    values[part] = measured
-        self.watcher.on_epoch(Epoch(epoch + 1, values, seconds, len(self.trial.job.train)))
+        elif not self._partial:
+            examples = len(self.trial.job.train)
+            self.watcher.on_epoch(Epoch(epoch + 1, {"train": values}, seconds, examples, self._rate))
+            if self.watcher.stopping():
+                self.stopped = self.model.stop_training = True
 
 
 class _Stopper(keras.callbacks.Callback):  # type: ignore[misc]
-    """Ends an evaluation when the watcher wants to stop."""
+    """Ends an evaluation or a prediction when asked to."""
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, stopping: Callable[[], bool]) -> None:
         super().__init__()
-        self.watcher = watcher
+        self.stopping = stopping
         self.stopped = False
 
     def on_test_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        if self.watcher.stopping():
+        if self.stopping():
             self.stopped = self.model.stop_evaluating = True
+
+    def on_predict_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self.stopping():
+            self.stopped = self.model.stop_predicting = True
+
+    def check(self) -> None:
+        """Raise `Stopped` if it was ended."""
+        if self.stopped:
+            raise Stopped
+
+
+def _named(owner: str, variables: list[Any]) -> dict[str, Any]:
+    return {f"{owner}/{place:04d}/{variable.path}": variable for place, variable in enumerate(variables)}
+
+
+def _value(variable: Any) -> NDArray[Any]:
+    """The value of a variable as a copy: what Keras gives may be a view of memory that the next step writes to."""
+    return np.array(keras.ops.convert_to_numpy(variable.value))
+
+
+def _stored(value: NDArray[Any]) -> NDArray[Any]:
+    """An array of numpy's own types: bits of others, such as bfloat16, as unsigned integers."""
+    return value if value.dtype.kind in "biufc" else value.view(f"u{value.dtype.itemsize}")
+
+
+def _assign(variables: Mapping[str, Any], stored: State) -> None:
+    for name, variable in variables.items():
+        variable.assign(stored[name].view(_value(variable).dtype))
 
 
 def _optimizer(declared: Optimizer) -> Any:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from specdsl.runs.files import save_with
-from specdsl.runs.history import History
+from specdsl.runs.history import PARTS
+from specdsl.runs.reading import read_run
 
 COLOURS = {"train": "#0072B2", "validation": "#009E73", "test": "#D55E00"}
 """Blue, green and vermilion of Okabe and Ito, which people tell apart with any colour vision."""
@@ -20,14 +24,17 @@ COLOURS = {"train": "#0072B2", "validation": "#009E73", "test": "#D55E00"}
 LINES = {"train": (0, (5, 1.5)), "validation": (0, (1.2, 1.2)), "test": "solid"}
 
 
-def draw(histories: Sequence[History], folder: Path, title: str) -> list[Path]:
-    """For the loss and every metric a figure of its curves, as SVG and PNG: each trial, and their mean when several.
+def draw(folder: Path) -> list[Path]:
+    """For the loss and every metric of a run a figure of its curves, as SVG and PNG: each trial, and their mean.
 
     Returns:
-        The files written; none when no epoch was finished.
+        The files written, into the run's folder; none when no epoch was finished.
     """
+    run = read_run(folder)
+    histories = [trial.history for trial in run.trials if len(trial.history["epoch"])]
+    title = f"{run.model} on {run.data['name']}" + (f", {len(run.trials)} trials" if len(run.trials) > 1 else "")
     files = []
-    for metric in histories[0].metrics if any(history.epochs for history in histories) else ():
+    for metric in run.metrics if histories else ():
         figure = curves(histories, metric, title)
         for suffix in (".svg", ".png"):
             file = folder / f"{metric}{suffix}"
@@ -38,13 +45,17 @@ def draw(histories: Sequence[History], folder: Path, title: str) -> list[Path]:
     return files
 
 
-def curves(histories: Sequence[History], metric: str, title: str) -> Figure:
-    """One metric over the epochs, on training, validation and test images."""
+def curves(histories: Sequence[Mapping[str, NDArray[Any]]], metric: str, title: str) -> Figure:
+    """One metric over the epochs, on training, validation and test examples."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for part in histories[0].parts:
-        trials = [dict(history.curve(part, metric)) for history in histories]
+    for part in PARTS:
+        column = f"{part}_{metric}"
+        trials = [
+            {int(epoch): float(value) for epoch, value in zip(history["epoch"], history[column], strict=True)
+             if isfinite(value)} for history in histories if column in history
+        ]  # fmt: skip
         together = {
             epoch: mean(trial[epoch] for trial in trials if epoch in trial) for epoch in sorted(set().union(*trials))
         }

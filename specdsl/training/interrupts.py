@@ -24,6 +24,10 @@ class Interrupts:
         self._on_request = on_request
         self._before: Any = None
 
+    def wanted(self) -> bool:
+        """Whether somebody wants an end."""
+        return self.requested
+
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._handle)

@@ -25,10 +25,11 @@ class Display:
         history: the trial's history, for its columns.
         epochs: how many epochs there will be.
         steps: steps of an epoch.
+        first: how many of the epochs were trained before.
     """
 
-    def __init__(self, console: Console, history: History, epochs: int, steps: int) -> None:
-        self._console, self._history, self._epochs, self._steps = console, history, epochs, steps
+    def __init__(self, console: Console, history: History, epochs: int, steps: int, first: int = 0) -> None:
+        self._console, self._history, self._epochs, self._steps, self._first = console, history, epochs, steps, first
         self._shown = history.metrics[:2]
         self._width = max(len(f"{epochs}/{epochs}"), len("epoch"))
         self._tested: float | None = None
@@ -42,10 +43,12 @@ class Display:
             disable=not console.is_terminal,
             expand=True,
         )
-        self._task = self._progress.add_task("starting", total=epochs * steps, values="")
+        self._task = self._progress.add_task("starting", total=(epochs - first) * steps, values="")
 
     def __enter__(self) -> Display:
         self._progress.start()
+        if self._first:
+            say(self._console, f"going on after epoch {self._first} of {self._epochs}")
         self._print(self._header())
         return self
 
@@ -61,17 +64,17 @@ class Display:
             told.append(f"test {self._tested:.3f}")
         self._progress.update(
             self._task,
-            completed=(epoch - 1) * self._steps + step,
+            completed=(epoch - 1 - self._first) * self._steps + step,
             description=f"epoch {epoch}/{self._epochs}",
             values="  ".join([*told, f"{images_per_second:,.0f}/s"]),
         )
 
     def epoch(self, epoch: Epoch) -> None:
         """Show an epoch that has ended."""
-        self._progress.update(self._task, completed=epoch.number * self._steps)
+        self._progress.update(self._task, completed=(epoch.number - self._first) * self._steps)
         self._tested = epoch.values.get("test", {}).get(self._shown[-1])
         every = -(-self._epochs // _LINES) if self._console.is_terminal else 1
-        if epoch.number % every == 0 or epoch.number in (1, self._epochs):
+        if epoch.number % every == 0 or epoch.number in (self._first + 1, self._epochs):
             self._print(self._row(epoch))
 
     def _header(self) -> str:
@@ -86,7 +89,12 @@ class Display:
         return f"{f'{epoch.number}/{self._epochs}':>{self._width}}{cells}{epoch.images_per_second:>8,.0f}"
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, line)
+
+
+def say(console: Console, line: str, style: str | None = None) -> None:
+    """Show a line as it is."""
+    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _short(metric: str) -> str:

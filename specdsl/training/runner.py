@@ -1,310 +1,314 @@
-"""One run: trials of one model under one recipe, into one folder."""
+"""Runs: trials of models under their recipes, each run in its folder; begun, or gone on with."""
 
 from __future__ import annotations
 
-import os
-import platform
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import mean
-from time import perf_counter
 from typing import Any
 
 from rich.console import Console
 
-from specdsl.data.dataset import DataSet, split
+from specdsl.data.dataset import DataSet, Examples, split
 from specdsl.declaration import Misuse
 from specdsl.functional import pinned_layers
 from specdsl.graph import Graph
 from specdsl.recipes.training import TrainRecipe
-from specdsl.runs.files import save_with, write_text
-from specdsl.runs.history import Epoch, History
-from specdsl.runs.layout import CONFIG
+from specdsl.runs.files import RunError, plain, write_json
+from specdsl.runs.folder import RunFolder, check_free
+from specdsl.runs.layout import EXPERIMENT, VERSIONS
+from specdsl.runs.locking import Lock
+from specdsl.runs.records import SCHEMA, RunSummary, TrialSummary
 from specdsl.training import frameworks
 from specdsl.training.checks import check_data, check_fit
-from specdsl.training.engine import Job, Outcome, Trial
+from specdsl.training.engine import Job
 from specdsl.training.interrupts import Interrupts
-from specdsl.training.progress import Display
-from specdsl.training.run_folder import RunFolder
+from specdsl.training.progress import say
 from specdsl.training.streams import Streams
-from specdsl.version import __version__
+from specdsl.training.trials import Surroundings, run_trial
+from specdsl.training.versions import changes, versions
+
+ENGINE = "fit"
+"""The engine that trains; `config.json` names it."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrialSummary:
-    """How one trial ended.
-
-    Attributes:
-        trial: its number, from 1.
-        epochs: how many epochs it finished.
-        final: the last value of every metric, as `train_loss`, `test_accuracy`.
-        interrupted: it was ended before its time.
-        diverged: why it was given up, or None.
-        seconds: how long it took, evaluation and building included.
-        images_per_second: the median over its epochs, training alone; None without an epoch.
-    """
-
-    trial: int
-    epochs: int
-    final: Mapping[str, float]
-    interrupted: bool
-    diverged: str | None
-    seconds: float
-    images_per_second: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """How a run ended: what `summary.json` says.
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run depends on.
 
     Attributes:
-        model: the model's name.
-        folder: where everything lies.
-        trials: its trials, as far as they were begun.
-        planned: how many there were to be.
-        parameters: the model's parameters, None when it was never built.
-        interrupted: the run was ended before its time.
-        seconds: how long it took in all.
+        graph: the model: one input, one output of a number for each class or value.
+        recipe: the `train` block, with what was given in its place.
+        dataset: the data that the recipe names, loaded.
+        spec: where the text came from.
+        texts: the texts of the spec and of all that it imports, by their paths in the folder of texts.
+        entry: that of them which the run is begun with.
+        trials: how many times to train.
+        seed: what all randomness comes from, at least 0.
+        backend: the Keras back end.
+        request: what was asked for, as JSON has it: what the same plan can be made from again.
     """
 
-    model: str
-    folder: Path
-    trials: tuple[TrialSummary, ...]
-    planned: int
-    parameters: int | None
-    interrupted: bool
-    seconds: float
+    graph: Graph
+    recipe: TrainRecipe
+    dataset: DataSet
+    spec: str
+    texts: Mapping[str, str]
+    entry: str
+    trials: int = 1
+    seed: int = 0
+    backend: str = "tensorflow"
+    request: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def diverged(self) -> tuple[TrialSummary, ...]:
-        """The trials that were given up."""
-        return tuple(trial for trial in self.trials if trial.diverged)
+    def check(self) -> None:
+        """Check what can be known without a framework.
 
-    @property
-    def mean(self) -> dict[str, float]:
-        """Every metric's mean over the trials that did not diverge."""
-        finals = [trial.final for trial in self.trials if not trial.diverged]
-        return {name: mean(final[name] for final in finals) for name in (finals[0] if finals else ())
-                if all(name in final for final in finals)}  # fmt: skip
+        Raises:
+            Misuse: model and data do not fit, a number cannot be, or the back end is not installed.
+            DataError: validation is declared, but the examples cannot be split.
+        """
+        if self.trials < 1:
+            raise Misuse(f"there must be at least one trial, not {self.trials}", argument="trials")
+        if self.seed < 0:
+            raise Misuse(f"a seed is at least 0, not {self.seed}", argument="seed")
+        check_data(self.recipe.data, self.dataset)
+        check_fit(self.graph, self.recipe.data, self.dataset)
+        frameworks.check_installed(self.backend)
+        _ = self.parts
 
-    def to_dict(self) -> dict[str, Any]:
-        """The summary as JSON has it."""
-        rates = [trial.images_per_second for trial in self.trials if trial.images_per_second]
-        return {
-            "schema": 1,
-            "model": self.model,
-            "parameters": self.parameters,
-            "planned_trials": self.planned,
-            "interrupted": self.interrupted,
-            "diverged": bool(self.diverged),
-            "mean": self.mean,
-            "trials": [asdict(trial) for trial in self.trials],
-            "images_per_second": mean(rates) if rates else None,
-            "seconds": self.seconds,
+    @cached_property
+    def parts(self) -> tuple[Examples, Examples | None]:
+        """What is trained on, and what is kept out of that to choose by.
+
+        Raises:
+            DataError: validation is declared, but the examples cannot be split.
+        """
+        validation = self.recipe.data.validation
+        return (self.dataset.train, None) if validation is None else split(self.dataset.train, validation, self.seed)
+
+    def job(self, trial: int) -> Job:
+        """One of its trials, from 1."""
+        train, validation = self.parts
+        return Job(self.graph, self.recipe, train, validation, self.dataset.test, Streams(self.seed, trial))
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What `config.json` says."""
+        train, validation = self.parts
+        data = self.dataset
+        values = {
+            "schema": SCHEMA,
+            "spec": self.spec,
+            "entry": self.entry,
+            "model": self.graph.name,
+            "model_parameters": dict(self.graph.parameters),
+            "backend": self.backend,
+            "engine": ENGINE,
+            "trials": self.trials,
+            "seed": self.seed,
+            "train": self.recipe,
+            "data": {
+                "name": data.name,
+                "task": data.task,
+                "shape": data.shape,
+                "class_names": data.class_names,
+                "train": len(train),
+                "validation": 0 if validation is None else len(validation),
+                "test": len(data.test),
+                "sha256": data.fingerprint(),
+            },
+            "request": dict(self.request),
         }
+        config: dict[str, Any] = json.loads(json.dumps(plain(values)))
+        return config
 
 
-def run(
-    graph: Graph,
-    recipe: TrainRecipe,
-    dataset: DataSet,
-    *,
-    out: Path,
-    spec_text: str,
-    spec_name: str,
-    trials: int = 1,
-    seed: int = 0,
-    backend: str = "tensorflow",
-    epochs: int | None = None,
-    batch: int | None = None,
-    console: Console,
-) -> RunSummary:
-    """Train a model and write the run's folder.
-
-    Every trial has initial weights, order and augmentation of its own; all come from `seed`, so that the same call
-    on the same machine gives the same history. Ctrl-C ends it after the current step and keeps what there is.
+class Run:
+    """A run in its folder.
 
     Args:
-        graph: the model: one image input, one output of a probability for each class.
-        recipe: the `train` block.
-        dataset: the images that the recipe names, loaded.
-        out: the folder to make.
-        spec_text: the text of the spec, kept with the run.
-        spec_name: where that text came from.
-        trials: how many times to train.
-        seed: at least 0.
-        backend: the Keras back end.
-        epochs: in place of the recipe's.
-        batch: in place of the recipe's.
+        plan: everything that it depends on.
+        folder: its folder, which is there.
+    """
+
+    def __init__(self, plan: Plan, folder: RunFolder) -> None:
+        self.plan, self.folder = plan, folder
+        self.parameters: int | None = folder.summary().get("parameters")
+
+    def left(self) -> list[int]:
+        """The trials that have not come to their end; one that crashed is among them, for it may go well next time."""
+        return [number for number in range(1, self.plan.trials + 1) if not self._finished(self.folder.ended(number))]
+
+    def trial(self, number: int, around: Surroundings) -> TrialSummary:
+        """Carry out one trial, from where it was broken off or from its beginning.
+
+        Raises:
+            RunError: the folder cannot be written.
+            KeyboardInterrupt: Ctrl-C was pressed twice.
+        """
+        summary = run_trial(self.plan.job(number), self.folder.trial(number), around)
+        self.summarise()
+        return summary
+
+    def summarise(self) -> RunSummary:
+        """Write down, and give, how the run ended or how far it has come."""
+        ended = [self.folder.ended(number) for number in range(1, self.plan.trials + 1)]
+        trials = [trial for trial in ended if trial is not None]
+        summary = RunSummary(
+            model=self.plan.graph.name,
+            folder=self.folder.path,
+            trials=trials,
+            planned=self.plan.trials,
+            parameters=self.parameters,
+            interrupted=len(trials) < self.plan.trials or any(trial.interrupted for trial in trials),
+            seconds=sum(trial.seconds for trial in trials),
+        )
+        self.folder.summarise(summary)
+        return summary
+
+    def _finished(self, ended: TrialSummary | None) -> bool:
+        if ended is None or ended.interrupted or ended.failed is not None:
+            return False
+        return bool(ended.diverged) or ended.stopped_early or ended.epochs >= self.plan.recipe.epochs
+
+
+def run(plan: Plan, out: Path, *, console: Console, every: int | None = None, resume: bool = False) -> RunSummary:
+    """Carry out a run; see `run_all`."""
+    return run_all(None, {"": plan}, out, console=console, every=every, resume=resume)[""]
+
+
+def run_all(
+    name: str | None,
+    plans: Mapping[str, Plan],
+    out: Path,
+    *,
+    console: Console,
+    every: int | None = None,
+    resume: bool = False,
+    published: Mapping[str, Mapping[str, float]] | None = None,
+) -> dict[str, RunSummary]:
+    """Carry out a run, or all runs of an experiment: the first trial of each model, then the second of each, and so on.
+
+    Every trial has initial weights, order and augmentation of its own; all come from the seed, so that the same plan
+    on the same machine gives the same history, also when it was broken off and gone on with. Ctrl-C ends it after the
+    current step and keeps what there is.
+
+    Args:
+        name: the experiment's name; None for a run alone, whose key is empty.
+        plans: the runs by their keys, all on one back end.
+        out: the folder to make, or to go on in.
         console: where to show progress.
+        every: epochs from one checkpoint to the next; by default what costs little.
+        resume: go on with what is in the folder.
+        published: figures from elsewhere, by key and name, to be kept with an experiment.
 
     Raises:
-        Misuse: the model and the data do not fit, an argument cannot be, the back end is not installed, or the folder
-            is in use. All but one are found before any framework is imported; that the model ends
-            with probabilities is known only once it is built.
-        DataError: validation is declared, but the images cannot be split.
+        Misuse: the model and the data do not fit, an argument cannot be, or the back end is not installed. All but one
+            are found before any framework is imported; that a model gives what its loss takes is known only once it is
+            built. Nothing is written before.
+        RunError: the folder is in use, cannot be written, or holds something else than the plans say.
+        DataError: validation is declared, but the examples cannot be split.
     """
-    began = perf_counter()
-    if trials < 1:
-        raise Misuse(f"there must be at least one trial, not {trials}", argument="trials")
-    if seed < 0:
-        raise Misuse(f"a seed is at least 0, not {seed}", argument="seed")
-    given = {name: value for name, value in (("epochs", epochs), ("batch", batch)) if value is not None}
-    recipe = recipe.replace(**given)
-    check_data(recipe.data, dataset)
-    check_fit(graph, recipe.data, dataset)
-    if pinned := pinned_layers(graph):
-        lost = f"The saved model will not keep the `training=` of {', '.join(pinned)}"
-        _say(console, f"{lost}: Keras has no place for it in a file.", style="yellow")
-    frameworks.check_installed(backend)
-    train, validation = dataset.train, None
-    if recipe.data.validation is not None:
-        train, validation = split(dataset.train, recipe.data.validation, seed)
+    for plan in plans.values():
+        plan.check()
+    if resume:
+        with Lock(out):
+            runs = {key: _resumed(plan, out / key, console) for key, plan in plans.items()}
+            return _carry_out(runs, console, every)
+    check_free(out)
+    for plan in plans.values():
+        if pinned := pinned_layers(plan.graph):
+            lost = f"The saved model will not keep the `training=` of {', '.join(pinned)}"
+            say(console, f"{lost}: Keras has no place for it in a file.", style="yellow")
+    parameters = {key: _built(plan) for key, plan in plans.items()}
+    with Lock(out):
+        check_free(out)
+        software = versions(next(iter(plans.values())).backend)
+        runs = {}
+        for key, plan in plans.items():
+            runs[key] = Run(plan, RunFolder.make(out / key, plan.config, plan.texts, software))
+            runs[key].parameters = parameters[key]
+        if name is not None:
+            declared = {"schema": SCHEMA, "name": name, "models": list(plans), "published": published or {}}
+            write_json(out / EXPERIMENT, declared)
+        return _carry_out(runs, console, every)
 
-    folder = RunFolder(out, trials)
-    write_text(folder.path / "model.spec", spec_text)
-    folder.write_json(CONFIG, {
-        "schema": 1,
-        "spec": spec_name,
-        "model": graph.name,
-        "model_parameters": dict(graph.parameters),
-        "backend": backend,
-        "engine": "fit",
-        "trials": trials,
-        "seed": seed,
-        "train": recipe,
-        "images": {
-            "name": dataset.name,
-            "train": len(train),
-            "validation": len(validation) if validation is not None else 0,
-            "test": len(dataset.test),
-            "sha256": dataset.fingerprint(),
-        },
-    })  # fmt: skip
+
+def _built(plan: Plan) -> int:
+    """Build a model to see whether it can be trained, and give the number of its parameters.
+
+    Raises:
+        Misuse: it cannot.
+    """
+    frameworks.start(plan.backend)
+    trial = import_module("specdsl.training.engine_fit").FitTrial(plan.job(1))
+    trial.check()
+    return int(trial.parameters)
+
+
+def _resumed(plan: Plan, path: Path, console: Console) -> Run:
+    """A run whose folder is there, when the folder says what the plan says.
+
+    Raises:
+        RunError: it says something else.
+    """
+    folder = RunFolder(path)
+    old, new = folder.config, plan.config
+    for what in [what for what in new if what not in ("request", "trials", "spec")]:
+        if old.get(what) != new[what]:
+            where, was, now = _difference(what, old.get(what), new[what])
+            raise RunError(
+                f"{path} cannot be gone on with: its {where} was {json.dumps(was)}, and is {json.dumps(now)} now",
+                help="a run goes on with what it was begun with, down to the last byte",
+            )
+    for change in changes(folder.path / VERSIONS, plan.backend):
+        say(console, f"{path}: {change}: equality to the last bit is not promised.", style="yellow")
+    if plan.trials != old["trials"]:
+        if plan.trials < old["trials"]:
+            raise RunError(f"{path} has {old['trials']} trials: none of them is taken back")
+        folder.change(trials=plan.trials)
+    return Run(plan, folder)
+
+
+def _difference(where: str, was: Any, now: Any) -> tuple[str, Any, Any]:
+    """The innermost place where two values of JSON differ."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for name in {**was, **now}:
+            if was.get(name) != now.get(name):
+                return _difference(f"{where}.{name}", was.get(name), now.get(name))
+    return where, was, now
+
+
+def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> dict[str, RunSummary]:
+    """Carry out what is left of runs: all first trials, then all second ones."""
 
     def told() -> None:
-        _say(console, "Stopping after this step and saving what there is. Ctrl-C again stops at once.")
+        say(console, "Stopping after this step and saving what there is. Ctrl-C again stops at once.")
 
-    summaries: list[TrialSummary] = []
-    histories: list[History] = []
-    parameters: int | None = None
+    left = [(number, key) for key, run in runs.items() for number in run.left()]
+    left.sort(key=lambda one: one[0])
+    if not left:
+        say(console, "All trials have come to their end: there is nothing left to do.")
+        return {key: run.summarise() for key, run in runs.items()}
     with Interrupts(told) as interrupts:
-        try:
-            frameworks.start(backend)
-            folder.write_json("versions.json", _versions(backend))
-            engine = import_module("specdsl.training.engine_fit")
-            for number in range(1, trials + 1):
-                if interrupts.requested:
-                    break
-                if trials > 1:
-                    _say(console, f"trial {number} of {trials}", style="bold")
-                building = perf_counter()
-                job = Job(graph, recipe, train, validation, dataset.test, Streams(seed, number))
-                trial: Trial = engine.FitTrial(job)
-                parameters = trial.parameters
-                history = History(("loss", *recipe.metrics), validated=validation is not None)
-                histories.append(history)
-                summaries.append(_train(trial, job, history, folder.trial(number), building, interrupts, console))
-        except Misuse:
-            folder.discard()
-            raise
-        except KeyboardInterrupt:
-            # Only where no handler could be set; a second Ctrl-C ends everything.
-            if interrupts.insisted:
-                raise
-            interrupts.requested = True
-        summary = RunSummary(
-            model=graph.name,
-            folder=folder.path,
-            trials=tuple(summaries),
-            planned=trials,
-            parameters=parameters,
-            interrupted=interrupts.requested and (len(summaries) < trials or any(t.interrupted for t in summaries)),
-            seconds=perf_counter() - began,
-        )
-        folder.write_json("summary.json", summary.to_dict())
-        if any(history.epochs for history in histories):
-            figures = import_module("specdsl.training.figures")
-            figures.draw(histories, folder.path, _title(graph, dataset, trials))
-        if summary.interrupted:
-            _say(console, f"Stopped. What there is lies in {folder.path}")
-    return summary
-
-
-class _Watcher:
-    """Shows progress, keeps the history on disk, and passes on the wish to stop."""
-
-    def __init__(self, display: Display, history: History, file: Path, interrupts: Interrupts) -> None:
-        self._display, self._history, self._file, self._interrupts = display, history, file, interrupts
-
-    def stopping(self) -> bool:
-        return self._interrupts.requested
-
-    def on_step(self, epoch: int, step: int, values: Mapping[str, float], images_per_second: float) -> None:
-        self._display.step(epoch, step, values, images_per_second)
-
-    def on_epoch(self, epoch: Epoch) -> None:
-        self._history.epochs.append(epoch)
-        write_text(self._file, self._history.to_csv())
-        self._display.epoch(epoch)
-
-
-def _train(
-    trial: Trial, job: Job, history: History, folder: Path, began: float, interrupts: Interrupts, console: Console
-) -> TrialSummary:
-    """One trial, begun when its building began; its history and its model are on disk however it ends."""
-    file = folder / "history.csv"
-    write_text(file, history.to_csv())
-    with Display(console, history, job.recipe.epochs, job.steps) as display:
-        try:
-            outcome = trial.train(_Watcher(display, history, file, interrupts))
-        except KeyboardInterrupt:
-            if interrupts.insisted:
-                raise
-            interrupts.requested = True
-            outcome = Outcome(interrupted=True)
-    save_with(folder / "model.keras", trial.save)
-    if outcome.diverged:
-        _say(console, f"This trial diverged: {outcome.diverged}.", style="bold red")
-        _say(console, "A smaller learning rate, or clipnorm=1.0, often helps.")
-    return TrialSummary(
-        trial=job.streams.trial,
-        epochs=len(history.epochs),
-        final=history.final(),
-        interrupted=outcome.interrupted,
-        diverged=outcome.diverged,
-        seconds=perf_counter() - began,
-        images_per_second=history.images_per_second(),
-    )
-
-
-def _say(console: Console, line: str, style: str | None = None) -> None:
-    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def _title(graph: Graph, dataset: DataSet, trials: int) -> str:
-    return f"{graph.name} on {dataset.name}" + (f", {trials} trials" if trials > 1 else "")
-
-
-def _versions(backend: str) -> dict[str, Any]:
-    """Software and machine, as far as they can change a result."""
-    return {
-        "specdsl": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cpus": os.cpu_count(),
-        "packages": {name: _version(name) for name in ("keras", backend, "numpy")},
-    }
-
-
-def _version(package: str) -> str | None:
-    for name in (package, f"{package}_cpu"):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return None
+        frameworks.start(next(iter(runs.values())).plan.backend)
+        engine = import_module("specdsl.training.engine_fit")
+        around = Surroundings(engine.FitTrial, interrupts, console, every)
+        for place, (number, key) in enumerate(left, start=1):
+            if interrupts.requested:
+                break
+            trials = runs[key].plan.trials
+            if len(runs) > 1 or trials > 1:
+                model = f"{key}, " if key else ""
+                of = f" ({place} of {len(left)})" if len(runs) > 1 else ""
+                say(console, f"{model}trial {number} of {trials}{of}", style="bold")
+            runs[key].trial(number, around)
+        summaries = {key: run.summarise() for key, run in runs.items()}
+        for run in runs.values():
+            import_module("specdsl.training.figures").draw(run.folder.path)
+    if any(summary.interrupted for summary in summaries.values()):
+        say(console, "Stopped.")
+    return summaries

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
 
 from specdsl import cli
-from specdsl.training import RunSummary, TrialSummary, compare
+from specdsl.runs import RunSummary, TrialSummary, read
+from specdsl.training import compare
 
 SPEC = """
 data few = synthetic(size=28, train=2, test=1)
@@ -23,19 +25,20 @@ model wrong {
     input image: (8, 8, 3)
     Flatten -> Dense(43, "softmax")
 }
-experiment widths { models = [tiny, tiny(units=6), dropped]; trials = 2 }
+experiment widths { models = [tiny, tiny(units=6), dropped]; trials = 2
+    published = [figures(dropped, test_accuracy=0.5)] }
 experiment unfit { models = [tiny, wrong] }
 """
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs `specdsl train` on the spec; gives exit code, standard output and standard error."""
+    """Runs `specdsl experiment` on the spec; gives exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
     Path("tiny.spec").write_text(SPEC)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["specdsl", "train", "tiny.spec", *arguments])
+        monkeypatch.setattr(sys, "argv", ["specdsl", "experiment", "tiny.spec", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         captured = capsys.readouterr()
@@ -48,32 +51,45 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # Keras, when it saves
 def test_an_experiment_trains_each_model_and_compares_them(run) -> None:
     """A folder for each model, with the experiment's number of trials, and a table of what came of them."""
-    code, out, _ = run("--experiment", "widths", "--out", "runs/e")
+    code, out, _ = run("widths", "--out", "runs/e")
     assert code == 0
-    data = json.loads(Path("runs/e/experiment.json").read_text())
-    assert list(data["models"]) == ["tiny", "tiny-units=6", "dropped"]
-    assert [one["trials"] for one in data["models"].values()] == [2, 2, 2]
-    assert [one["run"]["parameters"] for one in data["models"].values()] == [807, 1189, 807]
-    for name, one in data["models"].items():
-        assert (Path("runs/e") / name / "trial-2" / "model.keras").exists()
-        assert one["least"] <= one["mean"] <= one["most"]
-        row = next(line for line in out.splitlines() if line.startswith(f"{name} ") and "." in line)
-        assert f"{one['mean']:.4f}" in row
-        assert f"{one['sd']:.4f}" in row
+    assert json.loads(Path("runs/e/experiment.json").read_text()) == {
+        "schema": 2, "name": "widths", "models": ["tiny", "tiny-units=6", "dropped"],
+        "published": {"dropped": {"test_accuracy": 0.5}},
+    }  # fmt: skip
+    runs = read([Path("runs/e")])
+    assert [len(one.trials) for one in runs] == [2, 2, 2]
+    assert [one.summary["parameters"] for one in runs if one.summary] == [807, 1189, 807]
+    for one in runs:
+        values = [trial.final["test_accuracy"] for trial in one.trials]
+        assert one.trials[1].model_file.exists()
+        row = next(line for line in out.splitlines() if line.startswith(f"{one.key} ") and "." in line)
+        assert f"{mean(values):.4f}" in row
+        assert f"{stdev(values):.4f}" in row
+    order = [line for line in out.splitlines() if " of 2 (" in line]
+    assert order == [
+        "tiny, trial 1 of 2 (1 of 6)", "tiny-units=6, trial 1 of 2 (2 of 6)", "dropped, trial 1 of 2 (3 of 6)",
+        "tiny, trial 2 of 2 (4 of 6)", "tiny-units=6, trial 2 of 2 (5 of 6)", "dropped, trial 2 of 2 (6 of 6)",
+    ]  # fmt: skip
 
 
 def test_models_that_do_not_fit_end_it_before_anything_is_trained(run) -> None:
-    code, _, err = run("--experiment", "unfit", "--out", "runs/e")
+    code, _, err = run("unfit", "--out", "runs/e")
     assert code == 2
     assert "wrong takes images of (8, 8, 3)" in err
     assert not Path("runs").exists()
 
 
-def test_an_experiment_goes_without_a_model(run) -> None:
-    assert run("--experiment", "widths", "--model", "tiny")[0] == 2
-    code, _, err = run("--experiment", "width")
+def test_experiments_and_their_models_are_named(run) -> None:
+    code, _, err = run()
+    assert code == 2
+    assert "several experiments" in err
+    code, _, err = run("width")
     assert code == 2
     assert "did you mean 'widths'?" in err
+    code, _, err = run("widths", "--models", "tiny,drop")
+    assert code == 2
+    assert "the experiment 'widths' has no model 'drop'" in err
 
 
 def test_one_trial_has_no_deviation(tmp_path: Path) -> None:
@@ -85,7 +101,6 @@ def test_one_trial_has_no_deviation(tmp_path: Path) -> None:
                 trial=number,
                 epochs=1,
                 final={} if accuracy is None else {"test_accuracy": accuracy},
-                interrupted=False,
                 diverged="loss" if accuracy is None else None,
                 seconds=1.0,
                 images_per_second=1.0,
@@ -94,7 +109,7 @@ def test_one_trial_has_no_deviation(tmp_path: Path) -> None:
         )
         return RunSummary("m", tmp_path, trials, len(trials), 10, interrupted=False, seconds=1.0)
 
-    table = compare("e", {"one": summary(0.5), "lost": summary(None), "two": summary(0.5, 0.7)}, tmp_path)
+    table = compare({"one": summary(0.5), "lost": summary(None), "two": summary(0.5, 0.7)})
     one, lost, two = (line.split() for line in table.splitlines()[-3:])
     assert one == ["one", "10", "1", "0.5000", "0.5000", "0.5000"]
     assert lost == ["lost", "10", "0"]

@@ -20,13 +20,15 @@ from rich.console import Console
 from specdsl.data import DataSet, load
 from specdsl.declaration import Misuse
 from specdsl.recipes import OPTIMIZERS, Synthetic, TrainRecipe, Validation, default_data
-from specdsl.training import RunSummary, check_fit, progress, run
+from specdsl.runs import RunError, RunSummary, read_run
+from specdsl.training import Plan, check_fit, progress, run
 from tests.training.models import SOURCE, SPEC, data, graph, recipe
 
-ALONE = {
-    "model.spec", "config.json", "versions.json", "summary.json", "history.csv", "model.keras",
+TOP = {
+    "spec", "config.json", "versions.json", "summary.json", "trial-1",
     "accuracy.svg", "accuracy.png", "loss.svg", "loss.png",
 }  # fmt: skip
+TRIAL = {"history.csv", "trial.json", "model.keras", "predictions.npz", "checkpoints"}
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
@@ -48,10 +50,12 @@ class Runs:
         self.count += 1
         console = Console(file=io.StringIO(), width=80)
         try:
-            return run(
-                graph(text), declared or recipe(), self.signs, out=self.folder / f"run{self.count}", spec_text=text,
-                spec_name="tiny.spec", console=console, **options,
+            given = {name: options.pop(name) for name in ("epochs", "batch") if name in options}
+            plan = Plan(
+                graph(text), (declared or recipe()).replace(**given), self.signs, "tiny.spec", {"model.spec": text},
+                "spec/model.spec", **options,
             )  # fmt: skip
+            return run(plan, self.folder / f"run{self.count}", console=console)
         finally:
             self.printed = console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -61,14 +65,14 @@ def runs(tmp_path: Path, signs: DataSet) -> Runs:
     return Runs(tmp_path, signs)
 
 
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "history.csv").open(newline="") as file:
+def rows(folder: Path, trial: int = 1) -> list[dict[str, str]]:
+    with (folder / f"trial-{trial}" / "history.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def curves(folder: Path) -> list[dict[str, str]]:
+def curves(folder: Path, trial: int = 1) -> list[dict[str, str]]:
     """The history without how long it took."""
-    return [{name: cell for name, cell in row.items() if "second" not in name} for row in rows(folder)]
+    return [{name: cell for name, cell in row.items() if "second" not in name} for row in rows(folder, trial)]
 
 
 def summary(folder: Path) -> Any:
@@ -85,14 +89,17 @@ def test_a_run_leaves_everything_in_its_folder(runs: Runs) -> None:
 
     ended = runs(epochs=3, batch=70, seed=5)
     folder = ended.folder
-    assert {file.name for file in folder.iterdir()} == ALONE
-    assert (folder / "model.spec").read_text() == SPEC
+    assert {file.name for file in folder.iterdir()} == TOP
+    assert {file.name for file in (folder / "trial-1").iterdir()} == TRIAL
+    assert (folder / "spec" / "model.spec").read_text() == SPEC
     config = json.loads((folder / "config.json").read_text())
     assert (config["model"], config["seed"], config["trials"], config["backend"]) == ("tiny", 5, 1, "tensorflow")
     assert (config["train"]["epochs"], config["train"]["batch"]) == (3, 70)
     assert config["train"]["optimizer"] | {"learning_rate": 0.003, "beta_1": 0.9} == config["train"]["optimizer"]
-    assert config["train"]["data"]["augment"][0] == {"type": "random_crop", "height": 12, "width": 12}
-    assert config["images"]["sha256"] == runs.signs.fingerprint()
+    crop = config["train"]["data"]["augment"][0]
+    assert crop | {"type": "random_crop", "height": 12, "width": 12} == crop
+    assert config["data"]["sha256"] == runs.signs.fingerprint()
+    assert (config["data"]["task"], config["data"]["shape"]) == ("classification", [16, 16, 3])
     assert json.loads((folder / "versions.json").read_text())["packages"]["keras"] == keras.__version__
 
     history = rows(folder)
@@ -102,14 +109,25 @@ def test_a_run_leaves_everything_in_its_folder(runs: Runs) -> None:
     ]  # fmt: skip
     assert [row["epoch"] for row in history] == ["1", "2", "3"]
     told = summary(folder)
-    assert told["interrupted"] is told["diverged"] is False
-    assert told["parameters"] == ended.parameters == keras.models.load_model(folder / "model.keras").count_params()
-    assert told["mean"]["test_accuracy"] == pytest.approx(float(history[-1]["test_accuracy"]), rel=1e-5)
+    assert told["interrupted"] is False
+    assert told["planned_trials"] == 1
+    model = keras.models.load_model(folder / "trial-1" / "model.keras")
+    assert told["parameters"] == ended.parameters == model.count_params()
+    assert told["mean"]["test_accuracy"] == pytest.approx(float(history[-1]["test_accuracy"]), rel=1e-6)
+    trial = read_run(folder).trials[0]
+    assert (trial.epochs, trial.kept_epoch, trial.evaluated, trial.seed) == (3, 3, True, 5)
+    assert set(trial.final) == {"train_loss", "train_accuracy", "test_loss", "test_accuracy"}
 
     test = runs.signs.test
-    model = keras.models.load_model(folder / "model.keras")
     guesses = model.predict((test.x / 255).astype(np.float32)[:, 2:14, 2:14], verbose=0).argmax(axis=1)
     assert (guesses == test.y).mean() == pytest.approx(told["mean"]["test_accuracy"], abs=1e-6)
+    predictions = trial.predictions()
+    np.testing.assert_array_equal(predictions["label"], test.y)
+    np.testing.assert_array_equal(predictions["probability"].argmax(axis=1), guesses)
+    train = runs.signs.train
+    probability = model.predict((train.x / 255).astype(np.float32)[:, 2:14, 2:14], verbose=0)
+    loss = -np.log(probability[np.arange(len(train)), train.y]).mean()
+    assert loss == pytest.approx(trial.final["train_loss"], rel=1e-4), "the kept weights, without dropout"
 
     lines = runs.printed.splitlines()
     assert len(lines) == 4
@@ -121,15 +139,12 @@ def test_a_run_leaves_everything_in_its_folder(runs: Runs) -> None:
 @pytest.mark.keras
 def test_the_same_seed_gives_the_same_history_and_trials_differ(runs: Runs) -> None:
     first, again = runs(trials=2, seed=3), runs(trials=2, seed=3)
-    assert {file.name for file in first.folder.iterdir()} == ALONE - {"history.csv", "model.keras"} | {
-        "trial-1",
-        "trial-2",
-    }
-    for trial in ("trial-1", "trial-2"):
-        assert curves(first.folder / trial) == curves(again.folder / trial)
-    assert curves(first.folder / "trial-1") != curves(first.folder / "trial-2")
-    assert curves(runs(seed=3).folder) == curves(first.folder / "trial-1")
-    assert curves(runs(seed=4).folder) != curves(first.folder / "trial-1")
+    assert {file.name for file in first.folder.iterdir()} == TOP | {"trial-2"}
+    for trial in (1, 2):
+        assert curves(first.folder, trial) == curves(again.folder, trial)
+    assert curves(first.folder, 1) != curves(first.folder, 2)
+    assert curves(runs(seed=3).folder) == curves(first.folder, 1)
+    assert curves(runs(seed=4).folder) != curves(first.folder, 1)
     finals = [trial["final"]["test_loss"] for trial in summary(first.folder)["trials"]]
     assert summary(first.folder)["mean"]["test_loss"] == pytest.approx(sum(finals) / 2)
 
@@ -153,7 +168,7 @@ def test_validation_is_measured_and_kept_out_of_training(runs: Runs) -> None:
         )
     )
     assert "validation_sparse_top_k_categorical_accuracy" in rows(ended.folder)[-1]
-    images = json.loads((ended.folder / "config.json").read_text())["images"]
+    images = json.loads((ended.folder / "config.json").read_text())["data"]
     # Six frames of a class make a track of five and one of one; one of the two is kept out.
     assert images["train"] + images["validation"] == 43 * 6
     assert images["validation"] >= 43
@@ -166,7 +181,7 @@ def test_averaged_weights_are_what_is_evaluated_and_saved(runs: Runs) -> None:
 
     ended = runs(recipe(optimizer=OPTIMIZERS["Adam"](use_ema=True, ema_momentum=0.5)))
     test = runs.signs.test
-    model = keras.models.load_model(ended.folder / "model.keras")
+    model = keras.models.load_model(ended.folder / "trial-1" / "model.keras")
     guesses = model.predict((test.x / 255).astype(np.float32)[:, 2:14, 2:14], verbose=0)
     loss = -np.log(guesses[np.arange(len(test)), test.y]).mean()
     assert loss == pytest.approx(summary(ended.folder)["mean"]["test_loss"], rel=1e-3)
@@ -175,12 +190,11 @@ def test_averaged_weights_are_what_is_evaluated_and_saved(runs: Runs) -> None:
 @pytest.mark.keras
 def test_a_loss_that_is_no_number_ends_the_trial_with_a_word(runs: Runs) -> None:
     ended = runs(recipe(optimizer=OPTIMIZERS["SGD"](learning_rate=3e38)), trials=2)
-    assert [trial.trial for trial in ended.diverged] == [1, 2]
+    assert [trial.trial for trial in ended.trials if trial.diverged] == [1, 2]
     told = summary(ended.folder)
-    assert told["diverged"] is True
-    assert told["trials"][0]["final"]["train_loss"] is None
-    assert told["mean"] == {}
-    assert "This trial diverged: the loss became nan in epoch 1" in runs.printed
+    assert told["trials"][0]["final"] == told["mean"] == {}
+    assert told["interrupted"] is False
+    assert "This trial diverged: the loss was no number any more in epoch 1" in runs.printed
 
 
 @pytest.mark.keras
@@ -201,11 +215,13 @@ def test_the_first_interrupt_keeps_what_there_is(runs: Runs, monkeypatch: pytest
     assert ended.interrupted
     assert [trial.epochs for trial in ended.trials] == [2]
     assert summary(ended.folder)["interrupted"] is True
-    assert len(rows(ended.folder / "trial-1")) == 2
+    assert len(rows(ended.folder)) == 2
     assert (ended.folder / "trial-1" / "model.keras").exists()
     assert (ended.folder / "accuracy.svg").exists()
     assert "Stopping after this step" in runs.printed
-    assert str(ended.folder) in runs.printed
+    (trial,) = read_run(ended.folder).trials
+    assert (trial.kept_epoch, trial.evaluated, trial.interrupted) == (2, False, True)
+    assert trial.final["test_loss"] == pytest.approx(float(rows(ended.folder)[1]["test_loss"]))
 
 
 @pytest.mark.keras
@@ -225,23 +241,6 @@ def test_the_second_interrupt_ends_at_once(runs: Runs, monkeypatch: pytest.Monke
 
 
 @pytest.mark.keras
-def test_an_interrupt_during_evaluation_keeps_the_epoch(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    from specdsl.training.engine_fit import FitTrial
-
-    evaluate = FitTrial.evaluate
-
-    def interrupted(self: FitTrial, part: str, watcher: Any) -> Any:
-        signal.raise_signal(signal.SIGINT)
-        return evaluate(self, part, watcher)
-
-    monkeypatch.setattr(FitTrial, "evaluate", interrupted)
-    ended = runs()
-    assert ended.interrupted
-    assert [row["test_loss"] for row in rows(ended.folder)] == [""]
-    assert float(rows(ended.folder)[0]["train_loss"]) > 0
-
-
-@pytest.mark.keras
 def test_an_interrupt_where_no_handler_can_be_is_kept_too(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """In another thread nothing catches signals: KeyboardInterrupt comes out of `fit` itself."""
 
@@ -257,7 +256,7 @@ def test_an_interrupt_where_no_handler_can_be_is_kept_too(runs: Runs, monkeypatc
     thread.join()
     assert ended[0].interrupted
     assert len(rows(ended[0].folder)) == 1
-    assert (ended[0].folder / "model.keras").exists()
+    assert (ended[0].folder / "trial-1" / "model.keras").exists()
 
 
 @pytest.mark.keras
@@ -276,14 +275,14 @@ def test_training_loads_no_framework_before_it_runs() -> None:
 def test_a_folder_in_use_is_refused(runs: Runs) -> None:
     (runs.folder / "run1").mkdir()
     (runs.folder / "run1" / "notes.txt").write_text("mine")
-    with pytest.raises(Misuse, match=r"is not empty \(it holds notes\.txt\)"):
+    with pytest.raises(RunError, match=r"is not empty \(it holds notes\.txt\)"):
         runs()
     (runs.folder / "run2").mkdir()
     (runs.folder / "run2" / "config.json").write_text("{}")
-    with pytest.raises(Misuse, match="already holds a run"):
+    with pytest.raises(RunError, match="already holds a run"):
         runs()
     (runs.folder / "run3").write_text("a file")
-    with pytest.raises(Misuse, match="cannot be made a run folder"):
+    with pytest.raises(RunError, match="cannot be made a run folder"):
         runs()
 
 

@@ -1,0 +1,210 @@
+"""What is to be trained: from the command line, or from what a run folder keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specdsl.cli.data import data_at, told
+from specdsl.cli.shared import Failure, WrongInput, load_spec, parameters
+from specdsl.limits import Limits
+
+if TYPE_CHECKING:
+    from specdsl.api import Spec
+    from specdsl.data import DataSet
+    from specdsl.recipes import Source, TrainRecipe
+    from specdsl.training import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for: with the texts of the spec, everything that plans are made from.
+
+    Attributes:
+        model: a model's name; None for the file's only or last one.
+        settings: what `--set` says.
+        experiment: the name of an `experiment` block, or None.
+        models: those of its models that are meant; None for all.
+        recipe: the name of a `train` block, or None.
+        data: what `--data` says, or None.
+        epochs: in place of the recipe's, or None.
+        batch: in place of the recipe's, or None.
+        trials: in place of the experiment's, or None.
+        seed: what all randomness comes from.
+        backend: the Keras back end.
+        limits: what `--limit` says.
+    """
+
+    model: str | None = None
+    settings: tuple[str, ...] = ()
+    experiment: str | None = None
+    models: tuple[str, ...] | None = None
+    recipe: str | None = None
+    data: str | None = None
+    epochs: int | None = None
+    batch: int | None = None
+    trials: int | None = None
+    seed: int = 0
+    backend: str = "tensorflow"
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Request:
+        """A request that a run folder keeps.
+
+        Raises:
+            WrongInput: it is none.
+        """
+        try:
+            values = {**kept, "settings": tuple(kept["settings"])}
+            values["models"] = None if kept["models"] is None else tuple(kept["models"])
+            return cls(**values)
+        except (KeyError, TypeError):
+            raise WrongInput("the folder does not say what was asked for, so that it cannot be gone on with") from None
+
+
+def plans(request: Request, spec: Spec) -> dict[str, Plan]:
+    """The plan of each run that is asked for, by its key, with its data loaded; a run alone has an empty key.
+
+    Raises:
+        SpecError: the text and the request do not go together.
+        WrongInput: the request cannot be.
+    """
+    from specdsl.data import load
+    from specdsl.resolve import experiment as experiment_named
+    from specdsl.resolve import train_recipe
+    from specdsl.training import Plan, check_fit
+
+    trials, recipe = request.trials, request.recipe
+    if request.experiment is None:
+        graphs = {"": spec.graph(request.model, parameters(request.settings, Limits(**request.limits)))}
+    else:
+        chosen = experiment_named(spec.program, request.experiment)
+        trials, recipe = trials or chosen.trials, recipe or chosen.train
+        entries = {str(one): one for one in chosen.models}
+        graphs = {key: spec.graph(entries[key].model, entries[key].parameters) for key in _chosen(request, entries)}
+    recipes: dict[str, TrainRecipe] = {}
+    replaced, folder = (None, None) if request.data is None else data_at(request.data)
+    for key, graph in graphs.items():
+        if len(graph.input_nodes) != 1:
+            raise WrongInput(f"training takes a model of one input, and '{graph.name}' has {len(graph.input_nodes)}")
+        made = train_recipe(spec.program, recipe, graph.input_nodes[0].shape, replaced)
+        given = {name: getattr(request, name) for name in ("epochs", "batch") if getattr(request, name) is not None}
+        recipes[key] = made.replace(**given)
+    datasets: dict[Source, DataSet] = {}
+    texts, start = _texts(spec)
+    made_plans: dict[str, Plan] = {}
+    for key, graph in graphs.items():
+        check_fit(graph, recipes[key].data)
+    for key, graph in graphs.items():
+        source = recipes[key].data.source
+        if source not in datasets:
+            datasets[source] = load(source, folder=folder)
+        made_plans[key] = Plan(
+            graph=graph,
+            recipe=recipes[key],
+            dataset=datasets[source],
+            spec=spec.name,
+            texts=texts,
+            entry=start,
+            trials=trials or 1,
+            seed=request.seed,
+            backend=request.backend,
+            request=asdict(replace(request, models=(key,) if key else None)),
+        )
+    return made_plans
+
+
+def published(request: Request, spec: Spec) -> dict[str, dict[str, float]]:
+    """The figures from elsewhere that an experiment sets beside those of the models that are meant."""
+    from specdsl.resolve import experiment as experiment_named
+
+    assert request.experiment is not None
+    found = experiment_named(spec.program, request.experiment).published
+    return {key: dict(values) for key, values in found.items() if request.models is None or key in request.models}
+
+
+def kept(folder: Path, **changes: Any) -> tuple[Request, Spec]:
+    """What a run folder says was asked for, with some of it changed, and the spec in it.
+
+    Raises:
+        RunError: the folder holds no run.
+        WrongInput: it does not say what was asked for.
+    """
+    from specdsl.runs import read_run
+
+    run = read_run(folder)
+    epochs = run.recipe["epochs"]
+    request = Request.of(run.config.get("request") or {})
+    request = replace(request, **{"trials": run.config["trials"], "epochs": epochs, **changes})
+    return request, load_spec(run.entry, Limits(**request.limits))
+
+
+def only_experiment(spec: Spec) -> str:
+    """The name of the file's only experiment.
+
+    Raises:
+        WrongInput: there is none, or there are several.
+    """
+    from specdsl.resolve import experiments
+
+    names = experiments(spec.program)
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise WrongInput(f"{spec.name} has no experiment\n  help: `experiment name {{ models = [a, b] }}` declares one")
+    raise WrongInput(f"{spec.name} has several experiments: say which\n  help: there are {', '.join(names)}")
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """Within, what goes wrong in data, runs and training is told as the command line tells it."""
+    from specdsl.data import DataError
+    from specdsl.declaration import Misuse
+    from specdsl.runs import RunError
+
+    try:
+        yield
+    except (Misuse, DataError) as error:
+        raise WrongInput(told(error)) from None
+    except RunError as error:
+        kind = Failure if isinstance(error.__cause__, OSError) else WrongInput
+        raise kind(told(error)) from None
+    except OSError as error:
+        raise Failure(f"{error.filename or 'a file'}: {error.strerror or error}") from None
+
+
+def _chosen(request: Request, entries: Mapping[str, Any]) -> list[str]:
+    """The keys of the models that are meant, in the order of the experiment.
+
+    Raises:
+        WrongInput: one that is named is not in the experiment.
+    """
+    from specdsl.diagnostics import did_you_mean
+
+    if request.models is None:
+        return list(entries)
+    for name in request.models:
+        if name not in entries:
+            hint = did_you_mean(name, entries) or f"there are {', '.join(entries)}"
+            raise WrongInput(f"the experiment '{request.experiment}' has no model '{name}'\n  help: {hint}")
+    return [key for key in entries if key in request.models]
+
+
+def _texts(spec: Spec) -> tuple[dict[str, str], str]:
+    """The texts of a spec by their paths in a run's folder of texts, and the path of the first from the run's folder.
+
+    The first is called `model.spec`, whatever it was called. An empty file marks the top: no import leads out of it.
+    """
+    from specdsl.runs.layout import SPEC
+
+    (start, text), *others = spec.texts().items()
+    names = {path for path, _ in others}
+    entry = start.with_name("model.spec")
+    while entry in names:
+        entry = entry.with_name(f"_{entry.name}")
+    texts = {entry.as_posix(): text} | {path.as_posix(): text for path, text in others}
+    return texts | {".specdsl": ""}, (SPEC / entry).as_posix()

@@ -1,0 +1,86 @@
+"""One process at a time writes into a folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from specdsl.runs.files import RunError, make_folder
+
+_LOCK = ".lock"
+
+
+class Lock:
+    """While it is entered, no other process can enter a lock of the same folder.
+
+    The lock is the operating system's and ends with the process, however that ends: a file that a dead process has left
+    hinders nobody.
+
+    Args:
+        folder: the folder; it is made when it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._handle: int | None = None
+
+    def __enter__(self) -> Lock:
+        """Take the lock.
+
+        Raises:
+            RunError: another process has it, which is named; or the folder cannot be written to.
+        """
+        make_folder(self.folder)
+        file = self.folder / _LOCK
+        while True:
+            try:
+                handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise RunError(f"{self.folder} cannot be written to: {error.strerror}") from None
+            try:
+                _take(handle)
+            except OSError:
+                who = os.read(handle, 200).decode("utf-8", "replace").strip()
+                os.close(handle)
+                by = f" by the process {who}" if who else ""
+                raise RunError(
+                    f"{self.folder} is being written to{by}", help="two runs cannot write into one folder"
+                ) from None
+            # The file may have been removed, by the process that had the lock, between its opening and its locking.
+            if file.exists() and os.stat(file).st_ino == os.fstat(handle).st_ino:
+                break
+            os.close(handle)
+        with suppress(OSError):  # on a full disk the lock holds without a name in it
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{os.getpid()} on {socket.gethostname()}\n".encode())
+        self._handle = handle
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._handle is not None
+        with suppress(OSError):
+            (self.folder / _LOCK).unlink(missing_ok=True)
+        os.close(self._handle)
+        self._handle = None
+
+
+def _take(handle: int) -> None:
+    """Take the operating system's lock of an open file, or raise OSError at once."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_begun(folder: Path, *commits: str) -> bool:
+    """Whether a folder was begun and never finished making: it has a lock file, and none of the files written last."""
+    return (folder / _LOCK).exists() and not any((folder / name).exists() for name in commits)

@@ -1,0 +1,46 @@
+"""Software and machine, as far as they can change a result."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from specdsl.runs.files import RunError, read_json
+from specdsl.version import __version__
+
+
+def versions(backend: str) -> dict[str, Any]:
+    """What `versions.json` says."""
+    return {
+        "specdsl": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "packages": {name: _version(name) for name in ("keras", backend, "numpy")},
+    }
+
+
+def changes(file: Path, backend: str) -> list[str]:
+    """What a run was begun with and is not gone on with, in words."""
+    try:
+        was = read_json(file)
+    except RunError:
+        return [f"it is not known what the run was begun with, for there is no {file.name}"]
+    now = versions(backend)
+    old, new = ({**one, **one.pop("packages", {})} for one in (dict(was), now))
+    return [
+        f"begun with {name} {old.get(name)}, going on with {new[name]}" for name in new if old.get(name) != new[name]
+    ]
+
+
+def _version(package: str) -> str | None:
+    for name in (package, f"{package}_cpu"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None

@@ -1,0 +1,189 @@
+"""What is done with a trial while an engine trains it: measuring, choosing, checkpoints, history, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from time import perf_counter
+
+from specdsl.runs.checkpoints import Checkpoint, State
+from specdsl.runs.folder import TrialFolder
+from specdsl.runs.history import Epoch, History
+from specdsl.training.engine import Job, Stopped, Trial
+from specdsl.training.keeping import Keeper
+from specdsl.training.progress import Display
+
+LOSS_AT_MOST = 60.0
+"""Seconds of training that a crash may cost at the most, beside an epoch, where nobody says how often to write."""
+
+_SHARE = 0.05
+"""The share of the time that writing checkpoints may take."""
+
+
+class Pace:
+    """How often checkpoints are written: after every epoch as long as that takes little of the time.
+
+    Args:
+        every: epochs from one to the next; None leaves it to the time that they take: a twentieth of all at the most,
+            unless more than `LOSS_AT_MOST` seconds would lie between two.
+    """
+
+    def __init__(self, every: int | None) -> None:
+        self._every = every
+        self._cost = 0.0
+        self._last = perf_counter()
+
+    def due(self, epoch: int) -> bool:
+        """Whether a checkpoint should be written after an epoch."""
+        if self._every is not None:
+            return epoch % self._every == 0
+        return perf_counter() - self._last >= min(LOSS_AT_MOST, self._cost / _SHARE)
+
+    def write(self, write: Callable[[], None]) -> None:
+        """Write one and note how long it took."""
+        began = perf_counter()
+        write()
+        self._last = perf_counter()
+        self._cost = self._last - began
+
+
+class TrialWatcher:
+    """Measures each epoch, chooses whose weights are kept, and puts everything where nothing is lost.
+
+    Args:
+        trial: the trial, for what is measured and copied.
+        job: what it was made from.
+        folder: where it is written.
+        display: where it is shown.
+        keeper: what chooses.
+        pace: how often checkpoints are written.
+        stop: whether somebody wants the run to end.
+        began: when the trial was begun, by `perf_counter`.
+
+    Attributes:
+        history: the epochs so far.
+        last: the trial after its last epoch, None before there is one.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        job: Job,
+        folder: TrialFolder,
+        history: History,
+        display: Display,
+        keeper: Keeper,
+        pace: Pace,
+        stop: Callable[[], bool],
+        began: float,
+    ) -> None:
+        self._trial, self._job, self._folder, self._display = trial, job, folder, display
+        self._keeper, self._pace, self._stop = keeper, pace, stop
+        self.history = history
+        self.last: Checkpoint | None = None
+        self._saved = True
+        self._kept: State = {}
+        self._began = began
+
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch whose weights are the result so far: the last one where none was chosen yet; 0 without an epoch."""
+        chosen = self._keeper.kept if self._keeper.chooses else 0
+        return chosen or (self.last.epoch if self.last else 0)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to train."""
+        return self._keeper.ended or (self.last is not None and self.last.epoch >= self._job.recipe.epochs)
+
+    @property
+    def seconds(self) -> float:
+        """How long the trial has taken so far, before it was broken off too."""
+        return perf_counter() - self._began
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether patience ended the trial."""
+        return self._keeper.ended
+
+    def begin(self, checkpoint: Checkpoint | None) -> None:
+        """Begin a trial, or take it up after an epoch; what was trained and not measured then is measured now."""
+        if checkpoint is None:
+            self._folder.write_history(self.history.to_csv())
+            return
+        notes = checkpoint.notes
+        self._began -= notes["seconds"]
+        self._trial.restore(checkpoint.state)
+        self._kept = checkpoint.kept or self._trial.weights()
+        self._keeper.go_on(notes["keeper"])
+        self.history.epochs[:] = [Epoch(**epoch) for epoch in notes["epochs"]]
+        self.last = checkpoint
+        self._folder.write_history(self.history.to_csv())
+        if notes["unmeasured"] is not None:
+            self.on_epoch(Epoch(**notes["unmeasured"]))
+
+    def stopping(self) -> bool:
+        """Whether training should end."""
+        return self._keeper.ended or self._stop()
+
+    def on_step(self, epoch: int, step: int, values: Mapping[str, float], images_per_second: float) -> None:
+        """Show how far an epoch is."""
+        self._display.step(epoch, step, values, images_per_second)
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Measure an epoch's weights and take note of them; a checkpoint is written when one is due."""
+        try:
+            epoch = replace(epoch, values={**epoch.values, **self._measure(epoch.number)})
+        except Stopped:
+            self._remember(epoch.number, unmeasured=epoch)
+            return
+        self.history.epochs.append(epoch)
+        if self._keeper.see(epoch.number, epoch.values.get("validation")) and self._keeper.chooses:
+            self._kept = self._trial.weights()
+        self._remember(epoch.number)
+        self._folder.write_history(self.history.to_csv())
+        self._display.epoch(epoch)
+        if self._pace.due(epoch.number):
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of the last epoch, unless there is one.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        last = self.last
+        if last is not None and not self._saved:
+            self._pace.write(lambda: self._folder.checkpoints.write(last))
+            self._saved = True
+
+    def settle(self) -> None:
+        """Let the trial have the weights that are kept, as they were; training ends with it."""
+        assert self.last is not None
+        self._trial.restore(self.last.state)
+        self._trial.use(self.last.kept or self._trial.weights())
+
+    def known(self) -> dict[str, float]:
+        """What the history knows of the kept weights: of all parts but `train`, which it measures otherwise."""
+        kept = [epoch for epoch in self.history.epochs if epoch.number == self.kept_epoch]
+        return {name: value for epoch in kept for name, value in epoch.flat().items() if not name.startswith("train_")}
+
+    def _measure(self, epoch: int) -> dict[str, Mapping[str, float]]:
+        """What an epoch's weights give on the parts that are due.
+
+        Raises:
+            Stopped: somebody wants the run to end.
+        """
+        return {part: self._trial.evaluate(part, self._stop) for part in self._job.measured}
+
+    def _remember(self, epoch: int, unmeasured: Epoch | None = None) -> None:
+        """Copy everything that training goes on from. Steps cost more than the copy, which is of what they change."""
+        notes = {
+            "keeper": self._keeper.notes(),
+            "epochs": [one.to_dict() for one in self.history.epochs],
+            "unmeasured": unmeasured.to_dict() if unmeasured else None,
+            "seconds": perf_counter() - self._began,
+        }
+        kept = self._kept if self._keeper.chooses and self._keeper.kept not in (0, epoch) else {}
+        self.last = Checkpoint(epoch, self._trial.state(), kept, notes)
+        self._saved = False
