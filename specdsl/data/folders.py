@@ -7,16 +7,14 @@ import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specdsl.data.dataset import DataError, DataSet, Examples, apart
+from specdsl.data.pictures import PictureError, decoded, image_endings
 from specdsl.recipes.sources import Folder
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 PARTS = ("train", "test")
 """The folders that say which images are for training and which for testing."""
@@ -64,13 +62,6 @@ def holds_classes(root: Path) -> bool:
     top = root / "train" if all((root / part).is_dir() for part in PARTS) else root
     endings = image_endings()
     return any(file.suffix.lower() in endings for folder in _folders(top) for file in folder.rglob("*"))
-
-
-def image_endings() -> frozenset[str]:
-    """The endings of files that Pillow opens, such as `.png`."""
-    from PIL import Image
-
-    return frozenset(ending for ending, form in Image.registered_extensions().items() if form in Image.OPEN)
 
 
 def _folders(root: Path) -> list[Path]:
@@ -159,33 +150,7 @@ def _decoded(found: list[_Found], source: Folder) -> Examples:
 
 def _pixels(file: Path, source: Folder) -> NDArray[np.uint8]:
     """One image as a source wants it: uint8 (size, size, channels)."""
-    from PIL import Image, ImageOps
-
     try:
-        with Image.open(file) as opened:
-            image = _eight_bits(ImageOps.exif_transpose(opened))
-    # Pillow's decoders raise whatever they come upon: OSError, SyntaxError, ValueError, struct.error and others.
-    except Exception as error:
-        told = "no image that Pillow knows" if type(error).__name__ == "UnidentifiedImageError" else str(error)
-        raise DataError(f"{file}: {told}", help="remove the file or replace it with a whole one") from error
-    image = image.convert("RGB" if source.channels == 3 else "L")
-    size = (source.size, source.size)
-    if source.fit == "crop":
-        image = ImageOps.fit(image, size, Image.Resampling.BICUBIC)
-    elif source.fit == "pad":
-        image = ImageOps.pad(image, size, Image.Resampling.BICUBIC)
-    else:
-        image = image.resize(size, Image.Resampling.BICUBIC)
-    return np.asarray(image, np.uint8).reshape(source.shape)
-
-
-def _eight_bits(image: Image) -> Image:
-    """An image whose values have eight bits: wider greys scaled down, what is transparent upon black."""
-    from PIL import Image
-
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return Image.fromarray((np.clip(np.asarray(image, np.int64), 0, 65535) / 257 + 0.5).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-    return image
+        return decoded(file, (source.size, source.size, source.channels), source.fit).pixels
+    except PictureError as error:
+        raise DataError(f"{file}: {error}", help="remove the file or replace it with a whole one") from error
