@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "specdsl"
 SPECS = PACKAGE.parent / "specs"
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 
-FOUNDATION = {"source", "limits", "counts", "declaration", "version"}
+FOUNDATION = {"source", "limits", "counts", "declaration", "version", "cache"}
 ALLOWED: dict[str, set[str]] = {
     "source": set(),
     "limits": set(),
@@ -21,8 +21,9 @@ ALLOWED: dict[str, set[str]] = {
     "declaration": {"traced"},
     "traced": set(),
     "version": set(),
+    "cache": set(),
     "diagnostics": {"source"},
-    "syntax": {"source", "limits", "diagnostics"},
+    "syntax": {"source", "limits", "cache", "diagnostics"},
     "layers": {"counts", "declaration", "diagnostics"},
     "recipes": {"declaration"},
     "highlight": {"layers"},
@@ -65,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
         "symbolic",
         "traced",
     },
-    "data": {"recipes", "declaration"},
+    "data": {"recipes", "declaration", "cache", "version"},
     "runs": {"recipes", "declaration"},
     "results": {"runs", "recipes", "data", "counts", "declaration", "version", "backends"},
     "importing": {

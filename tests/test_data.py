@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specdsl.data import DataError, Examples, load, split
-from specdsl.data.gtsrb import VARIABLE, find_folder, load_gtsrb
+from specdsl.data.gtsrb import VARIABLE, load_gtsrb
 from specdsl.data.signs import SIGNS
 from specdsl.data.synthetic import FRAMES
 from specdsl.recipes import Gtsrb, Synthetic, Validation
@@ -66,16 +66,6 @@ def test_the_benchmark_is_read_from_its_shards(folder: Path) -> None:
     assert data.test.track is None
     assert data.class_names[14] == "Stop"
     assert data.fingerprint() == loaded(folder).fingerprint()
-
-
-def test_the_variable_names_the_folder_when_nothing_else_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, str(folder))
-    assert find_folder(None) == folder
-    monkeypatch.delenv(VARIABLE)
-    with pytest.raises(DataError, match=VARIABLE):
-        find_folder(None)
-    with pytest.raises(DataError, match="no such folder"):
-        find_folder(folder / "nowhere")
 
 
 def replace(file: Path, **changes: Any) -> None:

@@ -10,6 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import specdsl
@@ -95,6 +96,8 @@ def test_commands_in_documents_exist(text: str) -> None:
     for line in re.findall(r"^\$ specdsl (.*)$", text, re.MULTILINE):
         verb, *arguments = shlex.split(line, comments=True)
         command = cli.cli.commands[verb]
+        if isinstance(command, click.Group):
+            command = command.commands[arguments.pop(0)]
         known = {name for parameter in command.params for name in parameter.opts}
         assert {argument for argument in arguments if argument.startswith("-")} <= known, line
         for argument in arguments:

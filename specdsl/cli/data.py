@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from specdsl.cli.preparing import prepare
 from specdsl.cli.shared import WrongInput
 from specdsl.diagnostics import did_you_mean
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Data sets: what they hold."""
+    """Data sets: what they hold, and how they come here."""
+
+
+data.add_command(prepare)
 
 
 def data_at(written: str) -> tuple[Source, Path | None]:
@@ -36,7 +40,8 @@ def data_at(written: str) -> tuple[Source, Path | None]:
             source = source_at(Path(written))
         except DataError as error:
             raise WrongInput(told(error)) from None
-        return source, Path(written) if isinstance(source, Gtsrb) else None
+        place = Path(written)
+        return source, (place if place.is_dir() else place.parent) if isinstance(source, Gtsrb) else None
     if "(" not in written and written not in SOURCES:
         hint = did_you_mean(written, SOURCES) or f"data are one of {', '.join(SOURCES)}, or a path"
         raise WrongInput(f"there is no data set, file or folder '{written}'\n  help: {hint}")

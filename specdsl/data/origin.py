@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from specdsl.data import gtsrb_cache
 from specdsl.data.dataset import DataError
 from specdsl.data.folders import holds_classes
 from specdsl.data.gtsrb import is_prepared
@@ -24,8 +25,11 @@ def source_at(path: Path) -> Source:
             return Folder(path=str(path))
         raise DataError(
             f"{path}: holds neither prepared GTSRB nor folders of images",
-            help="prepared GTSRB has train-0.npz and test.npz; class folders hold images, one folder for each class",
+            help="class folders hold images, one folder for each class; archives and images of GTSRB are prepared by\n"
+            f"specdsl data prepare gtsrb --from {path}",
         )
+    if path.exists() and (prepared := gtsrb_cache.source_of(path.name)):
+        return prepared
     if path.suffix.lower() == ".npz":
         return Npz(path=str(path))
     raise DataError(f"{path}: {'no file of arrays' if path.exists() else 'no such file or folder'}", help=known)

@@ -75,10 +75,14 @@ class Source(Named):
         return type(self)(**(self.settings() | changes))
 
 
+DEFAULT_SIZE = 32
+"""The size of images of signs where nothing else is said."""
+
+
 class _Signs(Source):
     """Square colour images of the 43 traffic signs of the benchmark."""
 
-    size: Size = 32
+    size: Size = DEFAULT_SIZE
 
     @property
     def shape(self) -> Shape:
@@ -94,8 +98,11 @@ class _Signs(Source):
 class Gtsrb(_Signs):
     """The German Traffic Sign Recognition Benchmark: 39,209 training and 12,630 test images of 43 classes.
 
-    `size` is the height and width in pixels at which the images were prepared.
+    `size` is the height and width in pixels at which the images were prepared, `roi` whether they were cut to the sign
+    with a small margin then, or show the whole frame.
     """
+
+    roi: bool = False
 
 
 class Synthetic(_Signs):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import re
-import sys
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -14,6 +13,7 @@ from zlib import crc32
 
 from lark import Lark, Token, UnexpectedInput, UnexpectedToken
 
+from specdsl.cache import cache_folder
 from specdsl.diagnostics import Diagnostic, Slug, SpecError
 from specdsl.limits import Limits
 from specdsl.source import Source, Span
@@ -163,11 +163,7 @@ def _cache_file(grammar: str) -> str | None:
     Lark itself checks that the tables fit the grammar, its own version and Python's. Each grammar has its own file,
     so that two versions of specdsl, used in turn, do not each write over the tables of the other.
     """
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "specdsl"
+    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
