@@ -215,7 +215,7 @@ def test_the_epoch_that_was_kept_is_marked(tmp_path: Path) -> None:
 def test_learning_rates_that_vary_are_drawn(tmp_path: Path) -> None:
     rates = [0.1, 0.01, 0.001, 0.0001]
     found = pictures(made(tmp_path / "run", MadeRun([0.9]), {"learning_rate": rates}))
-    assert found["learning_rate"].alternative == "original: learning rate over the epochs, from 0.1 to 0.0001."
+    assert found["learning_rate"].alternative == "original on synthetic: learning rate, from 0.1 to 0.0001."
     assert {"0.1", "0.01", "0.001"} <= set(texts(found["learning_rate"]))
     assert "learning_rate" not in pictures(made(tmp_path / "constant", MadeRun([0.9])))
 

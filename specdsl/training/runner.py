@@ -307,8 +307,19 @@ def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> 
                 say(console, f"{model}trial {number} of {trials}{of}", style="bold")
             runs[key].trial(number, around)
         summaries = {key: run.summarise() for key, run in runs.items()}
-        for run in runs.values():
-            import_module("specdsl.training.figures").draw(run.folder.path)
+        _draw(runs)
     if any(summary.interrupted for summary in summaries.values()):
         say(console, "Stopped.")
     return summaries
+
+
+def _draw(runs: Mapping[str, Run]) -> None:
+    """Draw the curves of each run into its folder, and those of an experiment side by side into the folder around."""
+    from specdsl.results.figures import draw_experiment, draw_run
+
+    for run in runs.values():
+        draw_run(run.folder.path)
+    around = {run.folder.path.parent for run in runs.values()}
+    for folder in around:
+        if "" not in runs and (folder / EXPERIMENT).exists():
+            draw_experiment(folder)

@@ -45,7 +45,7 @@ def run_curves(run: RunRecord, prefix: str = "") -> Iterator[Picture]:
         parts = {part: curves for part in PARTS if (curves := of_part(run, part, metric))}
         if not parts:
             continue
-        title = f"{run.key}: {name_of(metric)} over the epochs"
+        title = f"{run.key} on {run.data['name']}: {name_of(metric)}"
         caption = " ".join(_run_caption(run, parts))
         yield Picture(
             f"{prefix}{metric}",
@@ -60,7 +60,7 @@ def run_curves(run: RunRecord, prefix: str = "") -> Iterator[Picture]:
         if (rate := trial.history.get("learning_rate")) is not None and (known := np.isfinite(rate)).any()
     ]
     if any(np.ptp(rate) > 1e-9 * np.max(np.abs(rate)) for _, rate in rates):
-        title = f"{run.key}: learning rate over the epochs"
+        title = f"{run.key} on {run.data['name']}: learning rate"
         longest = max(rates, key=lambda pair: len(pair[0]))
         alternative = f"{title}, from {longest[1][0]:.3g} to {longest[1][-1]:.3g}."
         caption = "The learning rate at the first step of each epoch."
