@@ -119,6 +119,21 @@ def test_feeds_of_all_engines_give_the_same_epochs() -> None:
     assert (seen[0][1] != seen[1][1]).any()
 
 
+def test_feeds_take_every_operation() -> None:
+    """Also inside of a graph of TensorFlow, where fewer kernels exist than outside."""
+    from specdsl.training import feed_numpy, feed_tensorflow
+
+    pipeline = Pipeline(operations=[usual(name) for name in OPERATIONS if name != "grayscale"])
+    examples = load(SOURCE).train
+    feeds = [module.Feed(examples, pipeline, 100, Streams(3, 1)) for module in (feed_numpy, feed_tensorflow)]
+    for feed in feeds:
+        feed.epoch(0)
+    ours, theirs = ([(np.asarray(x), np.asarray(y)) for x, y in feed.batches] for feed in feeds)
+    for (x, y), (other_x, other_y) in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(y, other_y)
+        np.testing.assert_allclose(x, other_x, atol=1e-4)
+
+
 def test_feeds_without_streams_keep_the_order() -> None:
     from specdsl.training import feed_tensorflow
 

@@ -187,7 +187,7 @@ def normal_noise(xp: Namespace, seeds: Array, count: int) -> Array:
 def _bits(xp: Namespace, seeds: Array, count: int) -> Array:
     """For each seed `count` whole numbers from 0 to 2^24 - 1: float32 (batch, count), which holds them exactly."""
     image = _mixed(xp, cast(xp, seeds * 2.0**24, "uint32"))
-    place = _mixed(xp, xp.arange(1, count + 1, dtype="uint32"))
+    place = _mixed(xp, cast(xp, xp.arange(1, count + 1, dtype="int32"), "uint32"))
     mixed = _mixed(xp, xp.bitwise_xor(image[:, None], place[None, :]))
     return cast(xp, xp.right_shift(mixed, xp.array(8, dtype="uint32")), "float32")
 
