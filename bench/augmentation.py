@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from textwrap import wrap
 from time import perf_counter
 from typing import Any
 
@@ -131,39 +132,39 @@ def table(seconds: float, rounds: int) -> str:
     return "\n".join(lines)
 
 
-def sheet(file: Path, zoom: int = 2) -> None:
-    """A picture with a row for each operation: its name, and six drawn signs before (the first row) and after."""
+def sheet(file: Path) -> None:
+    """A picture with a row for each operation: its name, and six drawn signs, in the first row as they were."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from PIL import Image
 
     from specdsl.data import load
 
-    chosen = (14, 20, 1, 33, 12, 32)
-    signs = load(Synthetic(size=48, train=5, test=1)).train
-    rows = [int(np.flatnonzero(signs.y == label)[-1]) for label in chosen]
-    images, labels = unit_range(np, signs.x[rows]), signs.y[rows]
+    signs = load(Synthetic(size=SIZE, train=15, test=1)).train
+    light = signs.x.mean(axis=(1, 2, 3))
+    chosen = [max(np.flatnonzero(signs.y == label), key=lambda row: light[row]) for label in (14, 20, 1, 33, 12, 32)]
+    images, labels = unit_range(np, signs.x[chosen]), signs.y[chosen]
     shown = {"as drawn": images}
     for name in OPERATIONS:
-        operation = usual(name)
-        if "flip" in name or "turn" in name:
-            operation = type(operation)(probability=1.0)
+        operation = type(usual(name))(probability=1.0) if "flip" in name or "turn" in name else usual(name)
         pipeline = Pipeline(operations=[operation])
         draws = Streams(3, 1).draws(0, len(images), pipeline)
         after, _ = pipeline.apply(np, images, labels, draws)
         shown[str(operation)] = (after - after.min()) / np.ptp(after) if name == "normalize" else np.clip(after, 0, 1)
-    columns = 2
-    half = -(-len(shown) // columns)
-    figure = Figure(figsize=(11, half * 0.62), dpi=55 * zoom)
+    half = -(-len(shown) // 2)
+    figure = Figure(figsize=(10, half * 0.54), dpi=80)
     canvas = FigureCanvasAgg(figure)
     for index, (name, row) in enumerate(shown.items()):
-        left, line = index // half / columns, index % half
-        figure.text(left + 0.205, 1 - (line + 0.5) / half, name.replace(", ", ",\n", 2) if len(name) > 34 else name,
-                    ha="right", va="center", fontsize=6.5, family="monospace")  # fmt: skip
+        left, bottom = index // half / 2, 1 - (index % half + 1) / half
+        label = "\n".join(wrap(name.replace(".0,", ",").replace(".0)", ")"), 34, break_long_words=False))
+        figure.text(left + 0.01, bottom + 0.5 / half, label, va="center", fontsize=6.2, family="monospace")
         for place, image in enumerate(row):
-            axes = figure.add_axes((left + 0.21 + place * 0.047, 1 - (line + 0.96) / half, 0.045, 0.92 / half))
+            axes = figure.add_axes((left + 0.195 + place * 0.05, bottom + 0.03 / half, 0.048, 0.94 / half))
             axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set_axis_off()
-    canvas.print_png(str(file), pil_kwargs={"optimize": True})
+    canvas.draw()
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    drawn.quantize(256, kmeans=3, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 def main() -> None:
