@@ -1,12 +1,12 @@
-"""How many images a second each image operation makes, and what it makes of drawn signs.
+"""How many images each image operation makes in a second of one core, and what it makes of drawn signs.
 
     python bench/augmentation.py [--seconds S] [--rounds N]     a table in Markdown
     python bench/augmentation.py --sheet FILE                   a picture: every operation on six signs
 
-Images are 32x32 with three channels, in batches of 128. Operations run by numpy on one core, and in the feed of
-TensorFlow, from images held as bytes to the batch that a model is given; with nothing to do the latter shows what the
-feed costs itself. Rounds go through all operations one after the other, and the best of each counts: what else the
-machine does can only make it slower.
+Images are 32x32 with three channels, in batches of 128. Operations run by numpy, and in the feed of TensorFlow, from
+images held as bytes to the batch that a model is given; with nothing to do the latter shows what the feed costs itself.
+Seconds are of processor time, of all threads together. Rounds go through all operations one after the other, and the
+best of each counts: what else the machine does can only make it slower.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import argparse
 import os
 from pathlib import Path
 from textwrap import wrap
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -76,17 +76,17 @@ def pipelines() -> dict[str, Pipeline]:
 
 
 def by_numpy(pipeline: Pipeline, seconds: float) -> float:
-    """Images a second of one batch, again and again."""
+    """Images in a second of a core, of one batch again and again."""
     rng = np.random.default_rng(0)
     stored = rng.integers(0, 256, (BATCH, SIZE, SIZE, 3), dtype=np.uint8)
     labels = rng.integers(0, 43, BATCH).astype(np.int32)
     draws = Streams(0, 1).draws(0, BATCH, pipeline)
     pipeline.apply(np, unit_range(np, stored), labels, draws)
-    images, begin = 0, perf_counter()
-    while perf_counter() - begin < seconds:
+    images, begin = 0, process_time()
+    while process_time() - begin < seconds:
         pipeline.apply(np, unit_range(np, stored), labels, draws)
         images += BATCH
-    return images / (perf_counter() - begin)
+    return images / (process_time() - begin)
 
 
 class TensorFlowFeed:
@@ -107,11 +107,11 @@ class TensorFlowFeed:
         return sum(int(x.shape[0]) for x, _ in self._feed.batches)
 
     def rate(self, seconds: float) -> float:
-        """Images a second, whole epochs."""
-        images, begin = 0, perf_counter()
-        while perf_counter() - begin < seconds:
+        """Images in a second of a core, over whole epochs."""
+        images, begin = 0, process_time()
+        while process_time() - begin < seconds:
             images += self._once()
-        return images / (perf_counter() - begin)
+        return images / (process_time() - begin)
 
 
 def table(seconds: float, rounds: int) -> str:
@@ -122,7 +122,7 @@ def table(seconds: float, rounds: int) -> str:
         for name, pipeline in pipelines().items():
             rates = [by_numpy(pipeline, seconds), feeds[name].rate(seconds)]
             best[name] = [max(pair) for pair in zip(rates, best.get(name, rates), strict=True)]
-    lines = ["| operation | numpy, images/s | tf.data feed, images/s |", "| --- | ---: | ---: |"]
+    lines = ["| operation | numpy | tf.data feed |", "| --- | ---: | ---: |"]
     lines += [
         f"| {f'`{name}`' if name.partition('(')[0] in OPERATIONS else name} | "
         + " | ".join(f"{float(f'{rate:.2g}'):,.0f}" for rate in rates)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from specdsl import cli
+from specdsl.recipes import OPERATIONS
 
 SPECS = Path(__file__).parents[1] / "specs"
 BN = str(SPECS / "bn_cnn.spec")
@@ -129,6 +130,7 @@ def test_model_and_parameters_are_chosen(run, tmp_path: Path) -> None:
         (["compile"], "Missing argument 'SPEC'"),
         (["chek", BN], "No such command 'chek'"),
         (["layers", "Conv2d"], "did you mean 'Conv2D'?"),
+        (["operations", "random_crp"], "there is no operation 'random_crp'; did you mean 'random_crop'?"),
         (["train", str(SPECS / "shortcut_mlp.spec")], "traffic signs are colour images"),
         (["train", BN, "--data", "nowhere"], "there is no data set, file or folder 'nowhere'"),
         (["train", BN, "--recipe", "base"], "did you mean 'baseline'?"),
@@ -247,6 +249,16 @@ def test_a_difference_is_coloured_on_a_terminal(tmp_path: Path) -> None:
     assert "\n\x1b[36m@@ -1,2 +1,2 @@\x1b[0m\n let a = 1\n\x1b[31m-let b=2\x1b[0m\n\x1b[32m+let b = 2\x1b[0m\n" in shown
     assert shown.startswith("--- ")
     assert "\x1b" not in terminal(command, NO_COLOR="1")
+
+
+def test_operations_lists_and_describes(run) -> None:
+    overview = run("operations")[1]
+    assert all(name in overview for name in OPERATIONS)
+    page = run("operations", "random_hue")[1]
+    assert page.startswith("random_hue(max_delta)\n")
+    assert "number ≥ 0 and ≤ 0.5" in page
+    assert "three channels" in page
+    assert run("operations", "--markdown")[1].count("\n| `") == len(OPERATIONS)
 
 
 def test_layers_lists_and_describes(run) -> None:

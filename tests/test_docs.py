@@ -16,6 +16,7 @@ import pytest
 import specdsl
 from specdsl import cli
 from specdsl.backends.coverage import coverage
+from specdsl.backends.operations import markdown
 from specdsl.limits import Limits
 from specdsl.resolve import Importer
 from specdsl.source import Source
@@ -85,6 +86,18 @@ def test_the_page_of_layers_is_what_the_table_says(request: pytest.FixtureReques
     """docs/layers.md is made from the layer table and from nothing else."""
     path = ROOT / "docs" / "layers.md"
     made = coverage()
+    if request.config.getoption("--accept"):
+        path.write_text(made, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == made
+
+
+def test_the_tables_of_operations_are_what_the_declarations_say(request: pytest.FixtureRequest) -> None:
+    """docs/augmentation.md shows what `specdsl operations --markdown` prints."""
+    path = ROOT / "docs" / "augmentation.md"
+    text = path.read_text(encoding="utf-8")
+    begin, end = "<!-- operations -->\n", "<!-- end of operations -->"
+    before, after = text.partition(begin)[0], text.partition(end)[2]
+    made = f"{before}{begin}\n{markdown()}\n{end}{after}"
     if request.config.getoption("--accept"):
         path.write_text(made, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == made

@@ -14,7 +14,7 @@ from specdsl.cli.importing import import_
 from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, colour, complain, point_to_explanations
 from specdsl.cli.solving import solve
 from specdsl.cli.sweeping import sweep
-from specdsl.cli.texts import fmt, layers, schema
+from specdsl.cli.texts import fmt, layers, operations, schema
 from specdsl.cli.training import experiment, train
 from specdsl.diagnostics import SpecError
 from specdsl.version import __version__
@@ -28,7 +28,22 @@ def cli() -> None:
     """Neural networks as short texts: checked, analysed, drawn, compiled to Keras and trained."""
 
 
-for _verb in (check, compile_, diff, sweep, solve, train, experiment, data, import_, fmt, layers, schema, explain):
+for _verb in (
+    check,
+    compile_,
+    diff,
+    sweep,
+    solve,
+    train,
+    experiment,
+    data,
+    import_,
+    fmt,
+    layers,
+    operations,
+    schema,
+    explain,
+):
     cli.add_command(_verb)
 
 

@@ -113,6 +113,27 @@ def layers(name: str | None, coverage: bool) -> None:
 
 
 @click.command()
+@click.argument("name", required=False)
+@click.option("--markdown", is_flag=True, help="All operations as tables in Markdown.")
+def operations(name: str | None, markdown: bool) -> None:
+    """List the operations on images that a `data` block may use, or describe one of them."""
+    from specdsl.backends import operations as reference
+    from specdsl.recipes import OPERATIONS
+
+    if markdown:
+        if name is not None:
+            raise click.UsageError("--markdown tells of all operations, and takes no name")
+        click.echo(reference.markdown(), nl=False)
+    elif name is None:
+        click.echo(reference.overview(), nl=False)
+    elif name in OPERATIONS:
+        click.echo(reference.operation_page(OPERATIONS[name]), nl=False)
+    else:
+        hint = did_you_mean(name, OPERATIONS)
+        raise WrongInput(f"there is no operation '{name}'{f'; {hint}' if hint else ''}")
+
+
+@click.command()
 @click.argument("document", default="report")
 def schema(document: str) -> None:
     """Print the JSON Schema of what another verb writes as JSON: `report`, or `diff`."""

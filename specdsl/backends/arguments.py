@@ -1,0 +1,75 @@
+"""The arguments of a declaration for people: names, defaults, and legal values in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from specdsl.backends.table import Column, Line, layout
+from specdsl.declaration import Declaration, text
+from specdsl.layers import Layer
+from specdsl.layers.values import SPREADING
+
+
+def signature(kind: type[Declaration]) -> str:
+    """The arguments that may be given by position, with their defaults."""
+    required = kind.required()
+    return ", ".join(
+        name if name in required else f"{name}={text(kind.fields()[name].default)}" for name in kind.positional()
+    )
+
+
+def arguments_table(kind: type[Declaration]) -> list[str]:
+    """The lines of a table of all arguments, with their legal values and their defaults; none where there are none."""
+    required = kind.required()
+    rows = [
+        [
+            [Line(name)],
+            [Line("required" if name in required else text(field.default))],
+            [Line(type_text(field.annotation, field.metadata))],
+        ]
+        for name in kind.names()
+        for field in [kind.fields()[name]]
+    ]
+    return list(layout([Column("argument"), Column("default"), Column("takes", least=30)], rows, 100)) if rows else []
+
+
+def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+    """A field's legal values in words: `whole number > 0`, `"valid" or "same"`, `number or none`."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_text(inner[0], (*inner[1:], *metadata))
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(type_text(option) for option in inner))
+    if origin is Literal:
+        return " or ".join(text(option) for option in inner)
+    if origin is tuple and inner[-1] is not ...:
+        each = dict.fromkeys(type_text(option) for option in inner)
+        spread = any(item in SPREADING for item in metadata)
+        return f"{len(inner)} of ({' or '.join(each)}){', or one for all' if spread else ''}"
+    if origin is tuple:
+        return f"several of ({type_text(inner[0])})"
+    word = _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    if isinstance(annotation, type) and issubclass(annotation, Layer):
+        word = annotation.noun
+    bounds = [
+        f"{sign} {getattr(item, name):.12g}"
+        for item in _flat(metadata)
+        for name, sign in _SIGNS.items()
+        if hasattr(item, name)
+    ]
+    return " ".join([word, " and ".join(bounds)]).strip()
+
+
+_WORDS: dict[Any, str] = {
+    int: "whole number", float: "number", bool: "true or false", str: "name", NoneType: "none",
+    Any: "number or several",
+}  # fmt: skip
+_SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+
+
+def _flat(metadata: Sequence[Any]) -> Iterator[Any]:
+    """Bounds, and those that pydantic keeps inside a field description."""
+    for item in metadata:
+        yield from getattr(item, "metadata", None) or [item]
