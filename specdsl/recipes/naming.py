@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -41,3 +41,19 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 """A number from 0 to 1, both included."""
+
+
+class InKeras(Declaration):
+    """A declaration with a counterpart in Keras, of the same name and with the same arguments."""
+
+    module: ClassVar[str]
+    """The module of `keras` that holds the counterpart."""
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first paragraph of what it is, on one line."""
+        return " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+
+
+Dtype = Literal["float16", "bfloat16", "float32", "float64"] | None
+"""What something is computed in; None for float32."""

@@ -8,16 +8,18 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from specdsl.declaration import Declaration, Misuse
-from specdsl.recipes.naming import FromList, NonNegative, Number, Positive, Unit
+from specdsl.declaration import Misuse
+from specdsl.recipes.naming import FromList, InKeras, NonNegative, Number, Positive, Unit
+from specdsl.recipes.rates import RateSchedule
 
 _Decay = Annotated[float, Field(ge=0, lt=1)]
 _Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Optimizer(Declaration):
+class Optimizer(InKeras):
     """What every Keras optimizer takes. These stand first among the fields but, save the rate, go by name only."""
 
+    module: ClassVar[str] = "optimizers"
     keyword_only: ClassVar[tuple[str, ...]] = (
         "weight_decay",
         "clipnorm",
@@ -31,7 +33,7 @@ class Optimizer(Declaration):
         "name",
     )
 
-    learning_rate: NonNegative = 0.001
+    learning_rate: NonNegative | RateSchedule = 0.001
     weight_decay: NonNegative | None = None
     clipnorm: _Above | None = None
     clipvalue: _Above | None = None
@@ -65,15 +67,11 @@ class Optimizer(Declaration):
         """How many tensors of a weight's shape are kept for it to step by."""
         return 0
 
-    def configuration(self) -> dict[str, Any]:
-        """Every argument with its value: what the Keras class of the same name takes as keywords."""
-        return {name: getattr(self, name) for name in self.names()}
-
 
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum (plain or Nesterov) if wanted."""
 
-    learning_rate: NonNegative = 0.01
+    learning_rate: NonNegative | RateSchedule = 0.01
     momentum: Unit = 0.0
     nesterov: bool = False
 
@@ -134,7 +132,7 @@ class Lamb(_Moments):
 class ScheduleFreeAdamW(_Moments):
     """AdamW that averages its iterates in place of a schedule (Defazio et al., 2024)."""
 
-    learning_rate: NonNegative = 0.0025
+    learning_rate: NonNegative | RateSchedule = 0.0025
     epsilon: NonNegative = 1e-8
     warmup_steps: Annotated[int, Field(ge=0)] = 0
 

@@ -1,0 +1,157 @@
+"""Keras's learning rate schedules: rates that follow the number of the step, as it declares and computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from specdsl.declaration import Misuse, declared
+from specdsl.recipes.naming import FromList, InKeras, NonNegative, Number, Positive
+
+_Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_PI = 3.141592653589793
+
+
+class RateSchedule(InKeras):
+    """A learning rate for each step, counted from 0 over the whole run."""
+
+    module: ClassVar[str] = "optimizers.schedules"
+    keyword_only: ClassVar[tuple[str, ...]] = ("name",)
+
+    def rate(self, xp: Any, step: Any) -> Any:
+        """The rate at a step.
+
+        Args:
+            xp: numpy, jax.numpy or keras.ops.
+            step: the number of the step from 0, a float or an array of floats.
+        """
+        raise NotImplementedError
+
+
+class CosineDecay(RateSchedule):
+    """Down along half a cosine to `alpha` of the rate, after a linear warm-up if wanted (Loshchilov and Hutter, 2016)."""
+
+    keyword_only: ClassVar[tuple[str, ...]] = ("name", "warmup_target", "warmup_steps")
+
+    initial_learning_rate: NonNegative
+    decay_steps: Positive
+    alpha: NonNegative = 0.0
+    name: str | None = "CosineDecay"
+    warmup_target: NonNegative | None = None
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+    def check(self) -> None:
+        """Refuse a warm-up of no length, and one to nowhere."""
+        if self.warmup_target is not None and not self.warmup_steps:
+            raise Misuse("warmup_target needs warmup_steps of at least 1", argument="warmup_target")
+        if self.warmup_steps and self.warmup_target is None:
+            raise Misuse("warmup_steps needs a warmup_target", argument="warmup_steps", help="the rate to rise to")
+
+    def rate(self, xp: Any, step: Any) -> Any:
+        start, top, warmup = self.initial_learning_rate, self.warmup_target, self.warmup_steps
+        if top is None:
+            top, warmup = start, 0
+        part = xp.minimum(xp.maximum(step - warmup, 0.0), 1.0 * self.decay_steps) / self.decay_steps
+        decayed = top * ((1 - self.alpha) * 0.5 * (1 + xp.cos(_PI * part)) + self.alpha)
+        if not warmup:
+            return decayed
+        return xp.where(step < warmup, start + (top - start) * step / warmup, decayed)
+
+
+class CosineDecayRestarts(RateSchedule):
+    """Half a cosine again and again, each `t_mul` times as long and `m_mul` times as high (SGDR)."""
+
+    initial_learning_rate: NonNegative
+    first_decay_steps: Positive
+    t_mul: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+    m_mul: NonNegative = 1.0
+    alpha: NonNegative = 0.0
+    name: str | None = "SGDRDecay"
+
+    def rate(self, xp: Any, step: Any) -> Any:
+        done = step / self.first_decay_steps
+        if self.t_mul == 1:
+            restart = xp.floor(done)
+            done = done - restart
+        else:
+            restart = xp.floor(xp.log(1 - done * (1 - self.t_mul)) / xp.log(self.t_mul * xp.ones_like(done)))
+            length = self.t_mul**restart
+            done = (done - (1 - length) / (1 - self.t_mul)) / length
+        decayed = 0.5 * self.m_mul**restart * (1 + xp.cos(_PI * done))
+        return self.initial_learning_rate * ((1 - self.alpha) * decayed + self.alpha)
+
+
+class ExponentialDecay(RateSchedule):
+    """Times `decay_rate` every `decay_steps` steps, smoothly or by stairs."""
+
+    initial_learning_rate: NonNegative
+    decay_steps: Positive
+    decay_rate: NonNegative
+    staircase: bool = False
+    name: str | None = "ExponentialDecay"
+
+    def rate(self, xp: Any, step: Any) -> Any:
+        part = step / self.decay_steps
+        return self.initial_learning_rate * self.decay_rate ** (xp.floor(part) if self.staircase else part)
+
+
+class InverseTimeDecay(RateSchedule):
+    """Over 1 + `decay_rate` · step / `decay_steps`, smoothly or by stairs."""
+
+    initial_learning_rate: NonNegative
+    decay_steps: Positive
+    decay_rate: NonNegative
+    staircase: bool = False
+    name: str | None = "InverseTimeDecay"
+
+    def rate(self, xp: Any, step: Any) -> Any:
+        part = step / self.decay_steps
+        return self.initial_learning_rate / (1 + self.decay_rate * (xp.floor(part) if self.staircase else part))
+
+
+class PiecewiseConstantDecay(RateSchedule):
+    """The first of `values` up to and with step `boundaries[0]`, then the next, and so on."""
+
+    boundaries: Annotated[tuple[Annotated[int, Field(ge=0)], ...], FromList]
+    values: Annotated[tuple[NonNegative, ...], FromList]
+    name: str | None = "PiecewiseConstant"
+
+    def check(self) -> None:
+        """Refuse boundaries out of order, and a wrong number of values."""
+        if not self.boundaries or list(self.boundaries) != sorted(set(self.boundaries)):
+            raise Misuse("boundaries are one step or several, each later than the one before", argument="boundaries")
+        if len(self.values) != len(self.boundaries) + 1:
+            raise Misuse(
+                f"values must be one more than boundaries: {len(self.boundaries) + 1}, not {len(self.values)}",
+                argument="values",
+            )
+
+    def rate(self, xp: Any, step: Any) -> Any:
+        rate = self.values[0] * xp.ones_like(step)
+        for boundary, value in zip(self.boundaries, self.values[1:], strict=True):
+            rate = xp.where(step > boundary, value, rate)
+        return rate
+
+
+class PolynomialDecay(RateSchedule):
+    """From one rate to another along a power of the steps left, once or again and again."""
+
+    initial_learning_rate: NonNegative
+    decay_steps: Positive
+    end_learning_rate: NonNegative = 0.0001
+    power: Number = 1.0
+    cycle: bool = False
+    name: str | None = "PolynomialDecay"
+
+    def rate(self, xp: Any, step: Any) -> Any:
+        steps = 1.0 * self.decay_steps * xp.ones_like(step)
+        if self.cycle:
+            steps = steps * xp.maximum(xp.ceil(step / self.decay_steps), 1.0)
+        left = 1 - xp.minimum(step, steps) / steps
+        return (self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate
+
+
+RATE_SCHEDULES: Mapping[str, type[RateSchedule]] = {kind.__name__: kind for kind in declared(RateSchedule)}
+"""Every learning rate schedule of Keras by its name."""
