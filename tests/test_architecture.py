@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "diagnostics": {"source"},
     "syntax": {"source", "limits", "cache", "diagnostics"},
     "layers": {"counts", "declaration", "diagnostics"},
-    "recipes": {"declaration"},
+    "recipes": {"declaration", "diagnostics"},
     "highlight": {"layers"},
     "graph": {"source", "diagnostics", "layers"},
     "functional": {"counts", "declaration", "traced", "layers", "graph"},

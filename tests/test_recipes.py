@@ -64,7 +64,7 @@ def test_every_operation_is_in_the_table_and_documented() -> None:
         (lambda: OPTIMIZERS["Adam"](learning_rate=-1), "greater than or equal to 0"),
         (lambda: OPTIMIZERS["Adam"](clipnorm=1.0, clipvalue=1.0), "clipnorm and clipvalue are given"),
         (lambda: OPTIMIZERS["SGD"](momentum=1.5), "less than or equal to 1"),
-        (lambda: TrainRecipe(data=DataRecipe(), loss="mse"), "sparse_categorical_crossentropy"),
+        (lambda: TrainRecipe(data=DataRecipe(), loss="msee"), "there is no loss named"),
         (lambda: TrainRecipe(data=DataRecipe(), metrics=["accuracy", "accuracy"]), "listed twice"),
         (lambda: TrainRecipe(data=DataRecipe(), batch=True), "valid integer"),
         (lambda: DataRecipe(evaluate=[RandomBrightness(max_delta=0.1)]), "must not be random"),

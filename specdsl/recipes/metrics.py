@@ -14,7 +14,7 @@ from specdsl.recipes.naming import Dtype, FromList, InKeras, NonNegative, Positi
 from specdsl.recipes.words import chosen
 
 _Threshold = Annotated[float, Field(ge=0, le=1)]
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _CLASSED: tuple[Targets, ...] = ("one-hot", "binary")
 _MEASURED: tuple[Targets, ...] = ("values", "one-hot", "binary")
 
@@ -39,7 +39,7 @@ class Metric(InKeras):
         name = vars(self).get("name")
         if name is not None and not _NAME.fullmatch(name):
             raise Misuse(
-                f'a metric cannot be named "{name}": names are of letters, digits and _ . -', argument="name"
+                f'a metric cannot be named "{name}": a name is of letters, digits and underscores', argument="name"
             )
 
     @property
@@ -59,7 +59,7 @@ class Metric(InKeras):
                 parts.append(value)
             else:
                 parts += [name, *(f"{item:g}" for item in (value if isinstance(value, tuple) else (value,)))]
-        return "_".join(parts).lower()
+        return re.sub(r"\W", "_", "_".join(parts)).lower()
 
     @classmethod
     def word(cls) -> str:

@@ -222,6 +222,9 @@ def _closest(value: Any, details: list[ErrorDetails]) -> list[ErrorDetails]:
     else:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         close = [detail for detail in details if detail["type"] != "tuple_type"] if number else []
+        bounds = [detail for detail in close if detail["type"].startswith(("greater", "less"))]
+        if any(detail["type"] == "is_instance_of" for detail in close):
+            close = bounds or close
     return close or details
 
 
@@ -287,6 +290,8 @@ def _reason(detail: ErrorDetails) -> str:
         case "is_instance_of":
             if " " in limits["class"]:  # a kind of layer, told in words
                 return str(limits["class"])
+            if limits["class"] == "RateSchedule":
+                return "a schedule such as CosineDecay(0.1, 1000)"
             return f"{'an' if limits['class'][0] in 'IO' else 'a'} {limits['class'].lower()} written like a call"
         case kind if kind in _TYPES:
             return _TYPES[kind]

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from specdsl.declaration import Kind, Misuse, snake_case, text
+from specdsl.declaration import Declaration, Kind, Misuse, snake_case, text
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.layers.objects import OBJECTS
 from specdsl.limits import Limits
 from specdsl.recipes import (
+    LOSSES,
+    METRICS,
     OPERATIONS,
     OPTIMIZERS,
+    RATE_SCHEDULES,
+    SCHEDULES,
     SOURCES,
     DataRecipe,
     Operation,
@@ -177,7 +181,6 @@ def _settings(
     Raises:
         Skip: a setting is wrong.
     """
-    evaluator = program.evaluator_for(found, {**OBJECTS, **OPTIMIZERS})
     values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     before = found.reported
@@ -202,19 +205,117 @@ def _settings(
                     data, data_home = _data_named(program, setting.value, home)
                     values[name] = _data(program, data, data_home, found)
                 else:
-                    values[name] = evaluator.value(setting.value, home)
-                if name == "optimizer" and isinstance(values[name], str):
-                    hint = did_you_mean(values[name], OPTIMIZERS) or f"there are {', '.join(OPTIMIZERS)}"
-                    message = f"an optimizer is written like a call, such as Adam(), not {text(values.pop(name))}"
-                    raise Problem(Slug.BAD_ARGUMENT, message, setting.value.span, help=hint)
+                    values[name] = setting_value(program, name, setting.value, home, found)
             except Problem as problem:
-                found.add(_quoted(problem.diagnostic, name))
+                found.add(problem.diagnostic)
             except Skip:
                 unknown = True
-    construct(TrainRecipe, {"data": DataRecipe()} | values, spans, item.name.span, found, "train")
+    kind = TrainRecipe if "data" in values or "data" not in spans else _Settings
+    construct(kind, {"data": DataRecipe()} | values, spans, item.name.span, found, "train")
     if unknown or found.reported > before:
         raise Skip
     return values, spans
+
+
+class _Settings(TrainRecipe):
+    """A recipe whose data are not known: what goes together with them cannot be told."""
+
+    def check(self) -> None:
+        """Take everything."""
+
+
+CALLS: Mapping[str, Mapping[str, type[Declaration]]] = {
+    "optimizer": {**OPTIMIZERS, **RATE_SCHEDULES},
+    "loss": LOSSES,
+    "metrics": METRICS,
+    "schedule": SCHEDULES,
+}
+"""What the value of a setting may call, by the name of the setting."""
+
+
+def setting_value(program: Program, name: str, expression: tree.Expression, home: Frame, found: Collector) -> Any:
+    """The value of a setting of a `train` block other than its data.
+
+    Raises:
+        Problem: it has none.
+        Skip: it depends on something that is already reported.
+    """
+    inner = Collector(program.limits)
+    try:
+        value = program.evaluator_for(inner, {**OBJECTS, **CALLS.get(name, {})}).value(expression, home)
+    except Problem as problem:
+        problem.diagnostic = _meant(problem.diagnostic, name)
+        raise
+    finally:
+        found.add(*(_meant(wrong, name) for wrong in inner.diagnostics))
+    if isinstance(value, str) and name in ("optimizer", "schedule"):
+        kinds = OPTIMIZERS if name == "optimizer" else SCHEDULES
+        hint = did_you_mean(value, kinds) or f"there are {', '.join(kinds)}"
+        example = "an optimizer is written like a call, such as Adam()"
+        if name == "schedule":
+            example = "a schedule is written like a call, such as cosine(warmup=5)"
+        raise Problem(Slug.BAD_ARGUMENT, f"{example}, not {text(value)}", expression.span, help=hint)
+    return value
+
+
+def _meant(wrong: Diagnostic, setting: str) -> Diagnostic:
+    """A mistake in a setting, with help where a word belongs to another setting, or stands in quotes in Keras."""
+    if wrong.slug is not Slug.UNKNOWN_NAME or not wrong.span:
+        return wrong
+    word = wrong.span.text
+    owner = next((name for name, kinds in CALLS.items() if word in kinds and name != setting), None)
+    if owner is not None and word not in CALLS.get(setting, {}):
+        return wrong._replace(help=f"{word} belongs to `{owner} = ...`")
+    if wrong.help or setting not in ("loss", "metrics"):
+        return wrong
+    return wrong._replace(help=f'a word of Keras is written in quotes: "{word}"')
+
+
+CALLS: Mapping[str, Mapping[str, type[Declaration]]] = {
+    "optimizer": {**OPTIMIZERS, **RATE_SCHEDULES},
+    "loss": LOSSES,
+    "metrics": METRICS,
+    "schedule": SCHEDULES,
+}
+"""What the value of a setting may call, by the name of the setting."""
+
+
+def setting_value(program: Program, name: str, expression: tree.Expression, home: Frame, found: Collector) -> Any:
+    """The value of a setting of a `train` block other than its data.
+
+    Raises:
+        Problem: it has none.
+        Skip: it depends on something that is already reported.
+    """
+    inner = Collector(program.limits)
+    try:
+        value = program.evaluator_for(inner, {**OBJECTS, **CALLS.get(name, {})}).value(expression, home)
+    except Problem as problem:
+        problem.diagnostic = _meant(problem.diagnostic, name)
+        raise
+    finally:
+        found.add(*(_meant(wrong, name) for wrong in inner.diagnostics))
+    if isinstance(value, str) and name in ("optimizer", "schedule"):
+        kinds = OPTIMIZERS if name == "optimizer" else SCHEDULES
+        hint = did_you_mean(value, kinds) or f"there are {', '.join(kinds)}"
+        example = "an optimizer is written like a call, such as Adam()"
+        if name == "schedule":
+            example = "a schedule is written like a call, such as cosine(warmup=5)"
+        raise Problem(Slug.BAD_ARGUMENT, f"{example}, not {text(value)}", expression.span, help=hint)
+    return value
+
+
+def _meant(wrong: Diagnostic, setting: str) -> Diagnostic:
+    """A mistake in a setting, with help where a word belongs to another setting, or stands in quotes in Keras."""
+    if wrong.slug is not Slug.UNKNOWN_NAME or not wrong.span:
+        return wrong
+    word = wrong.span.text
+    owner = next((name for name, kinds in CALLS.items() if word in kinds and name != setting), None)
+    if owner is not None and word not in CALLS.get(setting, {}):
+        return wrong._replace(help=f"{word} belongs to `{owner} = ...`")
+    if wrong.help or setting not in ("loss", "metrics"):
+        return wrong
+    return wrong._replace(help=f'a word of Keras is written in quotes: "{word}"')
 
 
 def _quoted(wrong: Diagnostic, setting: str) -> Diagnostic:
