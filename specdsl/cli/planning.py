@@ -76,7 +76,7 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
     from specdsl.data import load
     from specdsl.resolve import experiment as experiment_named
     from specdsl.resolve import train_recipe
-    from specdsl.training import Plan, check_fit
+    from specdsl.training import Plan, check_recipe
 
     trials, recipe = request.trials, request.recipe
     if request.experiment is None:
@@ -98,7 +98,7 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
     texts, start = _texts(spec)
     made_plans: dict[str, Plan] = {}
     for key, graph in graphs.items():
-        check_fit(graph, recipes[key].data)
+        check_recipe(graph, recipes[key])
     for key, graph in graphs.items():
         source = recipes[key].data.source
         if source not in datasets:

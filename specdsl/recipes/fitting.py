@@ -47,7 +47,9 @@ def possible_targets(loss: Loss, task: Task, outputs: int | None = None) -> tupl
     if outputs == 1:
         if "binary" not in kinds:
             message = f"{name} needs an output for each class, and the model has a single one"
-            raise Misuse(message, argument="loss", help='of two classes, `loss = "binary_crossentropy"` takes one output')
+            raise Misuse(
+                message, argument="loss", help='of two classes, `loss = "binary_crossentropy"` takes one output'
+            )
         return ("binary",)
     return kinds if outputs is None else tuple(kind for kind in kinds if kind != "binary")
 
@@ -74,6 +76,11 @@ def check_metrics(loss: Loss, metrics: Sequence[Metric], targets: Sequence[Targe
                 f"{'(from_logits=true)' if loss.outputs() == 'logits' else ''} the model ends with {loss.outputs()}"
             )
             raise Misuse(message, argument="metrics", help=_with_logits(metric, loss))
+        if {metric.of, loss.outputs()} == {"independent", "distribution"} and not getattr(metric, "from_logits", False):
+            sums = "that sum to 1, as by a softmax", "each on its own, as by a sigmoid"
+            taken, given = sums if metric.of == "distribution" else sums[::-1]
+            message = f"{_called(metric)} takes probabilities {taken}, and {type(loss).__name__} such {given}"
+            raise Misuse(message, argument="metrics", help="Keras would make something else of them")
         if metric.column == "loss":
             raise Misuse('a metric cannot be called "loss", as the loss is', argument="metrics")
         if metrics.count(metric) > 1:
@@ -92,7 +99,12 @@ def check_class_numbers(metrics: Iterable[Metric], classes: int) -> None:
     """
     for metric in metrics:
         given = metric.settings()
-        for name, most in (("k", classes), ("top_k", classes), ("class_id", classes - 1), ("ignore_class", classes - 1)):
+        for name, most in (
+            ("k", classes),
+            ("top_k", classes),
+            ("class_id", classes - 1),
+            ("ignore_class", classes - 1),
+        ):
             value = given.get(name)
             if value is not None and value > most:
                 message = f"{name}={value} of {_called(metric)} is more than {most}: there are {classes} classes"
@@ -154,7 +166,9 @@ def _other(loss: Loss, metric: Metric, targets: Sequence[Targets]) -> str | None
 def _with_logits(metric: Metric, loss: Loss) -> str:
     """How a metric of probabilities can be had beside a loss of something else."""
     if "threshold" in metric.names():
-        return "say the threshold in what the model gives: threshold=0.0" if _free(metric) else "leave the threshold out"
+        return (
+            "say the threshold in what the model gives: threshold=0.0" if _free(metric) else "leave the threshold out"
+        )
     if loss.outputs() == "logits" and "from_logits" in metric.names():
         return "it takes from_logits=true too"
     return "end the model with probabilities, and take a loss of them"

@@ -15,10 +15,14 @@ Targets = Literal["classes", "one-hot", "binary", "values"]
 """What a loss compares outputs with: the number of each example's class, int32 (n,); a 1 among zeros at its place,
 float32 (n, classes); of two classes 0 or 1, float32 (n, 1); or the values to predict, float32 (n, k)."""
 
-Outputs = Literal["distribution", "probabilities", "logits", "scores", "positive", "values"]
-"""What a model must end with: probabilities that sum to 1; numbers from 0 to 1 each on its own; what becomes
-probabilities by a softmax, or by a sigmoid of a single value; scores, of which the largest wins, or of a single value
-those above 0; numbers of at least 0; or any values."""
+Outputs = Literal["distribution", "independent", "probabilities", "logits", "scores", "positive", "values"]
+"""What a model must end with: probabilities that sum to 1, as by a softmax; such of which each stands on its own, as by
+a sigmoid; any numbers from 0 to 1; what becomes probabilities by a softmax, or by a sigmoid; scores, of which the
+largest wins, or of a single value those above 0; numbers of at least 0; or any values.
+
+That of binary cross-entropy matters: behind a softmax, Keras on TensorFlow takes a sigmoid of what entered that, and
+behind a sigmoid, categorical cross-entropy a softmax.
+"""
 
 _Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight"]
 _Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -124,7 +128,7 @@ class _OfTwo(Loss):
     """A loss of a number from 0 to 1, or of one for each class on its own."""
 
     def outputs(self) -> Outputs:
-        return "logits" if getattr(self, "from_logits", False) else "probabilities"
+        return "logits" if getattr(self, "from_logits", False) else "independent"
 
 
 class BinaryCrossentropy(_OfTwo):
@@ -152,7 +156,7 @@ class BinaryFocalCrossentropy(_OfTwo):
     name: str | None = "binary_focal_crossentropy"
 
 
-class Dice(_OfTwo):
+class Dice(Loss):
     """1 less the overlap of outputs and targets over their mean size (Dice, 1945)."""
 
     keyword_only: ClassVar[tuple[str, ...]] = ("reduction", "name", "axis", "dtype")
@@ -161,16 +165,17 @@ class Dice(_OfTwo):
     axis: int | None = None
     name: str | None = "dice"
 
+    def outputs(self) -> Outputs:
+        return "probabilities"
 
-class Tversky(_OfTwo):
+
+class Tversky(Dice):
     """Dice with a weight for what is found wrongly and one for what is missed (Salehi et al., 2017)."""
 
     keyword_only: ClassVar[tuple[str, ...]] = ("reduction", "name", "axis", "dtype")
-    takes = ("one-hot", "binary")
 
     alpha: Unit = 0.5
     beta: Unit = 0.5
-    axis: int | None = None
     name: str | None = "tversky"
 
 

@@ -28,8 +28,9 @@ class Metric(InKeras):
     """The targets that it can be given."""
     larger: ClassVar[bool] = False
     """Whether a larger value is better."""
-    of: ClassVar[Literal["probabilities", "any"]] = "any"
-    """Whether the outputs must be probabilities, unless it says `from_logits`."""
+    of: ClassVar[Literal["any", "probabilities", "independent", "distribution"]] = "any"
+    """What the outputs must be, unless it says `from_logits`: anything; numbers from 0 to 1; such of which each stands
+    on its own, as by a sigmoid; or such that sum to 1, as by a softmax."""
 
     name: str | None = None
     dtype: Dtype = None
@@ -65,7 +66,7 @@ class Metric(InKeras):
     def word(cls) -> str:
         """What Keras calls it by default."""
         name = getattr(cls, "name", None)
-        return name if isinstance(name, str) else snake_case(cls.__name__)
+        return name if isinstance(name, str) else snake_case(cls.__name__.replace("IoU", "Iou"))
 
     def targets(self) -> tuple[Targets, ...]:
         """The targets that it can be given, with its arguments."""
@@ -364,7 +365,7 @@ class SparseCategoricalCrossentropy(Metric):
     """The negative logarithm of the probability that the right class is given, from the number of the class."""
 
     takes = ("classes",)
-    of = "probabilities"
+    of = "distribution"
 
     name: str | None = "sparse_categorical_crossentropy"
     from_logits: bool = False
@@ -376,7 +377,7 @@ class CategoricalCrossentropy(Metric):
     """The negative logarithm of the probability that the right class is given."""
 
     takes = ("one-hot",)
-    of = "probabilities"
+    of = "distribution"
 
     name: str | None = "categorical_crossentropy"
     from_logits: bool = False
@@ -388,7 +389,7 @@ class BinaryCrossentropy(Metric):
     """Cross-entropy of yes or no."""
 
     takes = _CLASSED
-    of = "probabilities"
+    of = "independent"
 
     name: str | None = "binary_crossentropy"
     from_logits: bool = False

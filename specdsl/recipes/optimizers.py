@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -113,7 +113,7 @@ class AdamW(_Moments):
 
     keyword_only: ClassVar[tuple[str, ...]] = Optimizer.keyword_only[1:]
 
-    weight_decay: NonNegative | None = 0.004
+    weight_decay: NonNegative = 0.004
     amsgrad: bool = False
 
 

@@ -31,7 +31,7 @@ class RateSchedule(InKeras):
 
 
 class CosineDecay(RateSchedule):
-    """Down along half a cosine to `alpha` of the rate, after a linear warm-up if wanted (Loshchilov and Hutter, 2016)."""
+    """Down along half a cosine to `alpha` of the rate, after a linear warm-up if wanted (Loshchilov, Hutter, 2016)."""
 
     keyword_only: ClassVar[tuple[str, ...]] = ("name", "warmup_target", "warmup_steps")
 

@@ -130,7 +130,9 @@ class Step(Schedule):
         """Refuse places out of order."""
         super().check()
         if not self.at or list(self.at) != sorted(set(self.at)):
-            raise Misuse(f"at is one epoch or several, each later than the one before, not {text(self.at)}", argument="at")
+            raise Misuse(
+                f"at is one epoch or several, each later than the one before, not {text(self.at)}", argument="at"
+            )
 
     def check_epochs(self, epochs: int) -> None:
         """Refuse steps that the run does not reach, and such within the warm-up."""

@@ -36,6 +36,7 @@ R = TypeVar("R", bound=Declaration)
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 """What layers compute in, and whether their weights are kept in 32 bits beside it: a dtype policy of Keras."""
 
+
 class Validation(Named):
     """A part of the training images kept out of training, to choose by.
 
@@ -172,7 +173,7 @@ class TrainRecipe(Declaration):
         keep: whether the result is the last epoch's weights, or those of the best epoch by `monitor`.
         monitor: what epochs are chosen by: the loss or the name of a metric, always on the validation part.
         patience: after how many epochs without a better one training ends, or None.
-        min_delta: by how much an epoch must be better to count as better.
+        min_delta: by how much an epoch must be better for `patience` to begin anew.
     """
 
     data: DataRecipe
@@ -241,10 +242,11 @@ class TrainRecipe(Declaration):
                 argument=user,
                 help="add `validation(0.1)` to the data; the test part is for the end alone",
             )
-        for name, used in (("monitor", self.monitor != "loss"), ("min_delta", self.min_delta)):
-            if used and not user:
-                message = f"{name} says how epochs are chosen, and none are"
-                raise Misuse(message, argument=name, help='give `keep = "best"` or `patience`')
+        if self.monitor != "loss" and not user:
+            message = "monitor says what epochs are chosen by, and none are"
+            raise Misuse(message, argument="monitor", help='give `keep = "best"` or `patience`')
+        if self.min_delta and not self.patience:
+            raise Misuse("min_delta is for patience, and there is none", argument="min_delta", help="give `patience`")
         if self.monitor in self.columns:
             return
         part, _, name = self.monitor.partition("_")

@@ -271,60 +271,6 @@ def _meant(wrong: Diagnostic, setting: str) -> Diagnostic:
     return wrong._replace(help=f'a word of Keras is written in quotes: "{word}"')
 
 
-CALLS: Mapping[str, Mapping[str, type[Declaration]]] = {
-    "optimizer": {**OPTIMIZERS, **RATE_SCHEDULES},
-    "loss": LOSSES,
-    "metrics": METRICS,
-    "schedule": SCHEDULES,
-}
-"""What the value of a setting may call, by the name of the setting."""
-
-
-def setting_value(program: Program, name: str, expression: tree.Expression, home: Frame, found: Collector) -> Any:
-    """The value of a setting of a `train` block other than its data.
-
-    Raises:
-        Problem: it has none.
-        Skip: it depends on something that is already reported.
-    """
-    inner = Collector(program.limits)
-    try:
-        value = program.evaluator_for(inner, {**OBJECTS, **CALLS.get(name, {})}).value(expression, home)
-    except Problem as problem:
-        problem.diagnostic = _meant(problem.diagnostic, name)
-        raise
-    finally:
-        found.add(*(_meant(wrong, name) for wrong in inner.diagnostics))
-    if isinstance(value, str) and name in ("optimizer", "schedule"):
-        kinds = OPTIMIZERS if name == "optimizer" else SCHEDULES
-        hint = did_you_mean(value, kinds) or f"there are {', '.join(kinds)}"
-        example = "an optimizer is written like a call, such as Adam()"
-        if name == "schedule":
-            example = "a schedule is written like a call, such as cosine(warmup=5)"
-        raise Problem(Slug.BAD_ARGUMENT, f"{example}, not {text(value)}", expression.span, help=hint)
-    return value
-
-
-def _meant(wrong: Diagnostic, setting: str) -> Diagnostic:
-    """A mistake in a setting, with help where a word belongs to another setting, or stands in quotes in Keras."""
-    if wrong.slug is not Slug.UNKNOWN_NAME or not wrong.span:
-        return wrong
-    word = wrong.span.text
-    owner = next((name for name, kinds in CALLS.items() if word in kinds and name != setting), None)
-    if owner is not None and word not in CALLS.get(setting, {}):
-        return wrong._replace(help=f"{word} belongs to `{owner} = ...`")
-    if wrong.help or setting not in ("loss", "metrics"):
-        return wrong
-    return wrong._replace(help=f'a word of Keras is written in quotes: "{word}"')
-
-
-def _quoted(wrong: Diagnostic, setting: str) -> Diagnostic:
-    """A mistake in a setting, with help where a word without quotes may be what Keras calls a loss or a metric."""
-    if wrong.slug is not Slug.UNKNOWN_NAME or wrong.help or not wrong.span or setting not in ("loss", "metrics"):
-        return wrong
-    return wrong._replace(help=f'a word of Keras is written in quotes: "{wrong.span.text}"')
-
-
 def _data_named(program: Program, expression: tree.Expression, home: Frame) -> tuple[tree.Data, Frame]:
     """The `data` block that an expression names, and the frame that it sees.
 

@@ -6,7 +6,8 @@ from specdsl.data.dataset import DataSet
 from specdsl.declaration import Misuse
 from specdsl.graph import Graph
 from specdsl.recipes.sources import Shape, Task
-from specdsl.recipes.training import DataRecipe, shape_text
+from specdsl.recipes.training import DataRecipe, TrainRecipe, shape_text
+from specdsl.training.outputs import check_outputs
 
 
 def check_fit(graph: Graph, data: DataRecipe, dataset: DataSet | None = None) -> None:
@@ -32,6 +33,26 @@ def check_fit(graph: Graph, data: DataRecipe, dataset: DataSet | None = None) ->
         _check_output(graph, told.outputs, told.task)
 
 
+def check_recipe(graph: Graph, recipe: TrainRecipe, dataset: DataSet | None = None) -> None:
+    """Check that a recipe can train a model: that they fit as `check_fit` says, and the loss and the metrics do.
+
+    Args:
+        graph: the model.
+        recipe: the recipe.
+        dataset: what the recipe names, loaded; without it, only what the declaration tells is checked.
+
+    Raises:
+        Misuse: it cannot.
+    """
+    check_fit(graph, recipe.data, dataset)
+    if dataset is not None and dataset.class_names:
+        recipe.check_classes(len(dataset.class_names))
+    (width,) = graph.output_shapes
+    if len(width) == 1 and width[0] is not None:
+        recipe.targets(width[0])
+    check_outputs(graph, recipe.loss)
+
+
 def _check_input(graph: Graph, given: Shape) -> None:
     """Check that a model takes examples of a shape."""
     wanted = graph.input_nodes[0].shape
@@ -46,9 +67,9 @@ def _check_input(graph: Graph, given: Shape) -> None:
 
 
 def _check_output(graph: Graph, outputs: int, task: Task) -> None:
-    """Check that a model gives a probability for each class, or each value to predict."""
+    """Check that a model gives a number for each class, or of two classes a single one, or each value to predict."""
     (width,) = graph.output_shapes
-    if width == (outputs,):
+    if width == (outputs,) or (task == "classification" and (outputs, width) == (2, (1,))):
         return
     if task == "classification":
         had, last = f"{outputs} classes", f'Dense({outputs}, "softmax")'

@@ -51,6 +51,12 @@ class Job:
         return -(-len(self.train) // self.recipe.batch)
 
     @property
+    def outputs(self) -> int:
+        """How many numbers the model gives for an example."""
+        (shape,) = self.graph.output_shapes
+        return shape[-1] or 0
+
+    @property
     def measured(self) -> tuple[Part, ...]:
         """The parts that are measured after an epoch."""
         return ("test",) if self.validation is None else ("validation", "test")

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from specdsl.backends import keras_model
 from specdsl.data.dataset import Examples
-from specdsl.declaration import Misuse
 from specdsl.recipes.augmentation import unit_range
-from specdsl.recipes.optimizers import Optimizer
 from specdsl.recipes.training import TrainRecipe
 from specdsl.runs.checkpoints import State
 from specdsl.runs.history import Epoch
+from specdsl.training import compiling
 from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys
+from specdsl.training.targets import targets
 
 _LOOK_EVERY = 0.1
 """Seconds between looks at the running means: a look waits for the device."""
@@ -36,10 +36,7 @@ class FitTrial:
         self.job = job
         keras.utils.clear_session()
         keras.utils.set_random_seed(job.streams.weights())
-        self.model: Any = keras_model.build(job.graph)
-        self.model.compile(
-            optimizer=_optimizer(job.recipe.optimizer), loss=job.recipe.loss, metrics=list(job.recipe.metrics)
-        )
+        self.model: Any = compiling.compiled(job.graph, job.recipe, job.steps)
         self.model.optimizer.build(self.model.trainable_variables)
         self._fixed = False
         self._feeds = import_module(
@@ -56,15 +53,18 @@ class FitTrial:
         """Refuse a model that this recipe cannot train.
 
         Raises:
-            Misuse: it does not end with probabilities.
+            Misuse: it does not end with what the loss takes.
         """
-        _check_probabilities(self.model, self.job.graph.name, self.job.recipe, self.job.test)
+        compiling.check_outputs(
+            self.model, self.job.graph.name, self.job.recipe.loss, _few(self.job.recipe, self.job.test)
+        )
 
     def train(self, watcher: Watcher, after: int = 0) -> Outcome:
         """Train the epochs after the first `after` ones, until the watcher stops it or the loss is no number."""
         assert not self._fixed, "training has ended with the weights that are used"
         recipe = self.job.recipe
-        feed = self._feeds.Feed(self.job.train, recipe.data.augment, recipe.batch, self.job.streams)
+        made = targets(recipe, self.job.outputs, self.job.train)
+        feed = self._feeds.Feed(self.job.train, recipe.data.augment, recipe.batch, self.job.streams, made)
         loop = _Loop(self, feed, watcher)
         try:
             self.model.fit(
@@ -131,7 +131,8 @@ class FitTrial:
 
     def _evaluation_feed(self, part: Part) -> Any:
         recipe = self.job.recipe
-        return self._feeds.Feed(self.job.examples(part), recipe.data.evaluate, recipe.batch)
+        made = targets(recipe, self.job.outputs)
+        return self._feeds.Feed(self.job.examples(part), recipe.data.evaluate, recipe.batch, targets=made)
 
     def _variables(self) -> dict[str, Any]:
         """All that training changes, by what it belongs to, position and path."""
@@ -247,28 +248,11 @@ def _assign(variables: Mapping[str, Any], stored: State) -> None:
         variable.assign(stored[name].view(_value(variable).dtype))
 
 
-def _optimizer(declared: Optimizer) -> Any:
-    """The Keras optimizer of a declaration."""
-    arguments = {
-        name: list(value) if isinstance(value, tuple) else value for name, value in declared.configuration().items()
-    }
-    return getattr(keras.optimizers, type(declared).__name__)(**arguments)
-
-
 def _backend() -> str:
     return str(keras.backend.backend())
 
 
-def _check_probabilities(model: Any, name: str, recipe: TrainRecipe, examples: Examples) -> None:
-    """The loss takes probabilities; anything else would train to nonsense without a word."""
+def _few(recipe: TrainRecipe, examples: Examples) -> Any:
+    """The first examples as they enter the model."""
     few = unit_range(np, examples.x[:8]) if examples.of_images else examples.x[:8]
-    batch, _ = recipe.data.evaluate.apply(np, few, examples.y[:8], np.zeros((len(few), 0), np.float32))
-    outputs = keras.ops.convert_to_numpy(model(batch, training=False)).astype(np.float64)
-    if not np.isfinite(outputs).all():
-        raise Misuse(f"{name} gives values that are not numbers before any training", help="look at its initializers")
-    if outputs.min() < 0 or abs(outputs.sum(axis=-1) - 1).max() > 0.02:
-        raise Misuse(
-            f"{name} does not end with probabilities, which {recipe.loss} takes: its outputs add up to "
-            f"{outputs.sum(axis=-1).mean():.3g} for an image, not to 1",
-            help='end the model with the activation "softmax"',
-        )
+    return recipe.data.evaluate.apply(np, few, examples.y[:8], np.zeros((len(few), 0), np.float32))[0]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from specdsl.data.dataset import Examples
 from specdsl.recipes.augmentation import Pipeline, unit_range
 from specdsl.training.streams import Streams
+from specdsl.training.targets import AS_THEY_ARE, Targets
 
 
 class Feed(keras.utils.PyDataset):  # type: ignore[misc]
@@ -21,11 +22,20 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
         pipeline: what happens to them.
         batch: examples at a time.
         streams: random order and draws for each epoch; None feeds in order, which a random pipeline cannot have.
+        targets: what the loss is given for the labels.
     """
 
-    def __init__(self, examples: Examples, pipeline: Pipeline, batch: int, streams: Streams | None = None) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        pipeline: Pipeline,
+        batch: int,
+        streams: Streams | None = None,
+        targets: Targets = AS_THEY_ARE,
+    ) -> None:
         super().__init__()
         self._examples, self._pipeline, self._batch, self._streams = examples, pipeline, batch, streams
+        self._targets = targets
         self._order = np.arange(len(examples), dtype=np.int32)
         self._draws = np.zeros((len(examples), len(pipeline.draws())), np.float32)
 
@@ -43,11 +53,10 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
     def __len__(self) -> int:
         return -(-len(self._examples) // self._batch)
 
-    def __getitem__(self, step: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    def __getitem__(self, step: int) -> tuple[NDArray[Any], ...]:
         part = slice(step * self._batch, (step + 1) * self._batch)
         rows = self._order[part]
         x = self._examples.x[rows]
         if self._examples.of_images:
             x = unit_range(np, x)
-        result: tuple[Any, Any] = self._pipeline.apply(np, x, self._examples.y[rows], self._draws[part])
-        return result
+        return self._targets.batch(np, *self._pipeline.apply(np, x, self._examples.y[rows], self._draws[part]))

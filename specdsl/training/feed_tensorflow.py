@@ -15,6 +15,7 @@ import tensorflow as tf
 from specdsl.data.dataset import Examples
 from specdsl.recipes.augmentation import Pipeline, unit_range
 from specdsl.training.streams import Streams
+from specdsl.training.targets import AS_THEY_ARE, Targets
 
 _WORKERS = min(4, os.cpu_count() or 1)
 _AHEAD = 4
@@ -28,10 +29,18 @@ class Feed:
         pipeline: what happens to them.
         batch: examples at a time.
         streams: random order and draws for each epoch; None feeds in order, which a random pipeline cannot have.
+        targets: what the loss is given for the labels.
     """
 
-    def __init__(self, examples: Examples, pipeline: Pipeline, batch: int, streams: Streams | None = None) -> None:
-        self._pipeline, self._batch, self._streams = pipeline, batch, streams
+    def __init__(
+        self,
+        examples: Examples,
+        pipeline: Pipeline,
+        batch: int,
+        streams: Streams | None = None,
+        targets: Targets = AS_THEY_ARE,
+    ) -> None:
+        self._pipeline, self._batch, self._streams, self._targets = pipeline, batch, streams, targets
         self._count = count = len(examples)
         self._of_images = examples.of_images
         # On the CPU also where there is a GPU: the pipeline runs there, while the GPU computes.
@@ -51,11 +60,10 @@ class Feed:
             self._order.assign(self._streams.order(number, self._count))
             self._draws.assign(self._streams.draws(number, self._count, self._pipeline))
 
-    def _at(self, start: Any) -> tuple[Any, Any]:
+    def _at(self, start: Any) -> tuple[Any, ...]:
         rows = self._order[start : start + self._batch]
         x = tf.gather(self._x, rows)
         if self._of_images:
             x = unit_range(keras.ops, x)
         draws = self._draws[start : start + self._batch]
-        result: tuple[Any, Any] = self._pipeline.apply(keras.ops, x, tf.gather(self._y, rows), draws)
-        return result
+        return self._targets.batch(keras.ops, *self._pipeline.apply(keras.ops, x, tf.gather(self._y, rows), draws))

@@ -23,7 +23,7 @@ from specdsl.runs.layout import EXPERIMENT, VERSIONS
 from specdsl.runs.locking import Lock
 from specdsl.runs.records import SCHEMA, RunSummary, TrialSummary
 from specdsl.training import frameworks
-from specdsl.training.checks import check_data, check_fit
+from specdsl.training.checks import check_data, check_recipe
 from specdsl.training.engine import Job
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.progress import say
@@ -75,7 +75,7 @@ class Plan:
         if self.seed < 0:
             raise Misuse(f"a seed is at least 0, not {self.seed}", argument="seed")
         check_data(self.recipe.data, self.dataset)
-        check_fit(self.graph, self.recipe.data, self.dataset)
+        check_recipe(self.graph, self.recipe, self.dataset)
         frameworks.check_installed(self.backend)
         _ = self.parts
 

@@ -52,7 +52,7 @@ def run_trial(job: Job, folder: TrialFolder, around: Surroundings) -> TrialSumma
         KeyboardInterrupt: Ctrl-C was pressed twice.
     """
     began = perf_counter()
-    history = History(("loss", *job.recipe.metrics), validated=job.validation is not None)
+    history = History(job.recipe.columns, validated=job.validation is not None)
     try:
         summary = _carry_out(job, folder, around, history, began)
     except RunError:
@@ -79,7 +79,14 @@ def _carry_out(job: Job, folder: TrialFolder, around: Surroundings, history: His
     for what in damaged:
         instead = f"going on from epoch {start.epoch}, the one before it" if start else "beginning anew"
         say(around.console, f"{what[0].upper()}{what[1:]}: {instead}.", style="yellow")
-    keeper, pace = Keeper(), Pace(around.every)
+    recipe, pace = job.recipe, Pace(around.every)
+    keeper = Keeper(
+        recipe.keep,
+        recipe.monitor,
+        larger=recipe.larger_is_better,
+        patience=recipe.patience,
+        min_delta=recipe.min_delta,
+    )
     stop = around.interrupts.wanted
     trial = around.make(job)
     with Display(around.console, history, job.recipe.epochs, job.steps, start.epoch if start else 0) as display:

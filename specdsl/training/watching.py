@@ -174,6 +174,9 @@ class TrialWatcher:
         Raises:
             Stopped: somebody wants the run to end.
         """
+        recipe = self._job.recipe
+        if epoch % recipe.evaluate_every and epoch < recipe.epochs:
+            return {}
         return {part: self._trial.evaluate(part, self._stop) for part in self._job.measured}
 
     def _remember(self, epoch: int, unmeasured: Epoch | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specdsl.data import load
-from specdsl.recipes import OPERATIONS, OPTIMIZERS, Pipeline
+from specdsl.recipes import OPERATIONS, Pipeline
 from specdsl.recipes.augmentation import unit_range
 from specdsl.training.streams import Streams
 from tests.operations import batches, operations, scaled, usual
@@ -142,24 +141,3 @@ def test_feeds_without_streams_keep_the_order() -> None:
     feed.epoch(3)
     pixels = np.concatenate([np.asarray(x) for x, _ in feed.batches])
     np.testing.assert_allclose(pixels, unit_range(np, images.x)[:, 2:14, 2:14], atol=1e-7)
-
-
-def test_optimizers_are_those_of_keras_with_its_arguments_and_defaults() -> None:
-    """All but those that wrap other optimizers; positional arguments stand in Keras's order."""
-    import keras
-
-    found = {
-        name
-        for name, kind in vars(keras.optimizers).items()
-        if isinstance(kind, type) and issubclass(kind, keras.optimizers.Optimizer)
-    }
-    assert found - {"Optimizer", "LossScaleOptimizer", "MultiOptimizer"} == set(OPTIMIZERS)
-    for name, declared in OPTIMIZERS.items():
-        parameters = {
-            key: parameter.default
-            for key, parameter in inspect.signature(getattr(keras.optimizers, name)).parameters.items()
-            if parameter.kind is not parameter.VAR_KEYWORD
-        }
-        assert declared().configuration() == parameters, name
-        assert declared.positional() == tuple(parameters)[: len(declared.positional())], name
-        getattr(keras.optimizers, name)(**declared().configuration())

@@ -261,10 +261,14 @@ def test_an_interrupt_where_no_handler_can_be_is_kept_too(runs: Runs, monkeypatc
 
 @pytest.mark.keras
 def test_a_model_without_probabilities_is_refused_and_leaves_nothing(runs: Runs) -> None:
-    with pytest.raises(Misuse, match="does not end with probabilities") as error:
+    """What the text tells is said before Keras is there; the rest when the model is built."""
+    with pytest.raises(Misuse, match="ends with no activation") as error:
         runs(text=SPEC.replace(', "softmax"', ""))
     assert "softmax" in str(error.value.help)
-    assert not (runs.folder / "run1").exists()
+    with pytest.raises(Misuse, match="does not end with probabilities") as error:
+        runs(text=SPEC.replace('Dense(43, "softmax")', "Dense(43) -> LayerNormalization"))
+    assert "softmax" in str(error.value.help)
+    assert not list(runs.folder.iterdir())
 
 
 def test_training_loads_no_framework_before_it_runs() -> None:
