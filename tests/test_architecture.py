@@ -116,7 +116,7 @@ BANNED_OUTSIDE: dict[str, set[str]] = {
     "torch": {"training"},
     "h5py": {"importing/reading.py"},
     "graphviz": {"backends/diagram.py"},
-    "matplotlib": {"results/figures", "sweeps/plot.py"},
+    "matplotlib": {"results/figures", "data/sheet.py", "sweeps/plot.py"},
     "numpy": {"data", "runs", "results", "training", "backends/onnx_model.py"},
     "click": {"cli"},
     "pygments": {"highlight", "cli"},

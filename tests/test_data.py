@@ -1,4 +1,4 @@
-"""Data: the benchmark's loader and its refusals, synthetic signs, and the split by track."""
+"""Data: the benchmark's loader and its refusals, and synthetic signs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specdsl.data import DataError, Examples, load, split
+from specdsl.data import DataError, load, split
 from specdsl.data.gtsrb import VARIABLE, load_gtsrb
 from specdsl.data.signs import SIGNS
 from specdsl.data.synthetic import FRAMES
@@ -175,49 +175,3 @@ def test_frames_of_a_track_are_alike(signs: Any) -> None:
     own = np.abs(images - means[track]).mean()
     other = np.abs(images - means[(track + 1) % len(means)]).mean()
     assert own < 0.6 * other
-
-
-def numbered(labels: list[int], tracks: list[int] | None) -> Examples:
-    label = np.array(labels, np.int32)
-    return Examples(
-        np.zeros((len(labels), 2, 2, 3), np.uint8), label, None if tracks is None else np.array(tracks, np.int32)
-    )
-
-
-@given(
-    tracks=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4)), min_size=2, max_size=12),
-    fraction=st.floats(0.01, 0.99),
-    seed=st.integers(0, 2**32),
-)
-def test_tracks_are_never_split(tracks: list[tuple[int, int]], fraction: float, seed: int) -> None:
-    labels = [label for label, frames in tracks for _ in range(frames)]
-    images = numbered(labels, [i for i, (_, frames) in enumerate(tracks) for _ in range(frames)])
-    classes = [label for label, _ in tracks]
-    validation = Validation(fraction=fraction)
-    if max(map(classes.count, classes)) == 1:
-        with pytest.raises(DataError, match="no class has two tracks"):
-            split(images, validation, seed)
-        return
-    train, held = split(images, validation, seed)
-    assert train.track is not None
-    assert held.track is not None
-    assert not set(train.track) & set(held.track)
-    assert len(train) + len(held) == len(images)
-    assert set(train.y) == set(labels)
-    assert set(held.y) == {label for label in classes if classes.count(label) > 1}
-    again = split(images, validation, seed)[1].track
-    assert again is not None
-    assert np.array_equal(again, held.track)
-
-
-def test_a_split_keeps_about_the_fraction_of_every_class() -> None:
-    images = numbered([label for label in range(3) for _ in range(200)], [i // 10 for i in range(600)])
-    _, held = split(images, Validation(fraction=0.1), seed=5)
-    assert np.bincount(held.y).tolist() == [20, 20, 20]
-    _, held = split(images, Validation(fraction=0.33, by="image"), seed=5)
-    assert np.bincount(held.y).tolist() == [66, 66, 66]
-
-
-def test_a_split_by_track_needs_tracks() -> None:
-    with pytest.raises(DataError, match="no tracks to split by"):
-        split(numbered([0, 0], None), Validation(fraction=0.5), seed=0)

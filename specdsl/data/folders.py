@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,10 @@ from specdsl.recipes.sources import Folder
 
 PARTS = ("train", "test")
 """The folders that say which images are for training and which for testing."""
+
+
+_LOOKED_AT = 10_000
+"""So many files are looked at to tell whether a folder is one of images."""
 
 
 class _Found(NamedTuple):
@@ -61,7 +66,8 @@ def holds_classes(root: Path) -> bool:
     """Whether a folder looks like one of class folders: a folder in it, or in its `train`, holds an image."""
     top = root / "train" if all((root / part).is_dir() for part in PARTS) else root
     endings = image_endings()
-    return any(file.suffix.lower() in endings for folder in _folders(top) for file in folder.rglob("*"))
+    files = (file for folder in _folders(top) for file in folder.rglob("*"))
+    return any(file.suffix.lower() in endings for file in islice(files, _LOOKED_AT))
 
 
 def _folders(root: Path) -> list[Path]:

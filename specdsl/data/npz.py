@@ -86,7 +86,7 @@ def _read(file: Path) -> dict[str, Array]:
         raise
     # A broken archive fails in zipfile, zlib or numpy with whatever they come upon, even NotImplementedError.
     except Exception as error:
-        if "allow_pickle" in str(error):
+        if "Object arrays" in str(error):
             message, hint = "holds Python objects, which are not read, because they can run code", "save plain arrays"
         else:
             message, hint = f"no file of numpy.savez, or broken ({error})", "write it again with numpy.savez"
@@ -106,10 +106,7 @@ def _examples(file: Path, key: str, x: Array) -> Array:
             first = " (are they in front?)" if x.shape[1] in (1, 3) else ""
             raise DataError(f"{file}: {key} holds images of shape {x.shape[1:]}, not of 1 or 3 channels{first}")
         return x
-    values = np.asarray(x, np.float32)
-    if not np.isfinite(values).all():
-        raise DataError(f"{file}: {key} holds values that are not finite numbers of float32")
-    return values[:, None] if values.ndim == 1 else values
+    return _numbers(file, key, x)
 
 
 def _classes(file: Path, keys: list[str], ys: list[Array], given: Array | None) -> tuple[list[Array], tuple[str, ...]]:
@@ -151,7 +148,13 @@ def _values(file: Path, key: str, y: Array) -> Array:
     """Values to predict as float32 (n, k)."""
     if y.dtype.kind not in "uifb" or y.ndim > 2:
         raise DataError(f"{file}: {key} is {y.dtype} of shape {y.shape}, not values to predict, (n,) or (n, k)")
-    values = np.asarray(y, np.float32)
+    return _numbers(file, key, y)
+
+
+def _numbers(file: Path, key: str, array: Array) -> Array:
+    """Numbers as float32 (n, ...), of which each example has at least one."""
+    with np.errstate(over="ignore"):
+        values = np.asarray(array, np.float32)
     if not np.isfinite(values).all():
         raise DataError(f"{file}: {key} holds values that are not finite numbers of float32")
     return values[:, None] if values.ndim == 1 else values
