@@ -5,10 +5,21 @@ from typing import TYPE_CHECKING
 from specdsl.version import __version__
 
 if TYPE_CHECKING:
-    from specdsl.api import Graph, Limits, Spec, import_keras, load, loads
+    from specdsl.api import Graph, Limits, Spec, import_keras, load, load_results, loads
     from specdsl.diagnostics import Diagnostic, SpecError
 
-__all__ = ["Diagnostic", "Graph", "Limits", "Spec", "SpecError", "__version__", "import_keras", "load", "loads"]
+__all__ = [
+    "Diagnostic",
+    "Graph",
+    "Limits",
+    "Spec",
+    "SpecError",
+    "__version__",
+    "import_keras",
+    "load",
+    "load_results",
+    "loads",
+]
 
 
 def __getattr__(name: str) -> object:

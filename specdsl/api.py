@@ -17,7 +17,19 @@ from specdsl.resolve import Importer, Program, all_mistakes, training_steps
 from specdsl.source import Source
 from specdsl.syntax import read
 
-__all__ = ["Diagnostic", "Graph", "Limits", "Regime", "Spec", "SpecError", "import_keras", "load", "loads", "read"]
+__all__ = [
+    "Diagnostic",
+    "Graph",
+    "Limits",
+    "Regime",
+    "Spec",
+    "SpecError",
+    "import_keras",
+    "load",
+    "load_results",
+    "loads",
+    "read",
+]
 
 if TYPE_CHECKING:
     import keras
@@ -25,6 +37,7 @@ if TYPE_CHECKING:
     from specdsl.backends.diagram import Diagram
     from specdsl.backends.difference import Difference
     from specdsl.backends.report import Report
+    from specdsl.results.summary import Results
     from specdsl.sweeps import Budget, Solution, Sweep
     from specdsl.symbolic import Symbolic
 
@@ -311,3 +324,19 @@ def import_keras(path: str | Path, limits: Limits | None = None, *, fold: bool =
     from specdsl.importing import import_file
 
     return Spec(Source(str(path), import_file(Path(path), str(path), limits, folded=fold).text), limits)
+
+
+def load_results(*paths: str | Path, confidence: float = 0.95) -> Results:
+    """The results of runs: of each model means, spreads and intervals over its trials; `compare` sets them in pairs.
+
+    Args:
+        *paths: folders of runs and of experiments.
+        confidence: of the intervals, between 0 and 1.
+
+    Raises:
+        RunError: a folder holds no run, or what it holds is damaged.
+        Misuse: no folder is named, one is named twice, or the confidence is none.
+    """
+    from specdsl.results.summary import load_results
+
+    return load_results(paths, confidence)

@@ -35,14 +35,14 @@ def report_schema() -> dict[str, Any]:
     layer = _object("Layer", COLUMNS, "An application of a layer.", {})
     totals = _object("Totals", TOTALS, "What is known of the whole model.", {})
     known = {"Layer": layer, "Totals": totals}
-    return _schema("report", _object("Report", PARTS, "What is known of a model, layer by layer and in all.", known))
+    return schema_of("report", _object("Report", PARTS, "What is known of a model, layer by layer and in all.", known))
 
 
 def diff_schema() -> dict[str, Any]:
     """The schema of what `diff --format json` writes."""
     from specdsl.backends.difference import DifferenceData
 
-    return _schema("diff", DifferenceData)
+    return schema_of("diff", DifferenceData)
 
 
 SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {"report": report_schema, "diff": diff_schema}
@@ -67,7 +67,8 @@ def _sentence(meaning: str) -> str:
     return meaning[:1].upper() + meaning[1:] if meaning[:1].islower() else meaning
 
 
-def _schema(name: str, kind: Any) -> dict[str, Any]:
+def schema_of(name: str, kind: Any) -> dict[str, Any]:
+    """The schema of a document, from the type of its value."""
     made = TypeAdapter(kind).json_schema(mode="serialization")
     return {"$schema": DIALECT, "$id": f"urn:specdsl:{name}:1", **_untitled(made)}
 

@@ -11,6 +11,7 @@ from specdsl.cli.compiling import check, compile_, diff
 from specdsl.cli.data import data
 from specdsl.cli.explaining import explain
 from specdsl.cli.importing import import_
+from specdsl.cli.results import compare, results
 from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, colour, complain, point_to_explanations
 from specdsl.cli.solving import solve
 from specdsl.cli.sweeping import sweep
@@ -36,6 +37,8 @@ for _verb in (
     solve,
     train,
     experiment,
+    results,
+    compare,
     data,
     import_,
     fmt,

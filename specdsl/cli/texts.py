@@ -136,12 +136,14 @@ def operations(name: str | None, markdown: bool) -> None:
 @click.command()
 @click.argument("document", default="report")
 def schema(document: str) -> None:
-    """Print the JSON Schema of what another verb writes as JSON: `report`, or `diff`."""
+    """Print the JSON Schema of what another verb writes as JSON: `report`, `diff`, `results`, or `compare`."""
     import json
 
     from specdsl.backends.schemas import SCHEMAS
+    from specdsl.results.schemas import SCHEMAS as OF_RESULTS
 
-    if document not in SCHEMAS:
-        hint = did_you_mean(document, SCHEMAS) or f"there are {', '.join(SCHEMAS)}"
+    known = {**SCHEMAS, **OF_RESULTS}
+    if document not in known:
+        hint = did_you_mean(document, known) or f"there are {', '.join(known)}"
         raise WrongInput(f"there is no document '{document}'; {hint}")
-    click.echo(json.dumps(SCHEMAS[document](), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(known[document](), indent=2, ensure_ascii=False))

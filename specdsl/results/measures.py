@@ -1,0 +1,93 @@
+"""What is measured: a metric on a part of the data, which way is better, and how its values are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PARTS = ("train", "validation", "test")
+_LARGER = re.compile(r"accuracy|auc|precision|recall|sensitivity|specificity|score|iou|similarity|f1|fbeta|r2")
+_SHARE = re.compile(r"accuracy")
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A metric on a part of the data, such as test accuracy.
+
+    Attributes:
+        part: "train", "validation" or "test".
+        metric: what histories call the metric, such as "loss" or "accuracy".
+        larger: whether larger values are better.
+        share: whether it is the share of examples that are told rightly: then differences are in percentage points,
+            and in examples.
+    """
+
+    part: str
+    metric: str
+    larger: bool
+    share: bool
+
+    @property
+    def key(self) -> str:
+        """The name that `trial.json` has for it: `test_accuracy`."""
+        return f"{self.part}_{self.metric}"
+
+    @property
+    def title(self) -> str:
+        """Its name in words: `test accuracy`."""
+        return self.key.replace("_", " ")
+
+    @property
+    def unit(self) -> str:
+        """What differences of it are in: points, or nothing."""
+        return "points" if self.share else ""
+
+    def value(self, value: float | None) -> str:
+        """A value as tables show it, rounded once: shares to four decimals, others as `amount` does."""
+        if value is None:
+            return ""
+        return f"{value:.4f}" if self.share else amount(value)
+
+    def difference(self, value: float | None, *, sign: bool = True) -> str:
+        """A difference of values, or a deviation: of shares in points to two decimals."""
+        if value is None:
+            return ""
+        mark = "+" if sign else ""
+        shown = f"{100 * value:{mark}.2f}" if self.share else amount(value, mark)
+        return re.sub(r"^[+-](?=[0.]+$)", "", shown).replace("-", "−")
+
+    def margin(self, margin: float) -> str:
+        """A margin or a difference without sign and with its unit: `0.5 points`."""
+        return f"{100 * margin:.3g} points" if self.share else amount(margin)
+
+
+def amount(value: float, sign: str = "") -> str:
+    """A number for people: four decimals, or four significant digits where it is below 0.01 or from 10,000 on."""
+    if value == 0 or 0.01 <= abs(value) < 10_000:
+        return f"{value:{sign}.4f}"
+    return f"{value:{sign}.4g}"
+
+
+def probability(p: float | None) -> str:
+    """A p-value for people: two significant digits, and no smaller than 0.0001."""
+    if p is None:
+        return ""
+    if p < 0.0001:
+        return "< 0.0001"
+    return f"{p:.2f}" if p >= 0.1 else f"{p:#.2g}"
+
+
+def measure(key: str, recipe: Mapping[str, Any]) -> Measure | None:
+    """The measure of a key such as `test_accuracy`; None where the key names no part.
+
+    Args:
+        key: a key of a trial's final values.
+        recipe: the `train` block, as `config.json` has it.
+    """
+    part, separator, metric = key.partition("_")
+    if not separator or part not in PARTS or not metric:
+        return None
+    larger = metric != "loss" and bool(_LARGER.search(metric))
+    return Measure(part, metric, larger, metric != "loss" and bool(_SHARE.search(metric)))
