@@ -2,39 +2,84 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import math
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
+import specdsl
 from specdsl import cli
+from specdsl.declaration import Misuse
+from specdsl.results.comparing import VERDICTS
+from specdsl.results.examples import mcnemar, predictions
+from specdsl.results.samples import chosen_measure, read_samples
+from specdsl.results.schemas import SCHEMAS
 from tests.run_folders import Made, MadeRun, write_experiment
+from tests.test_report import strict
+
+KINDS = {
+    "original": MadeRun([0.94, 0.945, 0.9425, 0.935, 0.9475, 0.94]),
+    "dropout1": MadeRun([0.975, 0.98, 0.9775, 0.9725, 0.98, 0.975], model="dropout1"),
+    "dropout2": MadeRun([0.975, 0.9775, 0.98, 0.9725, 0.9775, Made(0.9, "interrupted")], model="dropout2"),
+    "dropout3": MadeRun(
+        [0.9475, 0.945, 0.95, 0.94, Made(None, "failed"), Made(None, "diverged"), Made(None, "running")],
+        model="dropout3",
+        planned=9,
+    ),
+}
+"""Four models with trials of all kinds."""
+
+ODD: dict[str, list[MadeRun]] = {
+    "one trial of one model": [MadeRun([0.9])],
+    "one trial of each": [MadeRun([0.9]), MadeRun([0.95], model="other")],
+    "one trial of one": [MadeRun([0.9]), MadeRun([0.95, 0.96], model="other")],
+    "no spread": [MadeRun([0.9, 0.9, 0.9]), MadeRun([0.95, 0.95, 0.95], model="other")],
+    "no spread and no difference": [MadeRun([0.9, 0.9]), MadeRun([0.9, 0.9], model="other")],
+    "no spread in one": [MadeRun([0.9, 0.9, 0.9]), MadeRun([0.95, 0.96, 0.97], model="other")],
+    "ties": [MadeRun([0.9, 0.91, 0.91]), MadeRun([0.91, 0.91, 0.92], model="other")],
+    "no errors at all": [MadeRun([1.0, 1.0, 0.9975]), MadeRun([1.0, 1.0, 1.0], model="other")],
+    "nothing finished": [MadeRun([Made(None, "failed"), Made(0.9, "interrupted")], planned=3)],
+    "nothing finished in one": [MadeRun([Made(None, "diverged")]), MadeRun([0.9, 0.91], model="other")],
+    "values": [MadeRun([0.001, 0.0012, 0.0011], classes=0), MadeRun([0.002, 0.0021], classes=0, model="other")],
+    "values and classes": [MadeRun([0.001, 0.0012], classes=0), MadeRun([0.9, 0.95], model="other")],
+    "without predictions": [MadeRun([0.9, 0.92], predictions=False), MadeRun([0.93, 0.95], model="other")],
+    "a validation part": [MadeRun([0.9, 0.92], validation=50), MadeRun([0.93, 0.95], model="other", validation=50)],
+    "other data": [MadeRun([0.9, 0.92]), MadeRun([0.93, 0.95], model="other", data_seed=1, test=300, epochs=9)],
+    "the same model twice": [MadeRun([0.9, 0.92]), MadeRun([0.93, 0.95], seed=1)],
+}
+"""Runs that results are hard to have of."""
 
 
-@pytest.fixture
-def experiment(tmp_path: Path) -> Path:
-    """Four models with trials of all kinds, and published figures."""
-    return write_experiment(
-        tmp_path / "e",
-        {
-            "original": MadeRun([0.94, 0.945, 0.9425, 0.935, 0.9475, 0.94]),
-            "dropout1": MadeRun([0.975, 0.98, 0.9775, 0.9725, 0.98, 0.975], model="dropout1"),
-            "dropout2": MadeRun([0.975, 0.9775, 0.98, 0.9725, 0.9775, Made(0.9, "interrupted")], model="dropout2"),
-            "dropout3": MadeRun(
-                [0.9475, 0.945, 0.95, 0.94, Made(None, "failed"), Made(None, "diverged"), Made(None, "running")],
-                model="dropout3",
-                planned=9,
-            ),
-        },
-        published={"original": {"test_accuracy": 0.9409, "test_loss": 0.6107}},
-    )
+@pytest.fixture(autouse=True)
+def _without_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """statsmodels asks for a garbage collection in each correction, which takes long where all tests are loaded."""
+    monkeypatch.setattr("gc.collect", lambda: 0)
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The four models, with published figures."""
+    published = {
+        "original": {"test_accuracy": 0.9409, "test_loss": 0.6107},
+        "dropout1": {"test_accuracy_median": 0.9764, "train_accuracy": 0.9995, "test_top": 1.0},
+    }
+    return write_experiment(tmp_path_factory.mktemp("experiments") / "e", KINDS, published=published)
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Runs `specdsl`; gives exit code, standard output and standard error."""
 
-    def run(*arguments: object) -> tuple[int, str, str]:
+    def run(*arguments: object, columns: int = 100) -> tuple[int, str, str]:
+        monkeypatch.setenv("COLUMNS", str(columns))
         monkeypatch.setattr(sys, "argv", ["specdsl", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -44,11 +89,307 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     return run
 
 
+def written(runs: list[MadeRun], folder: Path) -> list[Path]:
+    return [made.write(folder / f"run-{number}") for number, made in enumerate(runs)]
+
+
+# ---------------------------------------------------------------------------------------------- which trials count
+
+
 def test_every_trial_is_told_of(experiment: Path, run) -> None:
     """Those that do not count too, with their state and what made them so."""
     code, out, _ = run("results", experiment)
     assert code == 0
-    assert "dropout3      97,771  4 of 9       4" in out
+    assert re.search(r"dropout3 +97,771 +4 of 9 ", out)
     for line in ("5  failed", "6  diverged", "7  interrupted", "8–9  not begun", "out of memory"):
         assert line in out
-    assert "+0.08 points" in out
+    told = specdsl.load_results(experiment).to_dict()["models"]
+    assert [len(model["trials"]) for model in told] == [6, 6, 6, 7]
+    assert [model["finished_trials"] for model in told] == [6, 6, 5, 4]
+
+
+def test_means_are_over_finished_trials_alone(experiment: Path) -> None:
+    told = {model["key"]: model for model in specdsl.load_results(experiment).to_dict()["models"]}
+    accuracy = next(one for one in told["dropout2"]["measures"] if one["measure"] == "test_accuracy")
+    assert accuracy["values"] == pytest.approx([0.975, 0.9775, 0.98, 0.9725, 0.9775])
+    assert accuracy["mean"] == pytest.approx(0.9765)
+    assert (accuracy["min"], accuracy["median"], accuracy["max"]) == pytest.approx((0.9725, 0.9775, 0.98))
+    assert accuracy["test_set_standard_error"] == pytest.approx(math.sqrt(0.9765 * 0.0235 / 400))
+    trained = next(one for one in told["dropout2"]["measures"] if one["measure"] == "train_accuracy")
+    assert trained["test_set_standard_error"] is None
+
+
+def test_published_figures_stand_beside_measured_ones(experiment: Path, run) -> None:
+    told = {model["key"]: model["published"] for model in specdsl.load_results(experiment).to_dict()["models"]}
+    accuracy, loss = told["original"]
+    assert (accuracy["published"], accuracy["in_interval"], loss["in_interval"]) == (0.9409, True, False)
+    assert accuracy["difference"] == pytest.approx(accuracy["measured"] - 0.9409)
+    median, trained, unknown = told["dropout1"]
+    assert (median["statistic"], median["in_interval"]) == ("median", None)
+    assert median["measured"] == pytest.approx(0.97625)
+    assert trained["measure"] == "train_accuracy"
+    assert unknown["measured"] is None
+    out = run("results", experiment)[1]
+    assert re.search(r"original +mean test accuracy +0\.9409 +0\.9417 +\+0\.08 points +yes", out)
+    inner = run("results", experiment / "original")[1]
+    assert "Beside the published figures" in inner  # a run of an experiment knows of them too
+
+
+# ---------------------------------------------------------------------------------------------- comparison
+
+
+def test_verdicts(experiment: Path) -> None:
+    """What is apart is said to be, in examples too; what is not is not, and how many trials would be needed."""
+    found = specdsl.load_results(experiment).compare()
+    verdicts = {(pair.a, pair.b): pair for pair in found.pairs}
+    assert len(verdicts) == 6
+    apart = verdicts["original", "dropout1"]
+    assert (apart.verdict, apart.examples) == ("different", pytest.approx(-14))
+    told = {pair["a"] + pair["b"]: pair["sentence"] for pair in found.to_dict()["pairs"]}
+    assert told["originaldropout1"].startswith(
+        "dropout1 is better than original: the test accuracy of dropout1 is higher"
+    )
+    near = verdicts["original", "dropout3"]
+    assert near.verdict == "open"
+    assert 20 < near.needed < 60
+    assert f"about {near.needed} trials" in told["originaldropout3"]
+    wide = specdsl.load_results(experiment).compare(margin=5)
+    assert {pair.verdict for pair in wide.pairs} == {"different within the margin", "equivalent"}
+    assert all(pair.verdict in VERDICTS for pair in found.pairs)
+
+
+def test_a_baseline_makes_a_smaller_family(experiment: Path) -> None:
+    """Three pairs in place of six, and so smaller corrected p-values."""
+    results = specdsl.load_results(experiment)
+    every, some = results.compare(), results.compare(baseline="original")
+    assert [(pair.a, pair.b) for pair in some.pairs] == [(key, "original") for key in list(KINDS)[1:]]
+    assert some.pairs[2].test.p == pytest.approx(every.pairs[2].test.p)
+    assert some.pairs[2].holm < every.pairs[2].holm
+
+
+def test_the_order_of_runs_turns_signs_alone(experiment: Path) -> None:
+    """Every figure of a pair is the same, whichever way round the runs are named."""
+    one = {frozenset((pair.a, pair.b)): pair for pair in specdsl.load_results(experiment).compare().pairs}
+    folders = [experiment / key for key in reversed(KINDS)]
+    for pair in specdsl.load_results(*folders).compare().pairs:
+        other = one[frozenset((pair.a, pair.b))]
+        assert pair.difference == pytest.approx(-other.difference)
+        assert (pair.verdict, pair.needed) == (other.verdict, other.needed)
+        assert (pair.holm, pair.ranks_holm) == pytest.approx((other.holm, other.ranks_holm))
+        assert pair.equivalence_holm == pytest.approx(other.equivalence_holm)
+        ends = (-other.bootstrap.high, -other.bootstrap.low)
+        assert (pair.bootstrap.low, pair.bootstrap.high) == pytest.approx(ends)
+        assert (pair.mcnemar.only_a, pair.mcnemar.p) == (other.mcnemar.only_b, pytest.approx(other.mcnemar.p))
+
+
+def test_a_loss_is_better_when_lower(tmp_path: Path) -> None:
+    folders = written(ODD["values"], tmp_path)
+    (pair,) = specdsl.load_results(*folders).compare().to_dict()["pairs"]
+    assert pair["sentence"].startswith("original is better than other: the test loss of other is higher by")
+    assert pair["superiority"]["probability"] == 1
+    assert pair["examples"] is None
+    assert pair["equivalence"] is None
+    wide = specdsl.load_results(*folders).compare("mean_absolute_error", margin=1).to_dict()
+    assert wide["measure"] == "test_mean_absolute_error"
+    assert "equivalent to it within 1.0000" in wide["pairs"][0]["sentence"]
+
+
+def test_trials_are_paired_by_their_number(tmp_path: Path) -> None:
+    """Pairs are trials that finished in both; their differences are tested, and ranks by Wilcoxon's test."""
+    first = MadeRun([0.90, 0.92, Made(None, "failed"), 0.94, 0.90])
+    second = MadeRun([0.91, 0.9325, 0.93, 0.95, 0.9125], model="other")
+    results = specdsl.load_results(*written([first, second], tmp_path))
+    (pair,) = results.compare(paired=True).pairs
+    assert pair.n == (4, 4)
+    assert (pair.test.kind, pair.test.df) == ("paired", 3)
+    assert pair.holm < results.compare().pairs[0].holm
+    assert pair.ranks.smallest == 0.125
+    text = str(results.compare(paired=True).table())
+    assert "With 4 pairs of trials Wilcoxon's signed-rank test cannot give a p below 0.12" in text
+    assert "have examples, order and augmentation in common" in text
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"data_seed": 1}, {"train": {"batch": 64}}])
+def test_trials_without_common_streams_are_no_pairs(change: dict[str, Any], tmp_path: Path) -> None:
+    folders = written([MadeRun([0.9, 0.91]), MadeRun([0.92, 0.93], model="other", **change)], tmp_path)
+    with pytest.raises(Misuse, match="nothing in common to pair them by"):
+        specdsl.load_results(*folders).compare(paired=True)
+
+
+def test_runs_that_are_not_alike_are_warned_of(tmp_path: Path, run) -> None:
+    """In the tables, and in each verdict; what differs is listed."""
+    folders = written(ODD["other data"], tmp_path)
+    for verb in ("results", "compare"):
+        out = " ".join(run(verb, *folders)[1].split())
+        assert "Warning: The runs are not alike: " in out
+        assert "different numbers of epochs" in out
+        assert "different data" in out
+    assert "tested on different examples" in out
+    told = specdsl.load_results(*folders)
+    assert "The runs are not alike" in told.compare().to_dict()["pairs"][0]["sentence"]
+    assert {one["setting"]: one["values"]["other"] for one in told.to_dict()["differences"]}["train.epochs"] == "9"
+
+
+# ---------------------------------------------------------------------------------------------- the test examples
+
+
+def test_mcnemar_and_averaged_predictions(experiment: Path) -> None:
+    """Counted anew from the files: examples that the one ensemble alone tells rightly."""
+    right = {}
+    for key in ("original", "dropout1"):
+        total: Any = 0
+        for number in range(1, 7):
+            found = np.load(experiment / key / f"trial-{number}" / "predictions.npz")
+            total = total + found["probability"].astype(float)
+        right[key] = total.argmax(axis=1) == found["label"]
+    pair = specdsl.load_results(experiment).compare().pairs[0]
+    assert pair.mcnemar.only_a == int(np.sum(right["original"] & ~right["dropout1"]))
+    assert pair.mcnemar.only_b == int(np.sum(~right["original"] & right["dropout1"]))
+    from scipy.stats import binomtest
+
+    apart = pair.mcnemar.only_a + pair.mcnemar.only_b
+    assert pair.mcnemar.p == pytest.approx(binomtest(pair.mcnemar.only_a, apart).pvalue)
+
+
+def test_the_two_level_bootstrap_holds_both_errors(tmp_path: Path) -> None:
+    """With one trial each it is the bootstrap of the paired examples; more trials that differ make it wider."""
+    one = specdsl.load_results(*written(ODD["one trial of each"], tmp_path / "one")).compare().pairs[0]
+    samples = read_samples([tmp_path / "one" / "run-0", tmp_path / "one" / "run-1"])
+    measured = chosen_measure(samples, None)
+    a, b = (predictions(sample, measured) for sample in samples)
+    apart = (a.worth - b.worth).ravel()
+    error = float(apart.std() / math.sqrt(len(apart)))
+    assert one.bootstrap.high - one.bootstrap.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+    runs = [MadeRun([0.7, 0.95, 0.99]), MadeRun([0.95, 0.95, 0.95], model="other")]
+    spread = specdsl.load_results(*written(runs, tmp_path / "spread")).compare().pairs[0]
+    assert spread.bootstrap.high - spread.bootstrap.low > 2 * (one.bootstrap.high - one.bootstrap.low)
+    assert mcnemar(a, a).p == 1
+
+
+def test_predictions_of_something_else_are_not_used(tmp_path: Path) -> None:
+    """Where their mean is not what the trial ended with, they are not its."""
+    folders = written([MadeRun([0.9, 0.92]), MadeRun([0.93, 0.95], model="other")], tmp_path)
+    (folders[0] / "trial-1" / "predictions.npz").replace(folders[1] / "trial-1" / "predictions.npz")
+    text = str(specdsl.load_results(*folders).compare().table())
+    assert "has no predictions" in text
+    MadeRun([0.5, 0.92]).write(tmp_path / "third")
+    (tmp_path / "third" / "trial-1" / "predictions.npz").replace(folders[0] / "trial-1" / "predictions.npz")
+    assert "do not have its test accuracy" in str(specdsl.load_results(*folders).compare().table())
+
+
+# ---------------------------------------------------------------------------------------------- all forms
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_runs_are_told_of_too(name: str, tmp_path: Path) -> None:
+    """In every form, without a warning and without what is no number; and so are comparisons, where there are any."""
+    results = specdsl.load_results(*written(ODD[name], tmp_path))
+    told: list[Any] = [results]
+    models = results.to_dict()["models"]
+    for metric in ("test_accuracy", "test_loss", "train_loss"):
+        if sum(metric in (one["measure"] for one in model["measures"]) for model in models) > 1:
+            told.append(results.compare(metric))
+        else:
+            with pytest.raises(Misuse, match=r"two models whose finished trials have|was measured"):
+                results.compare(metric)
+    for one in told:
+        data = one.to_dict()
+        json.dumps(data, allow_nan=False)
+        kind = "results" if one is results else "compare"
+        Draft202012Validator(strict(SCHEMAS[kind]())).validate(data)
+        table = one.table()
+        for text in (table.to_text(80), table.to_markdown(), table.to_latex(), table.to_html(), one.to_csv()):
+            assert not re.search(r"\bnan\b|\binf\b|None", text)
+    assert len(list(csv.reader(io.StringIO(results.trials_csv())))) == 1 + sum(len(made.trials) for made in ODD[name])
+
+
+def test_what_is_one_of_a_kind_is_not_given_a_spread(tmp_path: Path) -> None:
+    results = specdsl.load_results(*written(ODD["one trial of each"], tmp_path))
+    text = str(results)
+    assert "nothing is known of how trials spread" in text
+    assert "No interval of original, other: one trial says nothing" in " ".join(text.split())
+    (pair,) = results.compare().pairs
+    assert pair.verdict == "untested"
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 100, 200])
+@pytest.mark.parametrize("verb", ["results", "compare"])
+def test_tables_fit_the_terminal(verb: str, width: int, experiment: Path, run) -> None:
+    """Where columns find no room side by side they stand one below the other."""
+    out = run(verb, experiment, columns=width)[1]
+    assert max(map(len, out.splitlines())) <= max(width, 34)
+    assert ("original − dropout1" in out) == (verb == "compare" and width < 80)
+
+
+def test_forms_of_the_command_line(experiment: Path, tmp_path: Path, run) -> None:
+    """Each holds all models; files are written whole, without colours."""
+    for form in ("table", "markdown", "csv", "trials", "json", "latex"):
+        code, out, _ = run("results", experiment, "--format", form, "-o", tmp_path / form)
+        assert (code, out) == (0, "")
+        text = (tmp_path / form).read_text()
+        assert all(key in text for key in KINDS)
+        assert "\x1b" not in text
+    for form in ("table", "markdown", "csv", "json", "latex"):
+        code, out, _ = run("compare", experiment, "--format", form)
+        assert code == 0
+        assert all(key in out for key in KINDS)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "csv").read_text())))
+    assert len(rows) == 4 * 4
+    assert float(rows[3]["mean"]) == specdsl.load_results(experiment).to_dict()["models"][0]["measures"][3]["mean"]
+    trials = list(csv.DictReader(io.StringIO((tmp_path / "trials").read_text())))
+    assert [row["state"] for row in trials].count("finished") == 21
+    latex = (tmp_path / "latex").read_text()
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\bottomrule") == 5
+
+
+def test_metrics_by_name(experiment: Path, run) -> None:
+    out = run("results", experiment, "--metric", "all")[1]
+    for title in ("Train loss", "Train accuracy", "Test loss", "Test accuracy"):
+        assert f"{title} over trials" in out
+    assert "Test loss over trials" in run("results", experiment, "--metric", "loss")[1]
+    assert run("compare", experiment, "--metric", "train-loss")[1].startswith("dropout_position: train loss")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["results", "nowhere"], "nowhere holds no run"),
+        (["compare", "{e}", "--metric", "recall"], "nothing called 'recall' was measured"),
+        (["results", "{e}", "--metric", "recall"], "help: there are train_loss"),
+        (["compare", "{e}", "--baseline", "dropout"], "there is no model 'dropout' to compare with"),
+        (
+            ["compare", "{e}/original"],
+            "a comparison takes two models whose finished trials have a test accuracy, and original alone has one",
+        ),
+        (["results", "{e}", "{e}/original"], "is named twice"),
+        (["compare", "{e}", "--alpha", "0.7"], "0.7 is not in the range"),
+        (["compare", "{e}", "--margin", "0"], "0.0 is not in the range"),
+        (["results"], "Missing argument 'RUN...'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_is_said(arguments: list[str], message: str, experiment: Path, run) -> None:
+    code, _, err = run(*(argument.format(e=experiment) for argument in arguments))
+    assert code == 2
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schemas_are_printed(name: str, run) -> None:
+    schema = json.loads(run("schema", name)[1])
+    Draft202012Validator.check_schema(schema)
+    assert schema["$id"] == f"urn:specdsl:{name}:1"
+
+
+def test_results_show_themselves(experiment: Path) -> None:
+    """As a table where text is shown, as HTML in a notebook; and they are frozen."""
+    results = specdsl.load_results(experiment)
+    assert "Means over trials" in repr(results)
+    assert "Verdicts" in str(results.compare())
+    assert results._repr_html_().count("<table>") == 5
+    assert "<li>" in results.compare()._repr_html_()
+    with pytest.raises(AttributeError):
+        results.confidence = 0.5  # type: ignore[misc]
+    with pytest.raises(Misuse, match="between 0 and 1"):
+        specdsl.load_results(experiment, confidence=95)

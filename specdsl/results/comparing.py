@@ -120,8 +120,8 @@ def compared(
     values = {sample.key: sample.by_trial(measured) for sample in samples}
     able = [sample for sample in samples if values[sample.key]]
     if len(able) < 2:
-        there = f"{able[0].key} alone has" if able else "none of them has"
-        raise Misuse(f"a comparison takes two models with finished trials, and {there}")
+        there = f"{able[0].key} alone has one" if able else "none of them has one"
+        raise Misuse(f"a comparison takes two models whose finished trials have a {measured.title}, and {there}")
     if margin is None and measured.share:
         margin = MARGIN
     terms = Terms(
