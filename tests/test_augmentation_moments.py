@@ -54,9 +54,12 @@ def augmented(operation: Operation, image: Floats, count: int = COUNT, label: in
 
 
 def check_uniform(values: NDArray[Any], low: float, high: float) -> None:
-    """Values are uniform on [low, high]: in distribution, and in mean and variance to four standard errors."""
+    """Values are uniform on [low, high]: in distribution, in mean and variance to four errors, up to the ends."""
     assert stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > LEAST
     width = high - low
+    # That none of n values falls into a part p at an end has the probability exp(-n p).
+    assert -1e-3 * width < values.min() - low < width * 10 / len(values) + 1e-5
+    assert -1e-3 * width < high - values.max() < width * 10 / len(values) + 1e-5
     assert abs(values.mean() - (low + high) / 2) < 4 * width / np.sqrt(12 * len(values))
     # The fourth central moment of a uniform distribution is width^4 / 80.
     error = np.sqrt((width**4 / 80 - width**4 / 144) / len(values))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from specdsl.data import load
 from specdsl.recipes import OPERATIONS, Pipeline
-from specdsl.recipes.augmentation import unit_range
+from specdsl.recipes.augmentation import RandomRotation, RandomScale, unit_range
 from specdsl.training.streams import Streams
 from tests.operations import batches, operations, scaled, usual
 from tests.training.models import SOURCE, data
@@ -94,6 +94,29 @@ def test_colour_operations_are_those_of_tf_image(name: str, oracle: str, draw: s
     adjust = getattr(tf.image, oracle)
     for image, number, after in zip(images, draws[:, 0], result, strict=True):
         np.testing.assert_allclose(after, adjust(image, float(number)).numpy(), atol=TOLERANCE, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("fill", "mode"), [("edge", "nearest"), ("constant", "constant")])
+def test_rotation_and_scale_are_those_of_keras(fill: str, mode: str) -> None:
+    """As `keras.ops.image.affine_transform` has them, which counts places from the first pixel, columns first."""
+    import keras
+
+    pipeline = Pipeline(
+        operations=[RandomScale(lower=0.7, upper=1.5, fill=fill), RandomRotation(degrees=90, fill=fill)]
+    )
+    rng = np.random.default_rng(5)
+    images = rng.random((8, 12, 10, 3), dtype=np.float32)
+    draws = scaled(pipeline, rng.random((8, 2), dtype=np.float32))
+    ours, _ = pipeline.apply(np, images, np.zeros(8, np.int32), draws)
+    factor, angle = draws[:, 0], np.radians(draws[:, 1])
+    cosine, sine = np.cos(angle) / factor, np.sin(angle) / factor
+    x, y = (10 - 1) / 2, (12 - 1) / 2
+    none = np.zeros(8, np.float32)
+    back = np.stack(
+        [cosine, -sine, x - cosine * x + sine * y, sine, cosine, y - sine * x - cosine * y, none, none], axis=1
+    )
+    theirs = keras.ops.image.affine_transform(images, back.astype(np.float32), fill_mode=mode)
+    np.testing.assert_allclose(ours, keras.ops.convert_to_numpy(theirs), atol=2e-5)
 
 
 def test_feeds_of_all_engines_give_the_same_epochs() -> None:
