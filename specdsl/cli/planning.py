@@ -30,6 +30,7 @@ class Request:
         models: those of its models that are meant; None for all.
         recipe: the name of a `train` block, or None.
         data: what `--data` says, or None.
+        path: where the data of the spec lie, as a run found them that is gone on with; None for where the spec says.
         epochs: in place of the recipe's, or None.
         batch: in place of the recipe's, or None.
         trials: in place of the experiment's, or None.
@@ -44,6 +45,7 @@ class Request:
     models: tuple[str, ...] | None = None
     recipe: str | None = None
     data: str | None = None
+    path: str | None = None
     epochs: int | None = None
     batch: int | None = None
     trials: int | None = None
@@ -93,6 +95,8 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
             raise WrongInput(f"training takes a model of one input, and '{graph.name}' has {len(graph.input_nodes)}")
         made = train_recipe(spec.program, recipe, graph.input_nodes[0].shape, replaced)
         given = {name: getattr(request, name) for name in ("epochs", "batch") if getattr(request, name) is not None}
+        if request.path is not None and "path" in made.data.source.names():
+            given["data"] = made.data.replace(source=made.data.source.replace(path=request.path))
         recipes[key] = made.replace(**given)
     datasets: dict[Source, DataSet] = {}
     texts, start = _texts(spec)
@@ -137,9 +141,10 @@ def kept(folder: Path, **changes: Any) -> tuple[Request, Spec]:
     from specdsl.runs import read_run
 
     run = read_run(folder)
-    epochs = run.recipe["epochs"]
-    request = Request.of(run.config.get("request") or {})
-    request = replace(request, **{"trials": run.config["trials"], "epochs": epochs, **changes})
+    told_before = {"trials": run.config["trials"], "epochs": run.recipe["epochs"]}
+    # In the spec that the folder keeps, a relative path would be read from that folder.
+    told_before["path"] = run.recipe["data"]["source"].get("path")
+    request = replace(Request.of(run.config.get("request") or {}), **{**told_before, **changes})
     return request, load_spec(run.entry, Limits(**request.limits))
 
 
