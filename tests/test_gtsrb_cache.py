@@ -210,6 +210,7 @@ def test_where_nothing_is_prepared_the_command_is_told(
     with pytest.raises(DataError, match=f"there is no folder {tmp_path / 'cache' / 'specdsl' / 'data'}") as error:
         load(Gtsrb())
     assert "`specdsl data prepare gtsrb` fetches" in str(error.value.help)
+    assert f"makes {tmp_path / 'cache/specdsl/data/gtsrb-32.npz'}, 159 MB" in str(error.value.help)
     monkeypatch.setenv(VARIABLE, str(file.parent))
     with pytest.raises(DataError, match=r"there is no .*gtsrb-48-roi\.npz, but gtsrb-8\.npz") as error:
         load(Gtsrb(size=48, roi=True))

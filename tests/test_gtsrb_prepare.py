@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -225,9 +229,9 @@ def test_half_an_archive_in_a_folder_is_told_as_the_reason(tmp_path: Path) -> No
     whole = (folder / TRAINING).read_bytes()
     (folder / TRAINING).write_bytes(whole[: len(whole) // 2])
     pack({"unrelated.zip": {"readme.txt": b""}}, folder)
-    with pytest.raises(DataError, match=f"but no training images\nalso: .*{TRAINING}: not a whole zip"):
+    with pytest.raises(DataError, match=f"but no training images\nalso: .*{TRAINING}: no zip, or not a whole one"):
         prepared(folder, tmp_path / "to")
-    with pytest.raises(DataError, match="not a whole zip") as error:
+    with pytest.raises(DataError, match="not a whole one") as error:
         prepared(folder / TRAINING, tmp_path / "to")
     assert "by half" in str(error.value.help)
 
@@ -378,3 +382,40 @@ def test_the_real_archives_give_the_arrays_that_were_prepared_elsewhere(tmp_path
         assert [row["SignName"] for row in csv.DictReader(lines)] == [name for name, _ in SIGNS]
     with zipfile.ZipFile(result.file) as archive:
         assert "about.json" in archive.namelist()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are counted in /proc")
+def test_processes_end_with_the_one_that_was_killed(tmp_path: Path) -> None:
+    """Nobody else ends them; and what was written is not taken for the whole, but written anew."""
+    folder = pack(official(DATA), tmp_path / "from")
+    script = tmp_path / "prepare.py"
+    script.write_text(f"""
+import os, signal, sys
+from pathlib import Path
+import specdsl.data.gtsrb_images as images
+from tests.test_gtsrb_prepare import Heard, prepared
+
+def kill(*_):
+    print(Path(f"/proc/{{os.getpid()}}/task/{{os.getpid()}}/children").read_text(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    images._FEW, images._CHUNK_BYTES = 0, 1
+    heard = Heard()
+    heard.progressed = type("Progressed", (), {{"update": lambda self, told: "decoding" in told and kill()}})()
+    prepared(Path({str(folder)!r}), Path({str(tmp_path / "to")!r}), reporter=heard, workers=2)
+""")
+    root = Path(__file__).parents[1]
+    ended = subprocess.run(
+        [sys.executable, script], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(root)}, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL
+    children = [Path("/proc") / number for number in ended.stdout.decode().split()]
+    assert len(children) >= 2
+    until = time.monotonic() + 20
+    while any(child.exists() for child in children) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(child.exists() for child in children)
+    assert (tmp_path / "to" / "gtsrb-16.npz.part").exists()
+    assert prepared(folder, tmp_path / "to").about.train == 12
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["gtsrb-16.npz"]

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specdsl.cli.data import data_at, told
-from specdsl.cli.shared import Failure, WrongInput, load_spec, parameters
+from specdsl.cli.data import data_at
+from specdsl.cli.shared import Failure, WrongInput, load_spec, parameters, told
 from specdsl.limits import Limits
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import click
 
-from specdsl.cli.shared import PATH, Failure, WrongInput
+from specdsl.cli.shared import PATH, Failure, WrongInput, told
 
 
 @click.command()
@@ -67,11 +67,10 @@ def prepare(
         )
     except KeyboardInterrupt:
         if reporter.fetching:
-            click.echo("\nwhat was fetched is kept: the same command goes on from there", err=True)
+            click.echo("what was fetched is kept: the same command goes on from there", err=True)
         raise
     except DataError as error:
-        message = error.message + (f"\n  help: {error.help}" if error.help else "")
-        raise (Failure if isinstance(error, OutsideError) else WrongInput)(message) from None
+        raise (Failure if isinstance(error, OutsideError) else WrongInput)(told(error)) from None
     about = result.about
     part = ", a part of the benchmark" if about.partial else ""
     click.echo(
@@ -114,7 +113,9 @@ class _Reporter:
         if not sys.stderr.isatty():
             self.say(what)
         self.fetching = what.startswith("fetching")
-        counted: ProgressColumn = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+        counted: ProgressColumn = (
+            DownloadColumn(table_column=Column(no_wrap=True)) if unit == "bytes" else MofNCompleteColumn()
+        )
         columns = [
             TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=2)),
             BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),

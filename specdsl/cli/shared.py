@@ -159,6 +159,13 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def told(error: Exception) -> str:
+    """A mistake in data or in arguments, with its help, as the command line tells it."""
+    hint = getattr(error, "help", None)
+    message = getattr(error, "message", str(error))
+    return f"{message}\n  help: {hint.replace(chr(10), chr(10) + ' ' * 8)}" if hint else message
+
+
 def colour() -> bool | None:
     """What click is to do with colours: drop them where `NO_COLOR` is set, else keep them only on a terminal."""
     return False if os.environ.get("NO_COLOR") else None

@@ -153,7 +153,7 @@ class ZipTree:
             archive = zipfile.ZipFile(self.path)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
             raise DataError(
-                f"{self.path}: not a whole zip ({error})",
+                f"{self.path}: no zip, or not a whole one ({error})",
                 help="it may have been copied or fetched by half: compare its size, and copy or fetch it again",
             ) from None
         except OSError as error:

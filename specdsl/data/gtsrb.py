@@ -79,12 +79,12 @@ def _not_prepared(where: Path, source: Gtsrb) -> DataError:
     to = "" if where == data_folder() else f" --to {where}"
     megabytes = sum(OFFICIAL) * source.size**2 * 3 / 1e6
     kind = f"{source.size}x{source.size} pixels{', cut to the signs' if source.roi else ''}"
-    missing = where / gtsrb_cache.file_name(source.size, source.roi) if where.is_dir() else f"folder {where}"
+    file = where / gtsrb_cache.file_name(source.size, source.roi)
     others = f", but {', '.join(_cached(where))}" if _cached(where) else ""
     command = f"specdsl data prepare gtsrb{options}{to}"
     return DataError(
-        f"gtsrb at {kind} is not prepared: there is no {missing}{others}",
-        help=f"`{command}` fetches the archives, once, less than 400 MB, and makes it, {megabytes:,.0f} MB;\n"
+        f"gtsrb at {kind} is not prepared: there is no {file if where.is_dir() else f'folder {where}'}{others}",
+        help=f"`{command}` fetches the archives, once, less than 400 MB, and makes {file}, {megabytes:,.0f} MB;\n"
         f"`{command} --from DIR` makes it of archives or images that you have;\n"
         f"--data DIR, or the variable {VARIABLE}, names another folder where it is",
     )

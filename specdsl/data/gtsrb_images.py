@@ -13,6 +13,7 @@ import io
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -111,6 +112,15 @@ def _start(trees: Sequence[Tree], size: int, roi: bool) -> None:
     global _settings
     _settings = (trees, size, roi)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The first process hears of Ctrl-C as well, and ends the others.
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
+
+
+def _end_with_the_first() -> None:
+    """End this process when the one that started it was killed: nobody else would."""
+    first = multiprocessing.parent_process()
+    assert first is not None
+    first.join()
+    os._exit(1)
 
 
 def _work(rows: Sequence[Row]) -> Chunk:
