@@ -200,6 +200,7 @@ def test_a_part_says_so_by_its_name(tmp_path: Path) -> None:
     write(tmp_path / f"gtsrb-{SIZE}-roi.npz", about(partial=True, roi=True), columns())
     data = load(Gtsrb(size=SIZE, roi=True), folder=tmp_path)
     assert data.name == "gtsrb (a part: 4 of 39,209 training images, 3 of 12,630 test images)"
+    assert data.partial
 
 
 def test_where_nothing_is_prepared_the_command_is_told(

@@ -136,4 +136,63 @@ def data_at(written: str, place: str = "--data") -> tuple[Source, Path | None]:
     if "(" not in written and written not in SOURCES:
         hint = did_you_mean(written, SOURCES) or f"data are one of {', '.join(SOURCES)}, or a path"
         raise WrongInput(f"there is no data set, file or folder '{written}'\n  help: {hint}")
-from specdsl.cli.shared import PATH, STANDARD, Failure, WrongInput, check_places, file_and_model, load_spec, told, write
+    return source_called(written, place), None
+
+
+def _classes(written: str | None, dataset: DataSet) -> list[int]:
+    """The classes to draw: those that `--classes` names, each once, in its order, or all.
+
+    Raises:
+        WrongInput: one of them is no class, they are too many, or the data are no images in classes.
+    """
+    from specdsl.data.sheet import MOST_ROWS
+
+    if not dataset.class_names or len(dataset.shape) != 3 or dataset.shape[2] not in (1, 3):
+        raise WrongInput(f"a contact sheet shows images in classes, which {dataset.name} has not")
+    every = list(range(len(dataset.class_names)))
+    if written is None:
+        if len(every) > MOST_ROWS:
+            raise WrongInput(f"a contact sheet has at most {MOST_ROWS} rows, not {len(every)}: choose with --classes")
+        return every
+    chosen: list[int] = []
+    for word in written.split(","):
+        if not word.strip().isdecimal() or int(word) not in every:
+            raise WrongInput(f"--classes takes numbers of classes from 0 to {every[-1]}, not '{word.strip()}'")
+        chosen.append(int(word))
+    return list(dict.fromkeys(chosen))
+
+
+def _check_sheet(path: Path) -> None:
+    """Refuse what cannot be drawn before any work is done."""
+    try:
+        from specdsl.data.sheet import FORMATS
+    except ModuleNotFoundError as error:
+        raise Failure(f"a contact sheet needs {error.name}: `pip install 'specdsl[training]'` brings it") from None
+    if path.suffix.lower() not in FORMATS:
+        raise WrongInput(f"a contact sheet is written to a file that ends in {' or '.join(FORMATS)}, not to {path}")
+
+
+def _draw(
+    path: Path, dataset: DataSet, recipe: DataRecipe, which: str | None, classes: list[int], columns: int, seed: int
+) -> None:
+    """Draw a contact sheet of training images, as they are or after one of a recipe's pipelines."""
+    import tempfile
+
+    from specdsl.data.sheet import save
+    from specdsl.training import looks
+
+    heads: tuple[str, ...] = ()
+    if which == "augment":
+        shown = looks.draws(dataset, classes, columns, seed, recipe.augment)
+        title, heads = f"{dataset.name}: training images in {columns - 1} draws of augment", ("as it is",)
+    elif which == "evaluate":
+        shown = looks.rows(dataset, classes, columns, seed, recipe.evaluate)
+        title = f"{dataset.name}: training images after evaluate"
+    else:
+        shown = looks.rows(dataset, classes, columns, seed)
+        title = f"{dataset.name}: training images"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / path.name
+        save(shown, file, title, heads)
+        write(path, file.read_bytes())
+    click.echo(f"wrote {path}", err=True)

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from specdsl.cli.data import data_at
 from specdsl.cli.shared import Failure, WrongInput, load_spec, parameters, told
 from specdsl.limits import Limits
@@ -107,6 +109,8 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
         source = recipes[key].data.source
         if source not in datasets:
             datasets[source] = load(source, folder=folder)
+            if datasets[source].partial:
+                click.echo(f"warning: {datasets[source].name}: results on it do not compare with others", err=True)
         made_plans[key] = Plan(
             graph=graph,
             recipe=recipes[key],

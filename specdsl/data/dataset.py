@@ -74,12 +74,14 @@ class DataSet:
         train: examples to learn from.
         test: examples for evaluation alone.
         class_names: the name of each class, by its label; empty where values are predicted.
+        partial: whether it is less than the published set of this name: results on it do not compare.
     """
 
     name: str
     train: Examples
     test: Examples
     class_names: tuple[str, ...]
+    partial: bool = False
 
     def __post_init__(self) -> None:
         assert self.train.x.shape[1:] == self.test.x.shape[1:]

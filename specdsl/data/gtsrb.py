@@ -106,6 +106,7 @@ def _from_cache(file: Path, rows: tuple[int, int]) -> DataSet:
         ),
         test=Examples(arrays["test_image"], arrays["test_label"].astype(np.int32)),
         class_names=about.class_names,
+        partial=about.partial,
     )
 
 
