@@ -96,15 +96,19 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def write(self, checkpoint: Checkpoint, keep: int = 2) -> None:
-        """Write a checkpoint, and only when it is safely there remove all but the last few.
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, and only when it is safely there remove all but the last two.
 
         Raises:
             RunError: it cannot be written; those before it are untouched.
         """
         make_folder(self.folder)
         write_bytes(self.folder / f"epoch-{checkpoint.epoch:06d}{_SUFFIX}", checkpoint.to_bytes())
-        for old in self._files()[keep:]:
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove all but the last two."""
+        for old in self._files()[2:]:
             with suppress(OSError):
                 old.unlink(missing_ok=True)
 

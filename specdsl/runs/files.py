@@ -30,6 +30,9 @@ class RunError(Exception):
         self.help = help
 
 
+_UNFINISHED = ".unfinished-"
+
+
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
     """A temporary file of the same suffix to write to, put in place of `file` when all went well, removed when not.
@@ -42,7 +45,7 @@ def replacing(file: Path) -> Iterator[Path]:
     """
     temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{file.stem}-", suffix=file.suffix, dir=file.parent)
+        handle, name = tempfile.mkstemp(prefix=f"{_UNFINISHED}{file.stem}-", suffix=file.suffix, dir=file.parent)
         temporary = Path(name)
         os.close(handle)
         yield temporary
@@ -81,6 +84,16 @@ def make_folder(folder: Path) -> None:
         sync_folder(folder.parent)
     except OSError as error:
         raise RunError(f"{folder} cannot be made: {error.strerror or error}") from error
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process has left in a folder, and in those below, that was killed while it wrote.
+
+    Nobody else may be writing there.
+    """
+    for file in folder.rglob(f"{_UNFINISHED}*"):
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 def write_bytes(file: Path, content: bytes) -> None:

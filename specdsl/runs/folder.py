@@ -85,13 +85,6 @@ class RunFolder:
         """Write `summary.json`."""
         write_json(self.path / SUMMARY, summary.to_dict())
 
-    def summary(self) -> Mapping[str, Any]:
-        """What `summary.json` says; nothing where there is none, or where it is damaged: all of it is in the trials."""
-        try:
-            return read_json(self.path / SUMMARY)
-        except RunError:
-            return {}
-
     def trial(self, number: int) -> TrialFolder:
         """The folder of a trial, from 1; made when it is not there."""
         folder = trial_folder(self.path, number)

@@ -63,8 +63,9 @@ class Lock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._handle is not None
-        with suppress(OSError):
-            (self.folder / _LOCK).unlink(missing_ok=True)
+        if kind is None:  # what was begun and not finished making is known by this file
+            with suppress(OSError):
+                (self.folder / _LOCK).unlink(missing_ok=True)
         os.close(self._handle)
         self._handle = None
 

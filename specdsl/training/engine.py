@@ -108,6 +108,13 @@ class Trial(Protocol):
     def parameters(self) -> int:
         """The parameters of the model."""
 
+    def check(self) -> None:
+        """Refuse a model that the recipe cannot train.
+
+        Raises:
+            Misuse: it cannot.
+        """
+
     def train(self, watcher: Watcher, after: int = 0) -> Outcome:
         """Train the epochs after the first `after` ones, until the watcher stops it or the loss is no longer a number.
 

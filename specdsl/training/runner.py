@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -17,14 +17,14 @@ from specdsl.declaration import Misuse
 from specdsl.functional import pinned_layers
 from specdsl.graph import Graph
 from specdsl.recipes.training import TrainRecipe
-from specdsl.runs.files import RunError, plain, write_json
+from specdsl.runs.files import RunError, plain, remove_unfinished, write_json
 from specdsl.runs.folder import RunFolder, check_free
 from specdsl.runs.layout import EXPERIMENT, VERSIONS
 from specdsl.runs.locking import Lock
 from specdsl.runs.records import SCHEMA, RunSummary, TrialSummary
 from specdsl.training import frameworks
 from specdsl.training.checks import check_data, check_recipe
-from specdsl.training.engine import Job
+from specdsl.training.engine import Job, Trial
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.progress import say
 from specdsl.training.streams import Streams
@@ -136,7 +136,6 @@ class Run:
 
     def __init__(self, plan: Plan, folder: RunFolder) -> None:
         self.plan, self.folder = plan, folder
-        self.parameters: int | None = folder.summary().get("parameters")
 
     def left(self) -> list[int]:
         """The trials that have not come to their end; one that crashed is among them, for it may go well next time."""
@@ -162,7 +161,7 @@ class Run:
             folder=self.folder.path,
             trials=trials,
             planned=self.plan.trials,
-            parameters=self.parameters,
+            parameters=self.folder.config.get("parameters"),
             interrupted=len(trials) < self.plan.trials or any(trial.interrupted for trial in trials),
             seconds=sum(trial.seconds for trial in trials),
         )
@@ -216,6 +215,7 @@ def run_all(
         plan.check()
     if resume:
         with Lock(out):
+            remove_unfinished(out)
             runs = {key: _resumed(plan, out / key, console) for key, plan in plans.items()}
             return _carry_out(runs, console, every)
     check_free(out)
@@ -226,15 +226,23 @@ def run_all(
     parameters = {key: _built(plan) for key, plan in plans.items()}
     with Lock(out):
         check_free(out)
+        remove_unfinished(out)
         software = versions(next(iter(plans.values())).backend)
         runs = {}
         for key, plan in plans.items():
-            runs[key] = Run(plan, RunFolder.make(out / key, plan.config, plan.texts, software))
-            runs[key].parameters = parameters[key]
+            config = {**plan.config, "parameters": parameters[key]}
+            runs[key] = Run(plan, RunFolder.make(out / key, config, plan.texts, software))
         if name is not None:
             declared = {"schema": SCHEMA, "name": name, "models": list(plans), "published": published or {}}
             write_json(out / EXPERIMENT, declared)
         return _carry_out(runs, console, every)
+
+
+def _engine(backend: str) -> Callable[[Job], Trial]:
+    """What makes trials, with its framework started."""
+    frameworks.start(backend)
+    make: Callable[[Job], Trial] = import_module("specdsl.training.engine_fit").FitTrial
+    return make
 
 
 def _built(plan: Plan) -> int:
@@ -243,8 +251,7 @@ def _built(plan: Plan) -> int:
     Raises:
         Misuse: it cannot.
     """
-    frameworks.start(plan.backend)
-    trial = import_module("specdsl.training.engine_fit").FitTrial(plan.job(1))
+    trial = _engine(plan.backend)(plan.job(1))
     trial.check()
     return int(trial.parameters)
 
@@ -294,9 +301,8 @@ def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> 
         say(console, "All trials have come to their end: there is nothing left to do.")
         return {key: run.summarise() for key, run in runs.items()}
     with Interrupts(told) as interrupts:
-        frameworks.start(next(iter(runs.values())).plan.backend)
-        engine = import_module("specdsl.training.engine_fit")
-        around = Surroundings(engine.FitTrial, interrupts, console, every)
+        make = _engine(next(iter(runs.values())).plan.backend)
+        around = Surroundings(make, interrupts, console, every)
         for place, (number, key) in enumerate(left, start=1):
             if interrupts.requested:
                 break

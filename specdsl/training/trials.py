@@ -79,6 +79,7 @@ def _carry_out(job: Job, folder: TrialFolder, around: Surroundings, history: His
     for what in damaged:
         instead = f"going on from epoch {start.epoch}, the one before it" if start else "beginning anew"
         say(around.console, f"{what[0].upper()}{what[1:]}: {instead}.", style="yellow")
+    folder.checkpoints.tidy()
     recipe, pace = job.recipe, Pace(around.every)
     keeper = Keeper(
         recipe.keep,
