@@ -1,4 +1,4 @@
-"""An engine of a few lines of numpy, for tests of what runs do around engines: a softmax layer with momentum and noise."""
+"""An engine of a few lines of numpy, for tests of what stands around engines: a softmax layer, momentum and noise."""
 
 from __future__ import annotations
 

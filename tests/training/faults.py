@@ -1,6 +1,7 @@
-"""Lets each call that writes fail, or kill the process, in turn; what is gone on with must be as if nothing had happened.
+"""Lets each call that writes fail, or kill the process, in turn; what is gone on with must be as if nothing had been.
 
-`python -m tests.training.faults FOLDER EVERY` prints what was tried: every call, or every second... A process of its own, since it forks for each attempt.
+`python -m tests.training.faults FOLDER EVERY` prints what was tried: every call, or every second, and so on. It is a
+process of its own, since it forks for each attempt.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def plan(trials: int = 2, epochs: int = 3, seed: int = 5, **recipe: Any) -> Plan
                            batch=20, epochs=epochs, **recipe)  # fmt: skip
     graph = specdsl.loads(SPEC.replace("(12, 12, 3)", "(16, 16, 3)")).model()
     names = tuple(f"class {number}" for number in range(43))
-    return Plan(graph, declared, DataSet("noise", train, test, names), "tiny.spec", {"model.spec": SPEC, "a/b.spec": ""},
-                "spec/model.spec", trials=trials, seed=seed)  # fmt: skip
+    texts = {"model.spec": SPEC, "a/b.spec": ""}
+    return Plan(graph, declared, DataSet("noise", train, test, names), "tiny.spec", texts, "spec/model.spec",
+                trials=trials, seed=seed)  # fmt: skip
 
 
 def carry_out(out: Path, made: Plan | None = None, every: int | None = 1, name: str | None = None) -> str:
@@ -54,7 +56,9 @@ def carry_out(out: Path, made: Plan | None = None, every: int | None = 1, name: 
     begun = (out / ("config.json" if name is None else "experiment.json")).exists()
     console = Console(file=io.StringIO(), width=100)
     made = made or plan()
-    run_all(name, {"": made} if name is None else {"a": made, "b": made}, out, console=console, every=every, resume=begun)
+    run_all(
+        name, {"": made} if name is None else {"a": made, "b": made}, out, console=console, every=every, resume=begun
+    )
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -62,9 +66,9 @@ def carry_out(out: Path, made: Plan | None = None, every: int | None = 1, name: 
 def numpy_engine() -> Iterator[None]:
     """Within, runs are trained by the engine of the tests."""
     with (
-        mock.patch.object(runner, "_engine", lambda backend: NumpyTrial),
-        mock.patch.object(runner, "_draw", lambda runs: None),
-        mock.patch.object(frameworks, "check_installed", lambda backend: None),
+        mock.patch.object(runner, "_engine", return_value=NumpyTrial),
+        mock.patch.object(runner, "_draw"),
+        mock.patch.object(frameworks, "check_installed"),
     ):
         yield
 

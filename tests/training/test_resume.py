@@ -1,0 +1,236 @@
+"""Nothing is lost: runs that were killed, failed or stopped go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from specdsl.runs import RunError, read_run
+from specdsl.runs.locking import Lock
+from specdsl.training import runner
+from tests.training.engine_numpy import NumpyTrial
+from tests.training.faults import carry_out, content, numpy_engine, plan
+
+
+@pytest.fixture
+def engine() -> Iterator[None]:
+    with numpy_engine():
+        yield
+
+
+def script(module: str, *arguments: str, seconds: float = 250) -> Any:
+    """What a module of the tests prints last, run in a process of its own with one thread for matrix products."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.training.{module}", *arguments],
+        capture_output=True, text=True, timeout=seconds, cwd=Path(__file__).parents[2],
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "default"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("every", [11, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_a_run_goes_on_after_a_fault_at_any_call_that_writes(tmp_path: Path, every: int) -> None:
+    """Killed before it, in the midst of it or after it, and with a disk that is full from then on."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        tried = script("faults", folder, str(every), seconds=850)
+    assert tried["files"] == 17
+    assert min(tried["kill"], tried["kill after"], tried["full"]) >= 150 // every
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("backend", "verb", "kills", "epochs"),
+    [
+        ("tensorflow", "train", 3, 4),
+        pytest.param("tensorflow", "experiment", 25, 8, marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+        pytest.param("jax", "experiment", 25, 8, marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+    ],
+)
+def test_a_run_killed_at_random_moments_is_the_run_that_was_not(
+    tmp_path: Path, backend: str, verb: str, kills: int, epochs: int
+) -> None:
+    """Histories, weights, optimizer, seeds of layers, predictions and final values: all to the last bit."""
+    given = {"folder": str(tmp_path), "backend": backend, "kills": kills, "seed": kills, "epochs": epochs, "verb": verb}
+    told = script("killing", json.dumps(given), seconds=1700)
+    assert told["differing"] == []
+    assert told["compared"] >= 60
+    assert told["kills"]
+
+
+@pytest.mark.parametrize("moment", range(0, 40, 3))
+def test_ctrl_c_and_going_on_is_the_run_that_went_through(
+    tmp_path: Path, engine: None, moment: int, monkeypatch
+) -> None:
+    """In training, in the evaluation after an epoch, and in that at the end of a trial."""
+    carry_out(tmp_path / "whole")
+    asked = 0
+
+    def wanted(interrupts: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == moment + 1:
+            interrupts.requested = True
+        return bool(interrupts.requested)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("specdsl.training.interrupts.Interrupts.wanted", wanted)
+        told = carry_out(tmp_path / "broken", every=100)
+    assert "Stopped." in told
+    assert read_run(tmp_path / "broken").trials[-1].interrupted
+    carry_out(tmp_path / "broken", every=100)
+    broken, whole = content(tmp_path / "broken"), content(tmp_path / "whole")
+    for found in (broken, whole):  # how many checkpoints there are depends on when they were written
+        for name in [name for name in found if name.endswith(".checkpoint") and "3" not in name]:
+            del found[name]
+    assert broken == whole
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(tmp_path: Path, engine: None) -> None:
+    """Whatever is done to it: cut off, a bit turned, emptied, or of a later format."""
+    carry_out(tmp_path / "whole", plan(trials=1))
+    whole = content(tmp_path / "whole")
+
+    def broken_off() -> Path:
+        out = tmp_path / "run"
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(tmp_path / "whole", out)
+        for name in ("trial.json", "model.keras", "predictions.npz"):
+            (out / "trial-1" / name).unlink()
+        return out
+
+    def last(out: Path) -> Path:
+        return max((out / "trial-1" / "checkpoints").iterdir())
+
+    rng = np.random.default_rng(1)
+    good = last(tmp_path / "whole").read_bytes()
+    places = [int(rng.integers(0, len(good))) for _ in range(12)]
+    damages = [good[:place] for place in (0, 1, 30, 84, 200, len(good) - 1)]
+    damages += [good[:place] + bytes([good[place] ^ 1 << place % 8]) + good[place + 1 :] for place in places]
+    damages.append(good.replace(b"checkpoint 1\n", b"checkpoint 2\n"))
+    for damage in damages:
+        out = broken_off()
+        last(out).write_bytes(damage)
+        told = carry_out(out, plan(trials=1)).replace("\n", " ")
+        assert "epoch-000003.checkpoint is damaged" in told
+        assert "going on from epoch 2, the one before it" in told
+        assert content(out) == whole
+    out = broken_off()
+    for file in (out / "trial-1" / "checkpoints").iterdir():
+        file.write_bytes(b"")
+    assert "beginning anew" in carry_out(out, plan(trials=1))
+    assert content(out) == whole
+
+
+def test_a_run_that_has_ended_is_left_as_it_is(tmp_path: Path, engine: None) -> None:
+    carry_out(tmp_path / "run")
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("trial-*/*")}
+    assert "there is nothing left to do" in carry_out(tmp_path / "run")
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("trial-*/*")} == before
+
+
+def test_more_trials_are_those_of_a_run_of_so_many(tmp_path: Path, engine: None) -> None:
+    carry_out(tmp_path / "two", plan(trials=2))
+    carry_out(tmp_path / "two", plan(trials=3))
+    carry_out(tmp_path / "three", plan(trials=3))
+    assert content(tmp_path / "two") == content(tmp_path / "three")
+    with pytest.raises(RunError, match="has 3 trials: none of them is taken back"):
+        carry_out(tmp_path / "two", plan(trials=2))
+
+
+def test_a_run_goes_on_only_with_what_it_was_begun_with(tmp_path: Path, engine: None) -> None:
+    carry_out(tmp_path / "run")
+    with pytest.raises(RunError, match=r"its train\.batch was 20, and is 20 now|its seed was 5, and is 6 now"):
+        carry_out(tmp_path / "run", plan(seed=6))
+
+
+def test_other_software_is_told_of(tmp_path: Path, engine: None) -> None:
+    carry_out(tmp_path / "run")
+    file = tmp_path / "run" / "versions.json"
+    versions = json.loads(file.read_text())
+    versions["packages"]["keras"] = "3.0.0"
+    file.write_text(json.dumps(versions))
+    told = carry_out(tmp_path / "run").replace("\n", " ")
+    assert "begun with keras 3.0.0, going on with" in told
+    assert "equality to the last bit is not promised" in told
+
+
+def test_a_trial_that_crashes_is_recorded_and_tried_again(tmp_path: Path, engine: None, monkeypatch) -> None:
+    """The others go on; the next attempt begins at its last checkpoint."""
+    predict, asked = NumpyTrial.predict, []
+
+    def failing(self: NumpyTrial, part: Any, stopping: Any) -> Any:
+        asked.append(self.job.streams.trial)
+        if self.job.streams.trial == 1:
+            raise MemoryError("no room for 3 GiB\nof activations")
+        return predict(self, part, stopping)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(NumpyTrial, "predict", failing)
+        told = carry_out(tmp_path / "run")
+    assert "This trial failed: MemoryError: no room for 3 GiB." in told
+    first, second = read_run(tmp_path / "run").trials
+    assert (first.failed, first.well, first.epochs) == ("MemoryError: no room for 3 GiB", False, 3)
+    assert (second.failed, second.evaluated) == (None, True)
+    assert "in failing" in (tmp_path / "run" / "trial-1" / "traceback.txt").read_text()
+    carry_out(tmp_path / "run")
+    (tmp_path / "run" / "trial-1" / "traceback.txt").unlink()
+    carry_out(tmp_path / "whole")
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+
+
+def test_two_processes_cannot_write_into_one_folder(tmp_path: Path, engine: None) -> None:
+    """The one that has it is named; when it is dead, however it died, its file hinders nobody."""
+    carry_out(tmp_path / "run")
+    holding = f"""
+import os, sys
+from pathlib import Path
+from specdsl.runs.locking import Lock
+with Lock(Path({str(tmp_path / "run")!r})):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match=f"is being written to by the process {other.pid} on "):
+            carry_out(tmp_path / "run")
+        other.kill()
+        other.wait()
+    assert (tmp_path / "run" / ".lock").exists()
+    assert "nothing left" in carry_out(tmp_path / "run")
+    assert not (tmp_path / "run" / ".lock").exists()
+    with Lock(tmp_path / "run"), pytest.raises(RunError, match=f"by the process {os.getpid()} on "):
+        Lock(tmp_path / "run").__enter__()
+
+
+def test_an_experiment_goes_trial_by_trial_and_on_after_a_crash(tmp_path: Path, engine: None, monkeypatch) -> None:
+    order: list[tuple[str, int]] = []
+    trial = runner.Run.trial
+
+    def noted(self: runner.Run, number: int, around: Any) -> Any:
+        order.append((self.folder.path.name, number))
+        if len(order) == 3:
+            raise RunError("as if the disk were full")
+        return trial(self, number, around)
+
+    monkeypatch.setattr(runner.Run, "trial", noted)
+    with pytest.raises(RunError):
+        carry_out(tmp_path / "e", name="both")
+    carry_out(tmp_path / "e", name="both")
+    assert order == [("a", 1), ("b", 1), ("a", 2), ("a", 2), ("b", 2)]
+    carry_out(tmp_path / "alone")
+    assert content(tmp_path / "e" / "a") == content(tmp_path / "alone")
