@@ -151,7 +151,7 @@ def test_more_trials_are_those_of_a_run_of_so_many(tmp_path: Path, engine: None)
 
 def test_a_run_goes_on_only_with_what_it_was_begun_with(tmp_path: Path, engine: None) -> None:
     carry_out(tmp_path / "run")
-    with pytest.raises(RunError, match=r"its train\.batch was 20, and is 20 now|its seed was 5, and is 6 now"):
+    with pytest.raises(RunError, match=r"its seed was 5, and is 6 now"):
         carry_out(tmp_path / "run", plan(seed=6))
 
 
