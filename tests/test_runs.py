@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from specdsl.runs import RunError, TrialSummary, read, read_run
+from specdsl.training.estimate import Estimate, duration
 from tests.run_folders import Made, MadeRun, write_experiment
 
 
@@ -97,3 +98,28 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     (folder / "trial-1" / "predictions.npz").write_bytes(b"PK")
     with pytest.raises(RunError, match=r"predictions\.npz cannot be read"):
         trial_read.predictions()
+
+
+def test_times_are_told_in_words() -> None:
+    told = [duration(seconds) for seconds in (0.2, 59.4, 60, 61, 754, 3600, 12_000, 86_400, 100_000, 1e6)]
+    assert told == ["1 s", "59 s", "1 min", "1 min 1 s", "12 min", "1 h", "3 h 20 min", "1 d", "1 d 4 h", "11 d"]
+
+
+def test_what_is_left_is_estimated_by_the_epochs_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the second epoch, since the first compiles; models not yet seen count as those that were, on average."""
+    now = 0.0
+    monkeypatch.setattr("specdsl.training.estimate.perf_counter", lambda: now)
+    estimate = Estimate(["a", "b", "a", "b"], {"a": 10, "b": 20})
+    estimate.begin(0)
+    now = 30.0
+    assert not estimate.epoch(1)
+    assert estimate.left() is None
+    now = 32.0
+    assert estimate.epoch(2)
+    assert estimate.left() == duration(2 * (8 + 20 + 10 + 20))
+    estimate.begin(1)
+    now += 9
+    assert not estimate.epoch(1)
+    now += 4
+    assert not estimate.epoch(2)
+    assert estimate.left() == duration(4 * (18 + 20) + 2 * 10)

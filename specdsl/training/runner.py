@@ -25,6 +25,7 @@ from specdsl.runs.records import SCHEMA, RunSummary, TrialSummary
 from specdsl.training import frameworks
 from specdsl.training.checks import check_data, check_recipe
 from specdsl.training.engine import Job, Trial
+from specdsl.training.estimate import Estimate
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.progress import say
 from specdsl.training.streams import Streams
@@ -263,8 +264,8 @@ def _resumed(plan: Plan, path: Path, console: Console) -> Run:
         RunError: it says something else.
     """
     folder = RunFolder(path)
-    old, new = folder.config, plan.config
-    for what in [what for what in new if what not in ("request", "trials", "spec")]:
+    old, new = (_compared(config) for config in (folder.config, plan.config))
+    for what in new:
         if old.get(what) != new[what]:
             where, was, now = _difference(what, old.get(what), new[what])
             raise RunError(
@@ -273,11 +274,44 @@ def _resumed(plan: Plan, path: Path, console: Console) -> Run:
             )
     for change in changes(folder.path / VERSIONS, plan.backend):
         say(console, f"{path}: {change}: equality to the last bit is not promised.", style="yellow")
-    if plan.trials != old["trials"]:
-        if plan.trials < old["trials"]:
-            raise RunError(f"{path} has {old['trials']} trials: none of them is taken back")
-        folder.change(trials=plan.trials)
+    trials, epochs = folder.config["trials"], folder.config["train"]["epochs"]
+    if plan.trials < trials or plan.recipe.epochs < epochs:
+        has = f"{trials} trials" if plan.trials < trials else f"{epochs} epochs"
+        raise RunError(f"{path} has {has}: none of them is taken back")
+    if plan.recipe.epochs > epochs:
+        _check_longer(path, plan.recipe, epochs)
+    if plan.trials > trials or plan.recipe.epochs > epochs:
+        folder.change(trials=plan.trials, train=plan.config["train"])
     return Run(plan, folder)
+
+
+def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be as it was when a run is gone on with: where the data came from may not, if they are the same."""
+    train = dict(config.get("train", {}), epochs=None)
+    if isinstance(train.get("data"), dict):
+        train["data"] = dict(train["data"], source=None)
+    rest = {name: value for name, value in config.items() if name not in ("request", "trials", "spec", "parameters")}
+    return {**rest, "train": train}
+
+
+def _check_longer(path: Path, recipe: TrainRecipe, before: int) -> None:
+    """Check that a run of more epochs begins as the run did that was made for fewer.
+
+    Raises:
+        RunError: it would have been another from its first epoch on, or is told otherwise.
+    """
+    if recipe.schedule is not None:
+        raise RunError(
+            f"{path} was begun for {before} epochs, over which its learning rate follows a schedule: for more epochs "
+            "all of them would have been others",
+            help="begin a new run for so many epochs, or give the optimizer a schedule of its own, in steps",
+        )
+    if before % recipe.evaluate_every:
+        raise RunError(
+            f"{path} was evaluated after epoch {before} because that was its last: a run of more epochs would not have "
+            f"been, for it is every {recipe.evaluate_every} epochs",
+            help="begin a new run for so many epochs",
+        )
 
 
 def _difference(where: str, was: Any, now: Any) -> tuple[str, Any, Any]:
@@ -302,15 +336,23 @@ def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> 
         return {key: run.summarise() for key, run in runs.items()}
     with Interrupts(told) as interrupts:
         make = _engine(next(iter(runs.values())).plan.backend)
-        around = Surroundings(make, interrupts, console, every)
-        for place, (number, key) in enumerate(left, start=1):
+        estimate = Estimate([key for _, key in left], {key: run.plan.recipe.epochs for key, run in runs.items()})
+
+        def ended(epoch: int) -> None:
+            if estimate.epoch(epoch) and len(left) > 1:
+                say(console, f"by these epochs all {len(left)} trials will take about {estimate.left()}")
+
+        around = Surroundings(make, interrupts, console, every, ended)
+        for place, (number, key) in enumerate(left):
             if interrupts.requested:
                 break
+            estimate.begin(place)
             trials = runs[key].plan.trials
             if len(runs) > 1 or trials > 1:
                 model = f"{key}, " if key else ""
-                of = f" ({place} of {len(left)})" if len(runs) > 1 else ""
-                say(console, f"{model}trial {number} of {trials}{of}", style="bold")
+                of = f" ({place + 1} of {len(left)})" if len(runs) > 1 else ""
+                to_go = f", about {estimate.left()} to go" if estimate.left() else ""
+                say(console, f"{model}trial {number} of {trials}{of}{to_go}", style="bold")
             runs[key].trial(number, around)
         summaries = {key: run.summarise() for key, run in runs.items()}
         _draw(runs)

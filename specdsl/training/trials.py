@@ -33,12 +33,14 @@ class Surroundings:
         interrupts: whether somebody wants the run to end.
         console: where progress is shown.
         every: epochs from one checkpoint to the next, None for the usual pace.
+        told: is told the number of each epoch that has ended.
     """
 
     make: Callable[[Job], Trial]
     interrupts: Interrupts
     console: Console
     every: int | None = None
+    told: Callable[[int], None] = lambda epoch: None
 
 
 def run_trial(job: Job, folder: TrialFolder, around: Surroundings) -> TrialSummary:
@@ -91,7 +93,7 @@ def _carry_out(job: Job, folder: TrialFolder, around: Surroundings, history: His
     stop = around.interrupts.wanted
     trial = around.make(job)
     with Display(around.console, history, job.recipe.epochs, job.steps, start.epoch if start else 0) as display:
-        watcher = TrialWatcher(trial, job, folder, history, display, keeper, pace, stop, began)
+        watcher = TrialWatcher(trial, job, folder, history, display, keeper, pace, stop, around.told, began)
         outcome = _train(trial, watcher, start, around.interrupts)
     interrupted = not watcher.ended and not outcome.diverged
     evaluated = False

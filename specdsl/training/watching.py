@@ -58,6 +58,7 @@ class TrialWatcher:
         keeper: what chooses.
         pace: how often checkpoints are written.
         stop: whether somebody wants the run to end.
+        told: is told the number of each epoch that has ended.
         began: when the trial was begun, by `perf_counter`.
 
     Attributes:
@@ -75,10 +76,11 @@ class TrialWatcher:
         keeper: Keeper,
         pace: Pace,
         stop: Callable[[], bool],
+        told: Callable[[int], None],
         began: float,
     ) -> None:
         self._trial, self._job, self._folder, self._display = trial, job, folder, display
-        self._keeper, self._pace, self._stop = keeper, pace, stop
+        self._keeper, self._pace, self._stop, self._told = keeper, pace, stop, told
         self.history = history
         self.last: Checkpoint | None = None
         self._saved = True
@@ -143,6 +145,7 @@ class TrialWatcher:
         self._remember(epoch.number)
         self._folder.write_history(self.history.to_csv())
         self._display.epoch(epoch)
+        self._told(epoch.number)
         if self._pace.due(epoch.number):
             self.save()
 

@@ -66,7 +66,7 @@ def test_an_experiment_trains_each_model_and_compares_them(run) -> None:
         row = next(line for line in out.splitlines() if line.startswith(f"{one.key} ") and "." in line)
         assert f"{mean(values):.4f}" in row
         assert f"{stdev(values):.4f}" in row
-    order = [line for line in out.splitlines() if " of 2 (" in line]
+    order = [line.partition(", about")[0] for line in out.splitlines() if " of 2 (" in line]
     assert order == [
         "tiny, trial 1 of 2 (1 of 6)", "tiny-units=6, trial 1 of 2 (2 of 6)", "dropped, trial 1 of 2 (3 of 6)",
         "tiny, trial 2 of 2 (4 of 6)", "tiny-units=6, trial 2 of 2 (5 of 6)", "dropped, trial 2 of 2 (6 of 6)",

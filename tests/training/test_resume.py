@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from specdsl.recipes.schedules import Cosine
 
 from specdsl.runs import RunError, read_run
+from specdsl.runs.checkpoints import Checkpoints
 from specdsl.runs.locking import Lock
 from specdsl.training import runner
 from tests.training.engine_numpy import NumpyTrial
@@ -147,6 +149,54 @@ def test_more_trials_are_those_of_a_run_of_so_many(tmp_path: Path, engine: None)
     assert content(tmp_path / "two") == content(tmp_path / "three")
     with pytest.raises(RunError, match="has 3 trials: none of them is taken back"):
         carry_out(tmp_path / "two", plan(trials=2))
+
+
+@pytest.mark.parametrize("choice", [{}, {"keep": "best"}, {"keep": "best", "evaluate_every": 2, "patience": 4}])
+def test_more_epochs_are_those_of_a_run_of_so_many(tmp_path: Path, engine, choice: dict[str, Any]) -> None:
+    """As far as training does not depend on how many there are to be."""
+    carry_out(tmp_path / "longer", plan(trials=1, epochs=4, **choice))
+    carry_out(tmp_path / "longer", plan(trials=1, epochs=6, **choice))
+    carry_out(tmp_path / "six", plan(trials=1, epochs=6, **choice))
+    longer, six = content(tmp_path / "longer"), content(tmp_path / "six")
+    assert {name for name in longer if longer[name] != six.get(name)} == set()
+    with pytest.raises(RunError, match="has 6 epochs: none of them is taken back"):
+        carry_out(tmp_path / "longer", plan(trials=1, epochs=4, **choice))
+
+
+def test_more_epochs_are_refused_where_the_first_ones_would_have_been_others(tmp_path: Path, engine) -> None:
+    scheduled = {"schedule": Cosine()}
+    carry_out(tmp_path / "cosine", plan(trials=1, **scheduled))
+    with pytest.raises(RunError, match="follows a schedule: for more epochs all of them would have been others"):
+        carry_out(tmp_path / "cosine", plan(trials=1, epochs=4, **scheduled))
+    carry_out(tmp_path / "thirds", plan(trials=1, evaluate_every=2))
+    with pytest.raises(RunError, match="evaluated after epoch 3 because that was its last"):
+        carry_out(tmp_path / "thirds", plan(trials=1, epochs=4, evaluate_every=2))
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_a_trial(tmp_path: Path, engine, monkeypatch) -> None:
+    """By validation alone: the test part gets better all the time here, and nobody looks."""
+    validation = [3.0, 2.0, 1.5, 1.6, 1.49, 1.7, 1.8, 1.9]
+
+    def evaluate(self: NumpyTrial, part: str, stopping: Any = None) -> dict[str, float]:
+        epoch = int(self.drawn) // self.job.steps
+        return {"loss": validation[epoch - 1] if part == "validation" else 1 / epoch, "accuracy": 0.5}
+
+    monkeypatch.setattr(NumpyTrial, "evaluate", evaluate)
+    for how, (epochs, kept, early) in {
+        (("keep", "best"),): (8, 5, False),
+        (("keep", "best"), ("patience", 3)): (8, 5, True),
+        (("keep", "best"), ("patience", 2), ("min_delta", 0.1)): (5, 5, True),
+        (("keep", "last"), ("patience", 2), ("min_delta", 0.1)): (5, 5, True),
+        (("keep", "best"), ("patience", 1)): (4, 3, True),
+    }.items():
+        out = tmp_path / str(how)
+        carry_out(out, plan(trials=1, epochs=8, **dict(how)))
+        (trial,) = read_run(out).trials
+        assert (trial.epochs, trial.kept_epoch, trial.stopped_early, trial.evaluated) == (epochs, kept, early, True)
+        last, _ = Checkpoints(trial.folder / "checkpoints").last()
+        assert last is not None
+        weights = last.kept["weight"] if kept < epochs else last.state["weight"]
+        assert trial.model_file.read_bytes() == weights.tobytes()
 
 
 def test_a_run_goes_on_only_with_what_it_was_begun_with(tmp_path: Path, engine: None) -> None:
