@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from specdsl.recipes.schedules import Cosine
 
+from specdsl.recipes.schedules import Cosine
 from specdsl.runs import RunError, read_run
 from specdsl.runs.checkpoints import Checkpoints
 from specdsl.runs.locking import Lock
