@@ -22,8 +22,8 @@ CLASSIFICATION = {
         "evaluate": [{"type": "center_crop", "height": 28, "width": 28}],
     },
     "optimizer": {"type": "Adam", "learning_rate": 0.001},
-    "loss": "sparse_categorical_crossentropy",
-    "metrics": ["accuracy"],
+    "loss": {"type": "SparseCategoricalCrossentropy", "name": "sparse_categorical_crossentropy"},
+    "metrics": [{"type": "AutomaticAccuracy", "name": "accuracy", "dtype": None}],
     "batch": 128,
     "epochs": 4,
     "keep": "last",
@@ -31,8 +31,8 @@ CLASSIFICATION = {
 REGRESSION = {
     **CLASSIFICATION,
     "data": {"type": "DataRecipe", "source": {"type": "sinc"}, "validation": None, "augment": [], "evaluate": []},
-    "loss": "mean_squared_error",
-    "metrics": ["mean_absolute_error"],
+    "loss": {"type": "MeanSquaredError", "name": "mean_squared_error"},
+    "metrics": [{"type": "MeanAbsoluteError", "name": "mean_absolute_error", "dtype": None}],
 }
 
 

@@ -18,10 +18,13 @@ from jsonschema import Draft202012Validator
 import specdsl
 from specdsl import cli
 from specdsl.declaration import Misuse
+from specdsl.recipes import DataRecipe, TrainRecipe
 from specdsl.results.comparing import VERDICTS
 from specdsl.results.examples import mcnemar, predictions
+from specdsl.results.measures import measure
 from specdsl.results.samples import chosen_measure, read_samples
 from specdsl.results.schemas import SCHEMAS
+from specdsl.runs.files import plain
 from tests.run_folders import Made, MadeRun, write_experiment
 from tests.test_report import strict
 
@@ -228,6 +231,26 @@ def test_runs_that_are_not_alike_are_warned_of(tmp_path: Path, run) -> None:
     told = specdsl.load_results(*folders)
     assert "The runs are not alike" in told.compare().to_dict()["pairs"][0]["sentence"]
     assert {one["setting"]: one["values"]["other"] for one in told.to_dict()["differences"]}["train.epochs"] == "9"
+
+
+def test_which_way_is_better_is_the_metrics_own(tmp_path: Path) -> None:
+    """Keras's class says it, whatever the recipe calls the metric; a share of examples is in points."""
+    metrics = [
+        {"type": "AutomaticAccuracy", "name": "accuracy"},
+        {"type": "SparseTopKCategoricalAccuracy", "k": 3, "name": "sparse_top_k_categorical_accuracy"},
+        {"type": "AUC", "num_thresholds": 200, "curve": "PR", "name": "precise"},
+        {"type": "MeanSquaredError", "name": "score"},
+    ]
+    recipe = {"metrics": metrics, "loss": {"type": "SparseCategoricalCrossentropy"}}
+    names = ("accuracy", "sparse_top_k_categorical_accuracy_k_3", "precise", "score", "loss", "unknown")
+    found = [measure(f"test_{name}", recipe) for name in names]
+    assert [(one.larger, one.share) for one in found] == [
+        (True, True), (True, True), (True, False), (False, False), (False, False), (False, False),
+    ]  # fmt: skip
+    assert measure("seconds", recipe) is None
+    recorded = TrainRecipe(data=DataRecipe(), metrics=("accuracy", "sparse_top_k_categorical_accuracy"))
+    for column in recorded.columns:
+        assert measure(f"test_{column}", plain(recorded)).kind
 
 
 # ---------------------------------------------------------------------------------------------- the test examples

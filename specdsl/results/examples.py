@@ -57,10 +57,10 @@ class Predictions:
     right: NDArray[np.bool_] | None
 
 
-_ERRORS = {
-    "mean_squared_error": np.square, "mse": np.square, "mean_absolute_error": np.abs, "mae": np.abs,
-}  # fmt: skip
-"""Metrics of values that are means over examples, and of what."""
+_RIGHT = ("AutomaticAccuracy", "SparseCategoricalAccuracy", "CategoricalAccuracy")
+"""Metrics that are the share of examples whose class has the largest output."""
+_ERRORS = {"MeanSquaredError": np.square, "MeanAbsoluteError": np.abs}
+"""Metrics and losses of values that are means over examples, and of what."""
 
 
 def predictions(sample: Sample, measured: Measure) -> Predictions | str:
@@ -71,20 +71,19 @@ def predictions(sample: Sample, measured: Measure) -> Predictions | str:
     """
     if measured.part != "test":
         return f"predictions are kept of test examples alone, and this is {measured.title}"
-    metric = str(sample.run.recipe.get("loss")) if measured.metric == "loss" else measured.metric
     rows, total, answers = [], None, None
     for trial in sample.finished:
         try:
             found = trial.predictions()
         except RunError as error:
             return error.message
-        if "label" in found and measured.share:
+        if "label" in found and measured.kind in _RIGHT:
             outputs, own = found["probability"], found["label"]
             row = (outputs.argmax(axis=1) == own).astype(np.float32)
             total = outputs.astype(np.float64) if total is None else total + outputs
-        elif "target" in found and metric in _ERRORS:
+        elif "target" in found and measured.kind in _ERRORS:
             outputs, own = found["value"], found["target"]
-            row = _ERRORS[metric](outputs - own).reshape(len(own), -1).mean(axis=1).astype(np.float32)
+            row = _ERRORS[measured.kind](outputs - own).reshape(len(own), -1).mean(axis=1).astype(np.float32)
         else:
             return f"{measured.title} is no mean over examples that predictions tell"
         if answers is not None and not np.array_equal(own, answers):

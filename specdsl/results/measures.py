@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from specdsl.recipes.metrics import Metric
 
 PARTS = ("train", "validation", "test")
-_LARGER = re.compile(r"accuracy|auc|precision|recall|sensitivity|specificity|score|iou|similarity|f1|fbeta|r2")
-_SHARE = re.compile(r"accuracy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,14 @@ class Measure:
         larger: whether larger values are better.
         share: whether it is the share of examples that are told rightly: then differences are in percentage points,
             and in examples.
+        kind: the name of Keras's class for the metric or the loss; empty where the recipe does not tell.
     """
 
     part: str
     metric: str
     larger: bool
     share: bool
+    kind: str = ""
 
     @property
     def key(self) -> str:
@@ -89,5 +92,26 @@ def measure(key: str, recipe: Mapping[str, Any]) -> Measure | None:
     part, separator, metric = key.partition("_")
     if not separator or part not in PARTS or not metric:
         return None
-    larger = metric != "loss" and bool(_LARGER.search(metric))
-    return Measure(part, metric, larger, metric != "loss" and bool(_SHARE.search(metric)))
+    if metric == "loss":
+        loss = recipe.get("loss")
+        return Measure(part, metric, False, False, str(loss["type"]) if isinstance(loss, Mapping) else "")
+    kind = _kinds(recipe.get("metrics")).get(metric)
+    if kind is None:
+        return Measure(part, metric, False, False)
+    return Measure(part, metric, kind.larger, kind.__name__.endswith("Accuracy"), kind.__name__)
+
+
+def _kinds(listed: Any) -> dict[str, type[Metric]]:
+    """The classes of a recipe's metrics by what histories call them."""
+    from specdsl.recipes.metrics import METRIC_WORDS
+
+    by_name = {kind.__name__: kind for kind in METRIC_WORDS.values()}
+    found: dict[str, type[Metric]] = {}
+    for one in listed if isinstance(listed, list) else ():
+        if isinstance(one, Mapping) and (kind := by_name.get(str(one.get("type")))):
+            given: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in one.items()
+            }
+            del given["type"]
+            found[kind(**given).column] = kind
+    return found

@@ -152,8 +152,11 @@ def _published(run: RunRecord) -> Mapping[str, float]:
 
 def common_measures(samples: Sequence[Sample]) -> tuple[Measure, ...]:
     """What any of the samples measured, in the order of the first ones."""
-    found = dict.fromkeys(made for sample in samples for made in sample.measures)
-    return tuple(sorted(found, key=lambda made: PARTS.index(made.part)))
+    found: dict[str, Measure] = {}
+    for sample in samples:
+        for made in sample.measures:
+            found.setdefault(made.key, made)
+    return tuple(sorted(found.values(), key=lambda made: PARTS.index(made.part)))
 
 
 def chosen_measure(samples: Sequence[Sample], name: str | None) -> Measure:
