@@ -348,16 +348,19 @@ def test_names_of_any_kind_are_shown_as_they_are(tmp_path: Path) -> None:
         config["data"]["class_names"] = HOSTILE
         changed(folder / key / "config.json", data=config["data"])
     runs = read([folder])
-    for name, run in zip(("$x^$", "_<b>&"), runs, strict=True):
+    for name, run in zip(("_$x^$", "../<b>&"), runs, strict=True):
         object.__setattr__(run, "key", name)
     found = gallery(runs)
     compared = next(one for one in found if one.name == "compared-accuracy")
-    assert [text.strip("\u200b") for text in texts(compared)][-2:] == ["$x^$", "_<b>&"]
-    matrix = texts(found.runs["$x^$"][2])
+    assert [text.strip("\u200b") for text in texts(compared)][-2:] == ["_$x^$", "../<b>&"]
+    matrix = texts(found.runs["_$x^$"][2])
     assert {shown(name) for name in HOSTILE} <= set(matrix)
     assert "a\ufffdb\ufffd[31m &amp;" in matrix
     for picture in found:
         assert "<script" not in picture.svg()
+    files = found.save(tmp_path / "figures")
+    assert len({file.name for file in files}) == len(files) == len(list((tmp_path / "figures").iterdir()))
+    assert {file.parent for file in files} == {tmp_path / "figures"}
 
 
 def test_regressions_show_values_against_values_and_the_fitted_curve(tmp_path: Path) -> None:

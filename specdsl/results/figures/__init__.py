@@ -14,7 +14,7 @@ from specdsl.results.figures.dots import dots
 from specdsl.results.figures.mistakes import worst_mistakes
 from specdsl.results.figures.predictions import average, each_trial, values_of
 from specdsl.results.figures.regression import fitted_curve, predicted_against_true
-from specdsl.results.figures.style import Picture
+from specdsl.results.figures.style import Picture, file_name, unlike
 from specdsl.runs import RunError, RunRecord, read
 
 if TYPE_CHECKING:
@@ -86,9 +86,12 @@ def gallery(
         published: by run, published final values such as `test_accuracy`.
     """
     found = Gallery(together=list(of_models(runs, published)))
+    stems: set[str] = set()
     for run in runs:
         missing: list[str] = []
-        found.runs[run.key] = list(of_run(run, missing, test, f"{run.key}-" if len(runs) > 1 else ""))
+        stem = unlike(file_name(run.key), stems)
+        stems.add(stem)
+        found.runs[run.key] = list(of_run(run, missing, test, f"{stem}-" if len(runs) > 1 else ""))
         if missing:
             found.missing[run.key] = missing
     return found
@@ -100,9 +103,8 @@ def of_models(
     """Figures that set runs side by side: final values as dots, of metrics and of the loss, and mean test curves."""
     metrics = list(dict.fromkeys(metric for run in runs for metric in run.metrics))
     for metric in [*(one for one in metrics if one != "loss"), *(["loss"] if "loss" in metrics else [])]:
-        elsewhere = {
-            key: values[f"test_{metric}"] for key, values in (published or {}).items() if f"test_{metric}" in values
-        }
+        names = (f"test_{metric}", f"test_{metric}_mean")
+        elsewhere = {key: values[name] for key, values in (published or {}).items() for name in names if name in values}
         picture = dots(runs, metric, published=elsewhere)
         if picture:
             yield picture

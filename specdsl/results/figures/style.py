@@ -6,10 +6,11 @@ import io
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from itertools import count
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -109,7 +110,7 @@ class Picture:
             files = []
             for suffix in formats:
                 data = self._svg(figure).encode() if suffix == ".svg" else _png(figure)
-                file = folder / f"{self.name}{suffix}"
+                file = folder / f"{file_name(self.name)}{suffix}"
                 write_bytes(file, data)
                 files.append(file)
         return files
@@ -160,6 +161,16 @@ def shown(text: str, most: int = 60) -> str:
     kept = "".join(" " if sign.isspace() else sign for sign in text)
     kept = "".join("\ufffd" if unicodedata.category(sign) in ("Cc", "Cs", "Cn") else sign for sign in kept).strip()
     return kept if len(kept) <= most else f"{kept[: most - 1]}…"
+
+
+def file_name(name: str) -> str:
+    """A name of unknown origin as one of a file: letters, digits, and `-._` for everything else."""
+    return re.sub(r"[^\w.-]+", "-", name).lstrip(".")[:100] or "-"
+
+
+def unlike(name: str, others: Container[str]) -> str:
+    """A name, with a number behind it where others are the same."""
+    return next(one for number in count(1) if (one := name if number == 1 else f"{name}-{number}") not in others)
 
 
 def percent(value: float, digits: int = 1) -> str:
