@@ -68,7 +68,21 @@ ALLOWED: dict[str, set[str]] = {
     },
     "data": {"recipes", "declaration", "cache", "version"},
     "runs": {"recipes", "declaration"},
-    "results": {"runs", "recipes", "data", "counts", "declaration", "version", "backends"},
+    "results": {
+        "limits",
+        "diagnostics",
+        "syntax",
+        "highlight",
+        "resolve",
+        "analyses",
+        "runs",
+        "recipes",
+        "data",
+        "counts",
+        "declaration",
+        "version",
+        "backends",
+    },
     "importing": {
         "source",
         "limits",
@@ -122,7 +136,7 @@ BANNED_OUTSIDE: dict[str, set[str]] = {
     "scipy": {"results"},
     "statsmodels": {"results"},
     "click": {"cli"},
-    "pygments": {"highlight", "cli"},
+    "pygments": {"highlight", "results/html", "cli"},
 }
 
 

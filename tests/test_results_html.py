@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from specdsl import cli
 from specdsl.data import load
 from specdsl.recipes.sources import SOURCES
 from specdsl.results.figures import gallery
@@ -87,7 +88,9 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f'"""A file."""\n\nmodel {key} {{\n    """Just <one> layer."""\n    input image: (28, 28, 3)\n'
             '    Flatten\n    Dense(5, "softmax")\n}\n'
         )
-        changed(folder / key / "config.json", entry="spec/model.spec")
+        recipe = json.loads((folder / key / "config.json").read_text())["train"]
+        recipe["data"]["source"] |= {"size": 12, "train": 1, "test": 1}
+        changed(folder / key / "config.json", entry="spec/model.spec", train=recipe)
     return folder
 
 
@@ -250,3 +253,51 @@ def test_test_examples_are_those_of_the_run_or_none(tmp_path: Path) -> None:
     config["train"]["data"]["source"] = {"type": "unheard-of"}
     (folder / "config.json").write_text(json.dumps(config))
     assert Reloaded()(read_run(folder)) == "its recipe names no data that this version knows"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["specdsl", "results", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    return run
+
+
+def test_the_verb_writes_figures_and_the_page(experiment: Path, tmp_path: Path, run: Any) -> None:
+    """Beside the table; what is left out is said, and links lead from where the page lies."""
+    figures, file = tmp_path / "figures", tmp_path / "page.html"
+    code, out, err = run(experiment, "--figures", figures, "--html", file)
+    assert code == 0
+    assert "Means over trials" in out
+    assert f"wrote 16 figures to {figures}" in err
+    assert f"wrote {file}" in err
+    assert f"plain: left out: most confident mistakes: {DIFFERENT}" in err
+    assert len(list(figures.glob("*.svg"))) == len(list(figures.glob("*.png"))) == 16
+    assert (figures / "dropped-accuracy.svg").exists()
+    for link in Page(file.read_text()).all("a"):
+        assert str(link["href"]).startswith("#") or (tmp_path / str(link["href"])).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--data", "mnist"), 2, "it goes with --figures or --html"),
+        (("--html", "page.html", "--data", "mnits"), 2, "did you mean 'mnist'"),
+        (("--html", "nowhere/page.html"), 1, "nowhere/page.html cannot be written"),
+        (("--figures", "taken"), 1, "taken cannot be written"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Any, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    MadeRun([0.01], classes=0, test=20).write(tmp_path / "run")
+    (tmp_path / "taken").write_text("")
+    ended, _, err = run("run", *arguments)
+    assert ended == code
+    assert message in err
+    assert "Traceback" not in err

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specdsl.cli.shared import PATH, Failure, WrongInput, write
+from specdsl.cli.shared import PATH, Failure, WrongInput, count, write
 
 if TYPE_CHECKING:
     from specdsl.results.document import Document
@@ -41,13 +41,29 @@ _OUTPUT = click.option("--output", "-o", type=PATH, metavar="FILE", help="Write 
     help="`csv` has a row for each model and measure, `trials` one for each trial.",
 )
 @_OUTPUT
+@click.option("--figures", type=PATH, metavar="DIR", help="Draw all figures into a folder, as SVG and PNG.")
+@click.option("--html", "page", type=PATH, metavar="FILE", help="Write all that is known of the runs as one page.")
+@click.option(
+    "--data",
+    metavar="NAME|PATH",
+    help="Where the data lie that figures show test examples of; by default where the recipes say.",
+)
 def results(
-    runs: tuple[Path, ...], metrics: tuple[str, ...], confidence: float, form: str, output: Path | None
+    runs: tuple[Path, ...],
+    metrics: tuple[str, ...],
+    confidence: float,
+    form: str,
+    output: Path | None,
+    figures: Path | None,
+    page: Path | None,
+    data: str | None,
 ) -> None:
     """Tell what runs amount to: means, spreads and intervals over trials, beside published figures.
 
     A RUN is the folder of a run or of an experiment.
     """
+    if data is not None and figures is None and page is None:
+        raise WrongInput("--data is for what is drawn: it goes with --figures or --html")
     with _told():
         found = _load(runs, confidence)
         if form in ("csv", "trials", "json"):
@@ -60,6 +76,8 @@ def results(
         else:
             chosen = [measured.key for measured in found.measures] if "all" in metrics else list(metrics)
             text = _shown(found.table(*chosen), form, output)
+        if figures is not None or page is not None:
+            _draw(found, figures, page, data)
     _write(text, output)
 
 
@@ -126,7 +144,7 @@ def _told() -> Iterator[None]:
     except (Misuse, RunError) as error:
         raise WrongInput(error.message + (f"\n  help: {error.help}" if error.help else "")) from None
     except ModuleNotFoundError as error:
-        if error.name not in ("scipy", "statsmodels"):
+        if error.name not in ("scipy", "statsmodels", "matplotlib"):
             raise
         raise Failure(f"results need {error.name}: `pip install 'specdsl[training]'` brings it") from None
 
@@ -135,6 +153,37 @@ def _load(runs: tuple[Path, ...], confidence: float) -> Results:
     from specdsl.results.summary import load_results
 
     return load_results(runs, confidence)
+
+
+def _draw(results: Results, folder: Path | None, page: Path | None, data: str | None) -> None:
+    """Write figures and the page, and say what is left out of them."""
+    from dataclasses import replace
+
+    from specdsl.cli.data import data_at
+    from specdsl.results.figures import gallery
+    from specdsl.results.reloading import Reloaded
+
+    source, prepared = (None, None) if data is None else data_at(data)
+    samples = results.samples
+    pictures = gallery(
+        [replace(sample.run, key=sample.key) for sample in samples],
+        Reloaded(source, prepared),
+        {sample.key: sample.published for sample in samples},
+    )
+    if folder is not None:
+        try:
+            files = pictures.save(folder)
+        except OSError as error:
+            raise Failure(f"{error.filename or folder} cannot be written: {error.strerror or error}") from None
+        click.echo(f"wrote {count(len(files) // 2, 'figure')} to {folder}", err=True)
+    if page is not None:
+        from specdsl.results.html import to_html
+
+        write(page, to_html(results, pictures, page.parent).encode())
+        click.echo(f"wrote {page}", err=True)
+    for key, reasons in pictures.missing.items():
+        for why in reasons:
+            click.echo(f"{key}: left out: {why}", err=True)
 
 
 def _shown(document: Document, form: str, output: Path | None) -> str:

@@ -216,7 +216,7 @@ def _draw_classes(rows: list[tuple[str, float, float, float, int]], overall: flo
     at = np.arange(len(rows))
     share, low, high = (np.array([row[which] for row in rows]) for which in (1, 2, 3))
     axes.hlines(at, low, high, color=BLUE, linewidth=1.3, alpha=0.6, gid="intervals")
-    axes.plot(share, at, linestyle="none", marker="o", markersize=3.6 if many else 5, color=BLUE, gid="shares")
+    axes.plot(share, at, linestyle="none", marker="o", markersize=3.6 if many else 5, color=BLUE, clip_on=False, zorder=3, gid="shares")
     axes.axvline(overall, color=SOFT, linewidth=1, linestyle=(0, (4, 2)), gid="overall")
     axes.annotate(
         "all examples",
@@ -259,7 +259,7 @@ def _title_at_left(figure: Figure, title: str) -> None:
 
 def _labels(names: tuple[str, ...], chosen: NDArray[np.int64]) -> list[str]:
     """What rows are called: the class's name behind its number, where the name is not just that."""
-    named = [(int(one), shown(names[one], 40)) for one in chosen]
+    named = [(int(one), shown(names[one], 52)) for one in chosen]
     if len(names) <= 12:
         return [name or str(one) for one, name in named]
     return [f"{name}  {one}" if name and name != str(one) else str(one) for one, name in named]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,9 @@ from specdsl.version import __version__
 
 if TYPE_CHECKING:
     from specdsl.results.figures import Gallery, Picture
+    from specdsl.results.samples import Sample
     from specdsl.results.summary import Results
+    from specdsl.runs import RunRecord
 
 LARGEST = 100_000
 """Characters of a text that is shown with its words by kind."""
@@ -121,9 +123,10 @@ def _figure(picture: Picture, names: _Names) -> dict[str, object]:
     }
 
 
-def _each(samples: Sequence[content.Sample], of: object) -> list[tuple[str, list[tuple[str, str]]]]:
+def _each(
+    samples: Sequence[Sample], of: Callable[[RunRecord], list[tuple[str, str]]]
+) -> list[tuple[str, list[tuple[str, str]]]]:
     """Tables that say the same of several runs, each once with the runs that it holds for; of all without a word."""
-    assert callable(of)
     found: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for sample in samples:
         found.setdefault(tuple(of(sample.run)), []).append(sample.key)
