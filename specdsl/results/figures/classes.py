@@ -216,7 +216,17 @@ def _draw_classes(rows: list[tuple[str, float, float, float, int]], overall: flo
     at = np.arange(len(rows))
     share, low, high = (np.array([row[which] for row in rows]) for which in (1, 2, 3))
     axes.hlines(at, low, high, color=BLUE, linewidth=1.3, alpha=0.6, gid="intervals")
-    axes.plot(share, at, linestyle="none", marker="o", markersize=3.6 if many else 5, color=BLUE, clip_on=False, zorder=3, gid="shares")
+    axes.plot(
+        share,
+        at,
+        linestyle="none",
+        marker="o",
+        markersize=3.6 if many else 5,
+        color=BLUE,
+        clip_on=False,
+        zorder=3,
+        gid="shares",
+    )
     axes.axvline(overall, color=SOFT, linewidth=1, linestyle=(0, (4, 2)), gid="overall")
     axes.annotate(
         "all examples",
