@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -197,6 +198,27 @@ def test_what_is_wrong_in_class_folders_is_told(classes: Path, change: Any, told
     with pytest.raises(DataError, match=told) as error:
         folder(classes)
     assert hint in str(error.value.help)
+
+
+def test_the_first_broken_picture_ends_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pictures that wait are not decoded any more."""
+    from specdsl.data import folders
+
+    seen: list[str] = []
+
+    def decode(file: Path, *rest: Any) -> Any:
+        seen.append(file.name)
+        sleep(0.002)
+        raise folders.PictureError("broken")
+
+    monkeypatch.setattr(folders, "decoded", decode)
+    for name in "ab":
+        for i in range(300):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / f"{i:03}.png").touch()
+    with pytest.raises(DataError, match=r"a/000\.png: broken"):
+        folder(tmp_path)
+    assert len(seen) < 600
 
 
 def test_folders_that_are_none_are_told(tmp_path: Path) -> None:

@@ -144,8 +144,12 @@ def _decoded(found: list[_Found], source: Folder) -> Examples:
     # Pillow lets other threads work while it decodes.
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         warnings.simplefilter("ignore")
-        for _ in pool.map(decode, range(len(found))):
-            pass
+        try:
+            for _ in pool.map(decode, range(len(found))):
+                pass
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     label = np.array([image.label for image in found], np.int32)
     track = None
     if source.tracks:
