@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specdsl.cli.data import data_at
-from specdsl.cli.shared import Failure, WrongInput, load_spec, parameters, told
+from specdsl.cli.shared import Failure, WrongInput, load_spec, parameters, recipe_settings, told
 from specdsl.limits import Limits
 
 if TYPE_CHECKING:
@@ -79,13 +79,22 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
     """
     from specdsl.data import load
     from specdsl.resolve import experiment as experiment_named
-    from specdsl.resolve import train_recipe
+    from specdsl.resolve import overridden, train_recipe
     from specdsl.training import Plan, check_recipe
 
     trials, recipe = request.trials, request.recipe
+    given, others = recipe_settings(request.settings)
+    for name, value in (("epochs", request.epochs), ("batch", request.batch)):
+        if value is not None:  # what is gone on with says so beside what `--set` said when it was begun
+            given = [one for one in given if one[1] != f"train.{name}"] + [(f"--{name}", f"train.{name}", str(value))]
     if request.experiment is None:
-        graphs = {"": spec.graph(request.model, parameters(request.settings, Limits(**request.limits)))}
+        graphs = {"": spec.graph(request.model, parameters(others, Limits(**request.limits)))}
     else:
+        if others:
+            raise WrongInput(
+                f"an experiment says which models are trained: --set {others[0]} cannot change them\n"
+                "  help: what the recipe says can be set: --set train.epochs=5"
+            )
         chosen = experiment_named(spec.program, request.experiment)
         trials, recipe = trials or chosen.trials, recipe or chosen.train
         entries = {str(one): one for one in chosen.models}
@@ -96,10 +105,10 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
         if len(graph.input_nodes) != 1:
             raise WrongInput(f"training takes a model of one input, and '{graph.name}' has {len(graph.input_nodes)}")
         made = train_recipe(spec.program, recipe, graph.input_nodes[0].shape, replaced)
-        given = {name: getattr(request, name) for name in ("epochs", "batch") if getattr(request, name) is not None}
+        made = overridden(spec.program, made, given)
         if request.path is not None and "path" in made.data.source.names():
-            given["data"] = made.data.replace(source=made.data.source.replace(path=request.path))
-        recipes[key] = made.replace(**given)
+            made = made.replace(data=made.data.replace(source=made.data.source.replace(path=request.path)))
+        recipes[key] = made
     datasets: dict[Source, DataSet] = {}
     texts, start = _texts(spec)
     made_plans: dict[str, Plan] = {}

@@ -45,6 +45,13 @@ STANDARD = Path("-")
 """Standard input, or standard output."""
 
 SETTINGS = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the model.")
+RECIPE_SETTINGS = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a parameter of the model, or something of the recipe: `train.epochs=5`, `data.validation.fraction=0.2`.",
+)
 MODEL = click.option("--model", "model", metavar="NAME", help="The model; by default the file's only or last one.")
 
 
@@ -152,6 +159,19 @@ def parameters(settings: tuple[str, ...], limits: Limits) -> dict[str, Any]:
             raise WrongInput(f"--set takes one value for '{name}', not '{value}'")
         parameters[name] = program.frame.names[name][0]
     return parameters
+
+
+def recipe_settings(settings: tuple[str, ...]) -> tuple[list[tuple[str, str, str]], tuple[str, ...]]:
+    """What `--set` says of a recipe, as `specdsl.resolve.overridden` takes it, and the settings that are others."""
+    of_recipe: list[tuple[str, str, str]] = []
+    others: list[str] = []
+    for setting in settings:
+        path, separator, value = setting.partition("=")
+        if separator and path.split(".")[0] in ("train", "data") and "." in path:
+            of_recipe.append(("--set", path, value))
+        else:
+            others.append(setting)
+    return of_recipe, tuple(others)
 
 
 def count(number: int, what: str) -> str:

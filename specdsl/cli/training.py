@@ -15,7 +15,7 @@ from specdsl.cli.shared import (
     LIMITS,
     MODEL,
     PATH,
-    SETTINGS,
+    RECIPE_SETTINGS,
     Failure,
     WrongInput,
     count,
@@ -66,7 +66,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.argument("path", required=False, type=PATH, metavar="[SPEC]")
 @MODEL
-@SETTINGS
+@RECIPE_SETTINGS
 @LIMITS
 @_shared
 @click.pass_context
@@ -101,6 +101,7 @@ def train(context: click.Context, /, path: Path | None, resume: Path | None, **g
 @click.command()
 @click.argument("path", required=False, type=PATH, metavar="[SPEC]")
 @click.argument("name", required=False)
+@RECIPE_SETTINGS
 @LIMITS
 @click.option("--models", metavar="A,B", help="Those of the experiment's models that are meant; by default all.")
 @_shared
@@ -158,6 +159,9 @@ def _request(given: Mapping[str, Any], **more: Any) -> Request:
     """What the options ask for."""
     names = ("model", "settings", "recipe", "data", "epochs", "batch", "trials", "seed", "backend")
     values = {name: given[name] for name in names if name in given} | more
+    for name in ("epochs", "batch"):
+        if values[name] is not None and any(one.startswith(f"train.{name}=") for one in values["settings"]):
+            raise WrongInput(f"--{name} and --set train.{name} say the same: give one of them")
     if values["data"] and Path(values["data"]).exists():
         values["data"] = str(Path(values["data"]).absolute())
     return Request(**values, limits=given["limits"]._asdict())

@@ -4,6 +4,7 @@ from specdsl.diagnostics import Diagnostic
 from specdsl.limits import Limits
 from specdsl.resolve.experiments import Experiment, experiment, experiment_mistakes, experiments
 from specdsl.resolve.imports import Importer
+from specdsl.resolve.overrides import overridden
 from specdsl.resolve.program import Program
 from specdsl.resolve.recipes import data_recipe, recipe_mistakes, source_called, train_recipe, training_steps
 
@@ -16,6 +17,7 @@ __all__ = [
     "data_recipe",
     "experiment",
     "experiments",
+    "overridden",
     "source_called",
     "train_recipe",
     "training_steps",

@@ -233,8 +233,10 @@ CALLS: Mapping[str, Mapping[str, type[Declaration]]] = {
 """What the value of a setting may call, by the name of the setting."""
 
 
-def setting_value(program: Program, name: str, expression: tree.Expression, home: Frame, found: Collector) -> Any:
-    """The value of a setting of a `train` block other than its data.
+def setting_value(
+    program: Program, name: str, expression: tree.Expression, home: Frame, found: Collector, *, whole: bool = True
+) -> Any:
+    """The value of a setting of a `train` block other than its data; or of an argument of it, where it is not whole.
 
     Raises:
         Problem: it has none.
@@ -248,7 +250,7 @@ def setting_value(program: Program, name: str, expression: tree.Expression, home
         raise
     finally:
         found.add(*(_meant(wrong, name) for wrong in inner.diagnostics))
-    if isinstance(value, str) and name in ("optimizer", "schedule"):
+    if whole and isinstance(value, str) and name in ("optimizer", "schedule"):
         kinds = OPTIMIZERS if name == "optimizer" else SCHEDULES
         hint = did_you_mean(value, kinds) or f"there are {', '.join(kinds)}"
         example = "an optimizer is written like a call, such as Adam()"
@@ -269,6 +271,16 @@ def _meant(wrong: Diagnostic, setting: str) -> Diagnostic:
     if wrong.help or setting not in ("loss", "metrics"):
         return wrong
     return wrong._replace(help=f'a word of Keras is written in quotes: "{word}"')
+
+
+def data_named(program: Program, expression: tree.Expression, found: Collector) -> DataRecipe:
+    """The recipe of the `data` block that an expression names.
+
+    Raises:
+        Problem: it names none.
+        Skip: the block is wrong, as `found` says.
+    """
+    return _data(program, *_data_named(program, expression, program.frame), found)
 
 
 def _data_named(program: Program, expression: tree.Expression, home: Frame) -> tuple[tree.Data, Frame]:
