@@ -17,6 +17,7 @@ import specdsl
 from specdsl import cli
 from specdsl.backends.coverage import coverage
 from specdsl.backends.operations import markdown
+from specdsl.backends.recipes import markdown as recipes
 from specdsl.limits import Limits
 from specdsl.resolve import Importer
 from specdsl.source import Source
@@ -86,6 +87,15 @@ def test_the_page_of_layers_is_what_the_table_says(request: pytest.FixtureReques
     """docs/layers.md is made from the layer table and from nothing else."""
     path = ROOT / "docs" / "layers.md"
     made = coverage()
+    if request.config.getoption("--accept"):
+        path.write_text(made, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == made
+
+
+def test_the_page_of_recipes_is_what_the_declarations_say(request: pytest.FixtureRequest) -> None:
+    """docs/recipes.md is what `specdsl recipes --markdown` prints."""
+    path = ROOT / "docs" / "recipes.md"
+    made = recipes()
     if request.config.getoption("--accept"):
         path.write_text(made, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == made

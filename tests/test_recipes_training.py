@@ -180,7 +180,7 @@ def test_a_recipe_is_set_from_outside_in_any_order() -> None:
         'train.metrics=[TopKCategoricalAccuracy(3, name="top")]', "train.batch=7",
     )  # fmt: skip
     assert str(made.optimizer) == "SGD(learning_rate=0.02, momentum=0.9)"
-    assert str(made.schedule) == "cosine(warmup=2, final=0.1)"
+    assert str(made.schedule) == "cosine(final=0.1, warmup=2.0)"
     assert (made.epochs, made.batch, made.keep, made.monitor) == (6, 7, "best", "top")
     assert str(made.loss) == "CategoricalCrossentropy(label_smoothing=0.1)"
     assert made.data.validation == Validation(fraction=0.2)

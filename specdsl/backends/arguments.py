@@ -10,6 +10,7 @@ from specdsl.backends.table import Column, Line, layout
 from specdsl.declaration import Declaration, text
 from specdsl.layers import Layer
 from specdsl.layers.values import SPREADING
+from specdsl.recipes import RateSchedule
 
 
 def signature(kind: type[Declaration]) -> str:
@@ -63,6 +64,7 @@ def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
 
 
 _WORDS: dict[Any, str] = {
+    RateSchedule: "schedule such as CosineDecay",
     int: "whole number", float: "number", bool: "true or false", str: "name", NoneType: "none",
     Any: "number or several",
 }  # fmt: skip

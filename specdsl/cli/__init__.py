@@ -15,7 +15,7 @@ from specdsl.cli.results import compare, results
 from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, colour, complain, point_to_explanations
 from specdsl.cli.solving import solve
 from specdsl.cli.sweeping import sweep
-from specdsl.cli.texts import fmt, layers, operations, schema
+from specdsl.cli.texts import fmt, layers, operations, recipes, schema
 from specdsl.cli.training import experiment, train
 from specdsl.diagnostics import SpecError
 from specdsl.version import __version__
@@ -44,6 +44,7 @@ for _verb in (
     fmt,
     layers,
     operations,
+    recipes,
     schema,
     explain,
 ):

@@ -108,7 +108,11 @@ def layers(name: str | None, coverage: bool) -> None:
         why = UNDECLARABLE.get(name) or NO_LAYER[name]
         raise WrongInput(f"Keras's {name} cannot stand in a text: {why.reason}; in its place: {why.instead}")
     else:
+        from specdsl.backends.recipes import names
+
         hint = did_you_mean(name, NAMES)
+        if name in names():
+            hint = f"`specdsl recipes {name}` describes what a recipe may name"
         raise WrongInput(f"there is no layer '{name}'{f'; {hint}' if hint else ''}")
 
 
@@ -131,6 +135,26 @@ def operations(name: str | None, markdown: bool) -> None:
     else:
         hint = did_you_mean(name, OPERATIONS)
         raise WrongInput(f"there is no operation '{name}'{f'; {hint}' if hint else ''}")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--markdown", is_flag=True, help="The page of all of them in Markdown.")
+def recipes(name: str | None, markdown: bool) -> None:
+    """List the optimizers, losses, metrics and schedules that a `train` block may name, or describe one of them."""
+    from specdsl.backends import recipes as reference
+
+    if markdown:
+        if name is not None:
+            raise click.UsageError("--markdown tells of all of them, and takes no name")
+        click.echo(reference.markdown(), nl=False)
+    elif name is None:
+        click.echo(reference.overview(), nl=False)
+    elif shown := reference.pages(name):
+        click.echo(shown, nl=False)
+    else:
+        hint = did_you_mean(name, reference.names())
+        raise WrongInput(f"no recipe can name '{name}'{f'; {hint}' if hint else ''}")
 
 
 @click.command()
