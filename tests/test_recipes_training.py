@@ -190,7 +190,7 @@ def test_a_recipe_is_set_from_outside_in_any_order() -> None:
         "train.schedule=none",
     )  # fmt: skip
     assert other.data.validation == Validation(fraction=0.3, by="image")
-    assert str(other.optimizer) == "Adam(learning_rate=CosineDecay(initial_learning_rate=1, decay_steps=9))"
+    assert str(other.optimizer) == "Adam(learning_rate=CosineDecay(initial_learning_rate=1.0, decay_steps=9))"
 
 
 @pytest.mark.parametrize(
