@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from specdsl.version import __version__
 
 if TYPE_CHECKING:
-    from specdsl.api import Graph, Limits, Spec, import_keras, load, load_results, loads
+    from specdsl.api import Graph, Limits, Spec, import_keras, load, load_results, load_run, loads
     from specdsl.diagnostics import Diagnostic, SpecError
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "import_keras",
     "load",
     "load_results",
+    "load_run",
     "loads",
 ]
 

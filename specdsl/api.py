@@ -27,6 +27,7 @@ __all__ = [
     "import_keras",
     "load",
     "load_results",
+    "load_run",
     "loads",
     "read",
 ]
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from specdsl.backends.diagram import Diagram
     from specdsl.backends.difference import Difference
     from specdsl.backends.report import Report
+    from specdsl.inference import TrainedRun
     from specdsl.results.summary import Results
     from specdsl.sweeps import Budget, Solution, Sweep
     from specdsl.symbolic import Symbolic
@@ -340,3 +342,17 @@ def load_results(*paths: str | Path, confidence: float = 0.95) -> Results:
     from specdsl.results.summary import load_results
 
     return load_results(paths, confidence)
+
+
+def load_run(path: str | Path) -> TrainedRun:
+    """What a run trained, to be used: `load_run("runs/signs").predict("sign.png")`.
+
+    Args:
+        path: the run's folder, or that of an experiment with one run.
+
+    Raises:
+        RunError: the folder holds no run, several, or one that is damaged.
+    """
+    from specdsl.inference import open_run
+
+    return open_run(Path(path))

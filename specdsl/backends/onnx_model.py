@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,40 @@ def to_onnx(graph: Graph, model: Any) -> bytes:
         ModuleNotFoundError: one of the packages that it takes is not there.
         OnnxError: the exporter has no ONNX for a layer, or onnxruntime computes something else than Keras.
     """
+    feeds, wanted = _run(graph, model)
+    return _onnx(model, [node.owner for node in graph.nodes], list(map(str, graph.outputs)), feeds, wanted)
+
+
+def model_to_onnx(model: Any, examples: Any) -> bytes:
+    """The ONNX file of a Keras model of one input and one output, checked on examples.
+
+    Args:
+        model: the model, with TensorFlow as its back end.
+        examples: (n, *shape), what it is compared on.
+
+    Raises:
+        ModuleNotFoundError: one of the packages that it takes is not there.
+        OnnxError: the exporter has no ONNX for a layer, or onnxruntime computes something else than Keras.
+    """
+    wanted = np.asarray(model(examples, training=False))
+    feeds = {model.inputs[0].name: examples}
+    return _onnx(model, [layer.name for layer in model.layers], list(model.output_names), feeds, [wanted])
+
+
+def _onnx(model: Any, owners: Sequence[str], outputs: Sequence[str], feeds: dict[str, Any], wanted: list[Any]) -> bytes:
+    """The ONNX file of a model that has been called.
+
+    Args:
+        model: the model.
+        owners: the names of its layers.
+        outputs: what to call its outputs.
+        feeds: examples by the names of inputs; none where there are none to compare.
+        wanted: what Keras makes of them.
+    """
     import onnx
     import onnxruntime
 
     _teach_erfc()
-    feeds, wanted = _run(graph, model)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "model.onnx"
@@ -58,9 +87,9 @@ def to_onnx(graph: Graph, model: Any) -> bytes:
         except Exception as error:  # whatever the exporter, TensorFlow or the file format fails with
             raise OnnxError(f"Keras's exporter cannot do this model: {_first_line(error)}") from None
         made = onnx.load(path)
-    _name(graph, made)
+    _name(outputs, made)
     if unknown := sorted({node.op_type for node in _nodes(made.graph) if not onnx.defs.has(node.op_type, node.domain)}):
-        places = {_layer(graph, node.name) for node in _nodes(made.graph) if node.op_type in unknown} - {""}
+        places = {_layer(owners, node.name) for node in _nodes(made.graph) if node.op_type in unknown} - {""}
         where = f" in {', '.join(sorted(places))}" if places else ""
         raise OnnxError(f"Keras's exporter has no ONNX for {', '.join(unknown)}{where}")
     data: bytes = made.SerializeToString()
@@ -69,10 +98,10 @@ def to_onnx(graph: Graph, model: Any) -> bytes:
         got = session.run(None, feeds) if feeds else []
     except Exception as error:  # onnxruntime has a class of its own for each of its failures
         raise OnnxError(f"onnxruntime cannot run what Keras's exporter makes: {_first_line(error)}") from None
-    for tensor, one, other in zip(graph.outputs, wanted, got, strict=False):
+    for name, one, other in zip(outputs, wanted, got, strict=False):
         near = one.shape == other.shape and np.allclose(one, other, 1e-3, 1e-5 * _greatest(one), equal_nan=True)
         if not near:
-            raise OnnxError(f"what Keras's exporter makes does not compute the same as Keras for the output '{tensor}'")
+            raise OnnxError(f"what Keras's exporter makes does not compute the same as Keras for the output '{name}'")
     return data
 
 
@@ -147,11 +176,11 @@ def _nodes(graph: Any) -> Iterator[Any]:
                 yield from _nodes(attribute.g)
 
 
-def _name(graph: Graph, made: Any) -> None:
-    """Give the outputs the names of the graph's tensors, and the first axis that of the batch."""
+def _name(outputs: Sequence[str], made: Any) -> None:
+    """Give the outputs their names, and the first axis that of the batch."""
     taken = {value.name for value in made.graph.input}
-    for tensor, output in zip(graph.outputs, made.graph.output, strict=True):
-        name = str(tensor) if str(tensor) not in taken else f"output of {tensor}"
+    for wanted, output in zip(outputs, made.graph.output, strict=True):
+        name = wanted if wanted not in taken else f"output of {wanted}"
         taken.add(name)
         if output.name not in {value.name for value in made.graph.input}:
             made.graph.node.add(op_type="Identity", input=[output.name], output=[name], name=f"name {name}")
@@ -161,10 +190,9 @@ def _name(graph: Graph, made: Any) -> None:
             value.type.tensor_type.shape.dim[0].dim_param = "batch"
 
 
-def _layer(graph: Graph, name: str) -> str:
+def _layer(owners: Sequence[str], name: str) -> str:
     """The layer that an operation comes from, "" where its name does not tell."""
     parts = name.split("/")
-    owners = {node.owner for node in graph.nodes}
     exact = [one for one in owners if any(re.fullmatch(rf"{re.escape(one)}(_\d+)?", part) for part in parts)]
     return max(exact, key=len, default="")
 

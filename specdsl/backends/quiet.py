@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _NOISE = re.compile(
-    rb"^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} |[IW]0000 |\d{4}-\d\d-\d\d .*: [IW] )"
+    rb"^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} |[IW]0000 |\d{4}-\d\d-\d\d .*: [IW] "
+    rb"|INFO: Created TensorFlow Lite )"
 )
 """What TensorFlow's C++ parts write while loading, whatever their log level; errors (E, F) look different."""
 

@@ -17,6 +17,7 @@ from specdsl.cli.solving import solve
 from specdsl.cli.sweeping import sweep
 from specdsl.cli.texts import fmt, layers, operations, recipes, schema
 from specdsl.cli.training import experiment, train
+from specdsl.cli.using import evaluate, export, predict
 from specdsl.diagnostics import SpecError
 from specdsl.version import __version__
 
@@ -39,6 +40,9 @@ for _verb in (
     experiment,
     results,
     compare,
+    evaluate,
+    predict,
+    export,
     data,
     import_,
     fmt,

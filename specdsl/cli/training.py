@@ -25,6 +25,7 @@ from specdsl.diagnostics import SpecError
 
 if TYPE_CHECKING:
     from specdsl.runs import RunSummary
+    from specdsl.training.tracking import Target
 
 _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option("--recipe", metavar="NAME", help="The `train` block; by default the file's last one."),
@@ -49,10 +50,18 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
         metavar="EPOCHS",
         help="How often to write what training goes on from; by default as often as it costs little.",
     ),
+    click.option(
+        "--log",
+        "logs",
+        multiple=True,
+        metavar="TRACKER[=PLACE]",
+        help="Tell a tracker too: tensorboard[=DIR], mlflow[=URI|DIR]. May be given several times.",
+    ),
+    click.option("--log-models", is_flag=True, help="Hand the trained models to MLflow too."),
 )
 
-_RESUMED = ("trials", "epochs", "data", "every")
-_RESUMED_OPTIONS = ("--trials", "--epochs", "--data", "--checkpoint-every")
+_RESUMED = ("trials", "epochs", "data", "every", "logs", "log_models")
+_RESUMED_OPTIONS = ("--trials", "--epochs", "--data", "--checkpoint-every", "--log", "--log-models")
 """What may be said beside `--resume`: everything else was said when it was begun."""
 
 
@@ -86,6 +95,7 @@ def train(context: click.Context, /, path: Path | None, resume: Path | None, **g
     from specdsl.training import run
 
     with complaints():
+        logs = _logs(given)
         if resume is not None:
             _check_resume(context)
             request, spec = kept(resume, **_again(given))
@@ -94,7 +104,7 @@ def train(context: click.Context, /, path: Path | None, resume: Path | None, **g
             spec, request = load_spec(path, given["limits"]), _request(given)
         (plan,) = plans(request, spec).values()
         out = resume or given["out"] or default_folder(plan.graph.name, datetime.now())
-        summary = run(plan, out, console=Console(), every=given["every"], resume=resume is not None)
+        summary = run(plan, out, console=Console(), every=given["every"], resume=resume is not None, logs=logs)
     _conclude({summary.model: summary}, out)
 
 
@@ -130,6 +140,7 @@ def experiment(
     from specdsl.training import compare, run_all
 
     with complaints():
+        logs = _logs(given)
         if resume is not None:
             _check_resume(context)
             declared = read_experiment(resume)
@@ -150,6 +161,7 @@ def experiment(
             every=given["every"],
             resume=resume is not None,
             published=published(request, spec),
+            logs=logs,
         )
     click.echo(compare(summaries), nl=False)
     _conclude(summaries, out)
@@ -165,6 +177,19 @@ def _request(given: Mapping[str, Any], **more: Any) -> Request:
     if values["data"] and Path(values["data"]).exists():
         values["data"] = str(Path(values["data"]).absolute())
     return Request(**values, limits=given["limits"]._asdict())
+
+
+def _logs(given: Mapping[str, Any]) -> list[Target]:
+    """The trackers that `--log` names.
+
+    Raises:
+        Misuse: one is unknown or not installed.
+    """
+    if not given["logs"]:
+        return []
+    from specdsl.training.tracking import target
+
+    return [target(written, given["log_models"]) for written in given["logs"]]
 
 
 def _again(given: Mapping[str, Any]) -> dict[str, Any]:

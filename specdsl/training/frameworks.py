@@ -39,8 +39,12 @@ def check_installed(backend: str) -> None:
             )
 
 
-def start(backend: str) -> None:
+def start(backend: str, *, fit: bool = True) -> None:
     """Import Keras on a back end, with its layout and precision set, and without the noise of its logs.
+
+    Args:
+        backend: the back end.
+        fit: whether `fit` or `evaluate` will be called, which import TensorFlow on every back end where it is there.
 
     Raises:
         Misuse: as `check_installed`.
@@ -51,8 +55,8 @@ def start(backend: str) -> None:
     with without_noise():
         keras = import_module("keras")
         import_module(backend)
-        # Keras's `fit` imports TensorFlow on every back end, where it is installed: let it make its noise here.
-        if find_spec("tensorflow") is not None:
+        # Let it make its noise here.
+        if fit and find_spec("tensorflow") is not None:
             import_module("tensorflow")
     # A user's keras.json may say otherwise, and the same spec would then mean something else.
     keras.config.set_image_data_format("channels_last")

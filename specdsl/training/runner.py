@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -29,6 +29,7 @@ from specdsl.training.estimate import Estimate
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.progress import say
 from specdsl.training.streams import Streams
+from specdsl.training.tracking import Described, Target, Tracking
 from specdsl.training.trials import Surroundings, run_trial
 from specdsl.training.versions import changes, versions
 
@@ -133,10 +134,14 @@ class Run:
     Args:
         plan: everything that it depends on.
         folder: its folder, which is there.
+
+    Attributes:
+        tracking: who else is told how it goes.
     """
 
     def __init__(self, plan: Plan, folder: RunFolder) -> None:
         self.plan, self.folder = plan, folder
+        self.tracking = Tracking()
 
     def left(self) -> list[int]:
         """The trials that have not come to their end; one that crashed is among them, for it may go well next time."""
@@ -149,7 +154,7 @@ class Run:
             RunError: the folder cannot be written.
             KeyboardInterrupt: Ctrl-C was pressed twice.
         """
-        summary = run_trial(self.plan.job(number), self.folder.trial(number), around)
+        summary = run_trial(self.plan.job(number), self.folder.trial(number), around, self.tracking)
         self.summarise()
         return summary
 
@@ -175,9 +180,17 @@ class Run:
         return bool(ended.diverged) or ended.stopped_early or ended.epochs >= self.plan.recipe.epochs
 
 
-def run(plan: Plan, out: Path, *, console: Console, every: int | None = None, resume: bool = False) -> RunSummary:
+def run(
+    plan: Plan,
+    out: Path,
+    *,
+    console: Console,
+    every: int | None = None,
+    resume: bool = False,
+    logs: Sequence[Target] = (),
+) -> RunSummary:
     """Carry out a run; see `run_all`."""
-    return run_all(None, {"": plan}, out, console=console, every=every, resume=resume)[""]
+    return run_all(None, {"": plan}, out, console=console, every=every, resume=resume, logs=logs)[""]
 
 
 def run_all(
@@ -189,6 +202,7 @@ def run_all(
     every: int | None = None,
     resume: bool = False,
     published: Mapping[str, Mapping[str, float]] | None = None,
+    logs: Sequence[Target] = (),
 ) -> dict[str, RunSummary]:
     """Carry out a run, or all runs of an experiment: the first trial of each model, then the second of each, and so on.
 
@@ -204,6 +218,7 @@ def run_all(
         every: epochs from one checkpoint to the next; by default what costs little.
         resume: go on with what is in the folder.
         published: figures from elsewhere, by key and name, to be kept with an experiment.
+        logs: trackers that are told how the runs go.
 
     Raises:
         Misuse: the model and the data do not fit, an argument cannot be, or the back end is not installed. All but one
@@ -214,10 +229,13 @@ def run_all(
     """
     for plan in plans.values():
         plan.check()
+    for log in logs:
+        log.reach()
     if resume:
         with Lock(out):
             remove_unfinished(out)
             runs = {key: _resumed(plan, out / key, console) for key, plan in plans.items()}
+            _track(runs, logs, name, console, resume)
             return _carry_out(runs, console, every)
     check_free(out)
     for plan in plans.values():
@@ -236,6 +254,7 @@ def run_all(
         if name is not None:
             declared = {"schema": SCHEMA, "name": name, "models": list(plans), "published": published or {}}
             write_json(out / EXPERIMENT, declared)
+        _track(runs, logs, name, console, resume)
         return _carry_out(runs, console, every)
 
 
@@ -244,6 +263,20 @@ def _engine(backend: str) -> Callable[[Job], Trial]:
     frameworks.start(backend)
     make: Callable[[Job], Trial] = import_module("specdsl.training.engine_fit").FitTrial
     return make
+
+
+def _track(
+    runs: Mapping[str, Run], logs: Sequence[Target], experiment: str | None, console: Console, resume: bool
+) -> None:
+    """Begin to tell trackers of runs.
+
+    Raises:
+        Misuse: one cannot be told.
+    """
+    for key, run in runs.items():
+        name = key or run.plan.graph.name
+        told = Described(name, experiment or name, run.folder.path, run.plan.config, resume)
+        run.tracking = Tracking.begin(logs, told, console)
 
 
 def _built(plan: Plan) -> int:
@@ -356,6 +389,8 @@ def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> 
             runs[key].trial(number, around)
         summaries = {key: run.summarise() for key, run in runs.items()}
         _draw(runs)
+        for key, run in runs.items():
+            run.tracking.end(summaries[key])
     if any(summary.interrupted for summary in summaries.values()):
         say(console, "Stopped.")
     return summaries

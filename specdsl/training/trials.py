@@ -21,6 +21,7 @@ from specdsl.training.engine import Job, Outcome, Part, Stopped, Trial
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.keeping import Keeper
 from specdsl.training.progress import Display, say
+from specdsl.training.tracking import Tracking
 from specdsl.training.watching import Pace, TrialWatcher
 
 
@@ -43,7 +44,7 @@ class Surroundings:
     told: Callable[[int], None] = lambda epoch: None
 
 
-def run_trial(job: Job, folder: TrialFolder, around: Surroundings) -> TrialSummary:
+def run_trial(job: Job, folder: TrialFolder, around: Surroundings, tracking: Tracking) -> TrialSummary:
     """Train a trial from its last checkpoint, or from the beginning, and keep what comes of it.
 
     What goes wrong within the trial is a part of how it ended: the message stands in its summary, the traceback in its
@@ -56,7 +57,7 @@ def run_trial(job: Job, folder: TrialFolder, around: Surroundings) -> TrialSumma
     began = perf_counter()
     history = History(job.recipe.columns, validated=job.validation is not None)
     try:
-        summary = _carry_out(job, folder, around, history, began)
+        summary = _carry_out(job, folder, around, history, began, tracking)
     except RunError:
         raise
     except Exception as error:
@@ -72,10 +73,13 @@ def run_trial(job: Job, folder: TrialFolder, around: Surroundings) -> TrialSumma
         say(around.console, f"This trial failed: {summary.failed}.", style="bold red")
         say(around.console, f"Where it failed stands in {folder.path / TRACEBACK}")
     folder.end(summary)
+    tracking.trial_end(summary, folder.path)
     return summary
 
 
-def _carry_out(job: Job, folder: TrialFolder, around: Surroundings, history: History, began: float) -> TrialSummary:
+def _carry_out(
+    job: Job, folder: TrialFolder, around: Surroundings, history: History, began: float, tracking: Tracking
+) -> TrialSummary:
     """The trial, as long as nothing goes wrong in it."""
     start, damaged = folder.checkpoints.last()
     for what in damaged:
@@ -93,7 +97,7 @@ def _carry_out(job: Job, folder: TrialFolder, around: Surroundings, history: His
     stop = around.interrupts.wanted
     trial = around.make(job)
     with Display(around.console, history, job.recipe.epochs, job.steps, start.epoch if start else 0) as display:
-        watcher = TrialWatcher(trial, job, folder, history, display, keeper, pace, stop, around.told, began)
+        watcher = TrialWatcher(trial, job, folder, history, display, keeper, pace, stop, around.told, began, tracking)
         outcome = _train(trial, watcher, start, around.interrupts)
     interrupted = not watcher.ended and not outcome.diverged
     evaluated = False

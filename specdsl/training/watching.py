@@ -12,6 +12,7 @@ from specdsl.runs.history import Epoch, History
 from specdsl.training.engine import Job, Stopped, Trial
 from specdsl.training.keeping import Keeper
 from specdsl.training.progress import Display
+from specdsl.training.tracking import Tracking
 
 LOSS_AT_MOST = 60.0
 """Seconds of training that a crash may cost at the most, beside an epoch, where nobody says how often to write."""
@@ -60,6 +61,7 @@ class TrialWatcher:
         stop: whether somebody wants the run to end.
         told: is told the number of each epoch that has ended.
         began: when the trial was begun, by `perf_counter`.
+        tracking: who else is told of its epochs.
 
     Attributes:
         history: the epochs so far.
@@ -78,9 +80,11 @@ class TrialWatcher:
         stop: Callable[[], bool],
         told: Callable[[int], None],
         began: float,
+        tracking: Tracking,
     ) -> None:
         self._trial, self._job, self._folder, self._display = trial, job, folder, display
         self._keeper, self._pace, self._stop, self._told = keeper, pace, stop, told
+        self._tracking = tracking
         self.history = history
         self.last: Checkpoint | None = None
         self._saved = True
@@ -121,6 +125,7 @@ class TrialWatcher:
         self.history.epochs[:] = [Epoch(**epoch) for epoch in notes["epochs"]]
         self.last = checkpoint
         self._folder.write_history(self.history.to_csv())
+        self._tracking.trial_begin(self._job.streams.trial, self.history.epochs)
         if notes["unmeasured"] is not None:
             self.on_epoch(Epoch(**notes["unmeasured"]))
 
@@ -145,6 +150,7 @@ class TrialWatcher:
         self._remember(epoch.number)
         self._folder.write_history(self.history.to_csv())
         self._display.epoch(epoch)
+        self._tracking.epoch(self._job.streams.trial, epoch)
         self._told(epoch.number)
         if self._pace.due(epoch.number):
             self.save()

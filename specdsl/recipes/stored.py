@@ -1,0 +1,52 @@
+"""Recipes that were written as JSON, as declarations again: the way back from `specdsl.runs.files.plain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from specdsl.declaration import Declaration, Misuse
+from specdsl.recipes.naming import Named
+
+
+def restored(value: Any, field: str = "") -> Any:
+    """A value of JSON with every object that has a type as the declaration that it was, and lists as tuples.
+
+    Args:
+        value: what `plain` made.
+        field: the argument that it is given to: of two declarations of one name, such as the loss and the metric
+            `MeanSquaredError`, that counts which stands in a file of this name.
+
+    Raises:
+        Misuse: there is no such declaration, or its arguments cannot be: the JSON is of another version, or changed.
+    """
+    if isinstance(value, list):
+        return tuple(restored(item, field) for item in value)
+    if not isinstance(value, Mapping):
+        return value
+    if "type" not in value:
+        return {name: restored(item, name) for name, item in value.items()}
+    kinds = [kind for kind in _kinds(Declaration) if _name(kind) == value["type"]]
+    named = [kind for kind in kinds if field and kind.__module__.rpartition(".")[2].startswith(field)]
+    if len(kinds) != 1 and len(named) != 1:
+        raise Misuse(f"this version has no '{value['type']}' for recipes")
+    (kind,) = kinds if len(kinds) == 1 else named
+    try:
+        return kind(**{name: restored(item, name) for name, item in value.items() if name != "type"})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Misuse(f"{value['type']}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _name(kind: type[Declaration]) -> str:
+    return kind.spec_name() if issubclass(kind, Named) else kind.__name__
+
+
+def _kinds(base: type[Declaration]) -> Iterator[type[Declaration]]:
+    """All classes of recipes below one, those too that no text names."""
+    for child in base.__subclasses__():
+        if child.__module__.startswith("specdsl.recipes."):
+            yield child
+        yield from _kinds(child)
