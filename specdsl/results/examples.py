@@ -75,8 +75,8 @@ def predictions(sample: Sample, measured: Measure) -> Predictions | str:
     for trial in sample.finished:
         try:
             found = trial.predictions()
-        except RunError as error:
-            return error.message
+        except RunError:
+            return f"trial {trial.trial} of {sample.key} has no predictions that can be read"
         if "label" in found and measured.kind in _RIGHT:
             outputs, own = found["probability"], found["label"]
             row = (outputs.argmax(axis=1) == own).astype(np.float32)

@@ -226,7 +226,7 @@ def _powerless(comparison: Comparison) -> Iterator[str]:
             )
 
 
-def _examples(comparison: Comparison) -> Table | None:
+def _examples(comparison: Comparison) -> Table | Sentences:
     """What the test examples say beside the trials."""
     measured = comparison.measure
     unit = f", {measured.unit}" if measured.unit else ""
@@ -234,11 +234,12 @@ def _examples(comparison: Comparison) -> Table | None:
     columns = [Column("A", right=False), Column("B", right=False), Column(f"A − B{unit}")]
     columns += [Column(f"{percent} interval"), *map(Column, ("Only A right", "Only B right"))]
     columns += [Column("McNemar's p")]
-    rows, notes = [], []
+    rows: list[list[str]] = []
+    missing: dict[str, list[str]] = {}
     for pair in comparison.pairs:
         table = pair.mcnemar
         if pair.bootstrap is None:
-            notes.append(f"Not for {pair.a} and {pair.b}: {pair.unresampled}.")
+            missing.setdefault(str(pair.unresampled), []).append(f"{pair.a} and {pair.b}")
             continue
         rows.append([
             pair.a,
@@ -249,12 +250,10 @@ def _examples(comparison: Comparison) -> Table | None:
             f"{table.only_b:,}" if table else "",
             probability(table.p) if table else "",
         ])  # fmt: skip
+    title = "Differences when test examples are drawn anew"
+    notes = [f"Not for {', '.join(pairs)}: {why}." for why, pairs in missing.items()]
     if not rows:
-        return (
-            Table("Differences when test examples are drawn anew", [Column("Not done", right=False)], [], notes)
-            if notes
-            else None
-        )
+        return Sentences(title, notes)
     notes.append(
         "The interval is that of a bootstrap of 2,000 draws, by percentiles, in which trials and test examples are "
         "drawn anew: it says how the models would differ on other examples of the same kind. With few trials it is "
@@ -265,7 +264,7 @@ def _examples(comparison: Comparison) -> Table | None:
             "McNemar's exact test is of the ensembles: the averaged probabilities of each model's trials. It takes "
             "the trials as they are, and is not corrected for the number of pairs."
         )
-    return Table("Differences when test examples are drawn anew", columns, rows, notes, names=2)
+    return Table(title, columns, rows, notes, names=2)
 
 
 def _reading(comparison: Comparison) -> Iterator[str]:
@@ -301,9 +300,9 @@ def _reading(comparison: Comparison) -> Iterator[str]:
     elif any(pair.streams for pair in comparison.pairs):
         yield (
             "Trials of the same number saw the same examples in the same order with the same augmentation, and "
-            "began from other weights. They are compared as independent ones all the same: a test of pairs "
-            "(--paired) has half as many degrees of freedom, which pays only where that makes trials of the same "
-            "number rise and fall together."
+            "begin alike as far as their models do. They are compared as independent ones all the same: where that "
+            "makes them rise and fall together this is on the safe side, and a test of pairs (--paired) finds more. "
+            "Choose before looking."
         )
     yield (
         "P(A better) is how often a trial of A is better than one of B, with its interval; Hedges' g is the "
