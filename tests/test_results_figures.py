@@ -16,7 +16,7 @@ from PIL import Image
 
 from specdsl.data import Examples
 from specdsl.results.figures import Gallery, Picture, draw_experiment, draw_run, gallery
-from specdsl.results.figures.predictions import average, calibration, each_trial, values_of
+from specdsl.results.figures.predictions import average, calibration, chosen, each_trial, values_of
 from specdsl.results.figures.series import of_part, pace, paced, thinned, together
 from specdsl.results.figures.style import shown
 from specdsl.runs import RunError, RunRecord, read, read_run
@@ -260,6 +260,26 @@ def test_predictions_are_averaged_over_trials_and_said_to_be(experiment: Path) -
         assert "the probabilities averaged over 6 trials" in found[name].caption
     assert len(drawn(found["confusion"], "cell-")) == np.count_nonzero(matrix)
     assert {"class 0", "class 3", str(matrix[0, 0])} <= set(texts(found["confusion"]))
+
+
+def test_one_trial_can_be_chosen(experiment: Path) -> None:
+    run = read_run(experiment / "dropped")
+    found = gallery([run], trial=2).runs["dropped"]
+    assert ["by trial 2" in picture.caption.lower() for picture in found[2:5]] == [True, True, True]
+    with pytest.raises(RunError, match="no finished trial 3: there are 1, 2"):
+        chosen(each_trial(run), run, 3)
+    assert gallery([run], trial=3).missing == {
+        "dropped": ["figures of predictions: dropped has no finished trial 3: there are 1, 2"]
+    }
+
+
+def test_scores_that_are_no_probabilities_have_no_reliability(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", MadeRun([0.9], test=20))
+    (guesses,) = each_trial(run)
+    np.savez(run.trials[0].folder / "predictions.npz", probability=guesses.probability * 3 - 1, label=guesses.label)
+    found = gallery([run])
+    assert "reliability: what the model gives out are no probabilities" in found.missing["original"]
+    assert "reliability" not in {picture.name for picture in found}
 
 
 def test_class_accuracies_have_wilson_intervals_and_counts(experiment: Path) -> None:

@@ -285,7 +285,8 @@ def test_the_verb_writes_figures_and_the_page(experiment: Path, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--data", "mnist"), 2, "it goes with --figures or --html"),
+        (("--data", "mnist"), 2, "--data is for what is drawn: it goes with --figures or --html"),
+        (("--trial", "2"), 2, "--trial is for what is drawn: it goes with --figures or --html"),
         (("--html", "page.html", "--data", "mnits"), 2, "did you mean 'mnist'"),
         (("--html", "nowhere/page.html"), 1, "nowhere/page.html cannot be written"),
         (("--figures", "taken"), 1, "taken cannot be written"),

@@ -48,6 +48,11 @@ _OUTPUT = click.option("--output", "-o", type=PATH, metavar="FILE", help="Write 
     metavar="NAME|PATH",
     help="Where the data lie that figures show test examples of; by default where the recipes say.",
 )
+@click.option(
+    "--trial",
+    type=click.IntRange(1),
+    help="The trial whose predictions figures show class by class; by default the average of all.",
+)
 def results(
     runs: tuple[Path, ...],
     metrics: tuple[str, ...],
@@ -57,13 +62,15 @@ def results(
     figures: Path | None,
     page: Path | None,
     data: str | None,
+    trial: int | None,
 ) -> None:
     """Tell what runs amount to: means, spreads and intervals over trials, beside published figures.
 
     A RUN is the folder of a run or of an experiment.
     """
-    if data is not None and figures is None and page is None:
-        raise WrongInput("--data is for what is drawn: it goes with --figures or --html")
+    if figures is None and page is None and (data is not None or trial is not None):
+        said = "--trial" if data is None else "--data"
+        raise WrongInput(f"{said} is for what is drawn: it goes with --figures or --html")
     with _told():
         found = _load(runs, confidence)
         if form in ("csv", "trials", "json"):
@@ -77,7 +84,7 @@ def results(
             chosen = [measured.key for measured in found.measures] if "all" in metrics else list(metrics)
             text = _shown(found.table(*chosen), form, output)
         if figures is not None or page is not None:
-            _draw(found, figures, page, data)
+            _draw(found, figures, page, data, trial)
     _write(text, output)
 
 
@@ -155,7 +162,7 @@ def _load(runs: tuple[Path, ...], confidence: float) -> Results:
     return load_results(runs, confidence)
 
 
-def _draw(results: Results, folder: Path | None, page: Path | None, data: str | None) -> None:
+def _draw(results: Results, folder: Path | None, page: Path | None, data: str | None, trial: int | None) -> None:
     """Write figures and the page, and say what is left out of them."""
     from dataclasses import replace
 
@@ -169,6 +176,7 @@ def _draw(results: Results, folder: Path | None, page: Path | None, data: str | 
         [replace(sample.run, key=sample.key) for sample in samples],
         Reloaded(source, prepared),
         {sample.key: sample.published for sample in samples},
+        trial,
     )
     if folder is not None:
         try:

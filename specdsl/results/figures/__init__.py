@@ -12,7 +12,7 @@ from specdsl.results.figures.classes import class_accuracies, confusion_matrix, 
 from specdsl.results.figures.curves import compared_curves, run_curves
 from specdsl.results.figures.dots import dots
 from specdsl.results.figures.mistakes import worst_mistakes
-from specdsl.results.figures.predictions import average, each_trial, values_of
+from specdsl.results.figures.predictions import chosen, each_trial, values_of
 from specdsl.results.figures.regression import fitted_curve, predicted_against_true
 from specdsl.results.figures.style import Picture, file_name, unlike
 from specdsl.runs import RunError, RunRecord, read
@@ -76,7 +76,10 @@ def draw_experiment(folder: Path) -> list[Path]:
 
 
 def gallery(
-    runs: Sequence[RunRecord], test: TestData | None = None, published: Mapping[str, Mapping[str, float]] | None = None
+    runs: Sequence[RunRecord],
+    test: TestData | None = None,
+    published: Mapping[str, Mapping[str, float]] | None = None,
+    trial: int | None = None,
 ) -> Gallery:
     """All figures that runs give.
 
@@ -84,14 +87,15 @@ def gallery(
         runs: the runs, each with a key of its own.
         test: the test examples; without them what shows any is left out.
         published: by run, published final values such as `test_accuracy`.
+        trial: the trial whose predictions are shown class by class; by default the average of all.
     """
     found = Gallery(together=list(of_models(runs, published)))
-    stems: set[str] = set()
+    stems = {"test", "compared"}  # what files of several runs begin with
     for run in runs:
         missing: list[str] = []
         stem = unlike(file_name(run.key), stems)
         stems.add(stem)
-        found.runs[run.key] = list(of_run(run, missing, test, f"{stem}-" if len(runs) > 1 else ""))
+        found.runs[run.key] = list(of_run(run, missing, test, f"{stem}-" if len(runs) > 1 else "", trial))
         if missing:
             found.missing[run.key] = missing
     return found
@@ -111,7 +115,9 @@ def of_models(
     yield from compared_curves(runs)
 
 
-def of_run(run: RunRecord, missing: list[str], test: TestData | None = None, prefix: str = "") -> Iterator[Picture]:
+def of_run(
+    run: RunRecord, missing: list[str], test: TestData | None = None, prefix: str = "", trial: int | None = None
+) -> Iterator[Picture]:
     """The figures of one run: curves, then what its predictions show.
 
     Args:
@@ -119,26 +125,32 @@ def of_run(run: RunRecord, missing: list[str], test: TestData | None = None, pre
         missing: is told what cannot be drawn, and why.
         test: the test examples; without them what shows any is left out.
         prefix: what the names of the files begin with.
+        trial: the trial whose predictions are shown class by class; by default the average of all.
     """
     yield from run_curves(run, prefix)
     try:
         if run.data["task"] == "classification":
-            yield from _of_classes(run, missing, test, prefix)
+            yield from _of_classes(run, missing, test, prefix, trial)
         else:
             yield from _of_values(run, missing, test, prefix)
     except RunError as error:
         missing.append(f"figures of predictions: {error.message}")
 
 
-def _of_classes(run: RunRecord, missing: list[str], test: TestData | None, prefix: str) -> Iterator[Picture]:
+def _of_classes(
+    run: RunRecord, missing: list[str], test: TestData | None, prefix: str, trial: int | None
+) -> Iterator[Picture]:
     trials = each_trial(run)
-    guesses = average(trials)
+    guesses = chosen(trials, run, trial)
     yield confusion_matrix(guesses, run.key, prefix)
     confusions = frequent_confusions(guesses, run.key, prefix)
     if confusions:
         yield confusions
     yield class_accuracies(guesses, run.key, prefix)
-    yield reliability(trials, run.key, prefix)
+    if all(one.distributions for one in trials):
+        yield reliability(trials, run.key, prefix)
+    else:
+        missing.append("reliability: what the model gives out are no probabilities")
     if len(run.data["shape"]) != 3:
         return
     examples = test(run) if test else "the test images were not loaded"

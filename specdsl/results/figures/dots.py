@@ -10,8 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from specdsl.results.figures.curves import is_share, name_of
-from specdsl.results.figures.series import CONFIDENCE, t_factor
+from specdsl.results.figures.series import CONFIDENCE
 from specdsl.results.figures.style import BLUE, INK, ORANGE, SOFT, Picture, sheet, shown
+from specdsl.results.one_sample import spread
+from specdsl.results.samples import state
 from specdsl.runs import RunRecord
 
 
@@ -36,8 +38,7 @@ def dots(
         run.key: [
             value
             for trial in run.trials
-            if trial.well
-            and trial.evaluated
+            if state(trial) == "finished"
             and (value := trial.final.get(f"{part}_{metric}")) is not None
             and np.isfinite(value)
         ]
@@ -57,7 +58,7 @@ def dots(
         caption.append(f"Line across: the mean; bar: its {CONFIDENCE:.0%} t-interval over trials.")
     if known:
         caption.append("Diamond: the published value.")
-    left_out = sum(not (trial.well and trial.evaluated) for run in runs for trial in run.trials)
+    left_out = sum(state(trial) != "finished" for run in runs for trial in run.trials)
     if left_out:
         caption.append(
             f"{left_out} {'trial' if left_out == 1 else 'trials'} without a final value "
@@ -89,11 +90,10 @@ def _draw(finals: Mapping[str, list[float]], metric: str, known: Mapping[str, fl
             alpha=0.75,
             gid=f"trials-{row + 1}",
         )
-        mean = float(ordered.mean())
-        if len(ordered) > 1:
-            reach = t_factor(len(ordered)) * float(ordered.std(ddof=1)) / np.sqrt(len(ordered))
+        found = spread(values, CONFIDENCE)
+        if found.interval:
             axes.plot(
-                [mean - reach, mean + reach],
+                [found.interval.low, found.interval.high],
                 [row + 0.28] * 2,
                 color=INK,
                 linewidth=1.6,
@@ -102,7 +102,8 @@ def _draw(finals: Mapping[str, list[float]], metric: str, known: Mapping[str, fl
                 markersize=6,
                 gid=f"interval-{row + 1}",
             )
-            axes.plot([mean, mean], [row - 0.22, row + 0.36], color=INK, linewidth=1.6, gid=f"mean-{row + 1}")
+        if found.n > 1:
+            axes.plot([found.mean] * 2, [row - 0.22, row + 0.36], color=INK, linewidth=1.6, gid=f"mean-{row + 1}")
         if key in known:
             axes.plot(
                 [known[key]],

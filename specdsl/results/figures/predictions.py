@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from specdsl.results.samples import state
 from specdsl.runs import RunError, RunRecord, TrialRecord
 
 BINS = 15
@@ -50,6 +51,11 @@ class Guesses:
     def accuracy(self) -> float:
         """The share of examples whose most probable class is the true one."""
         return float(self.right.mean())
+
+    @property
+    def distributions(self) -> bool:
+        """Whether they are probabilities: of each example none below 0, and 1 in all."""
+        return bool((self.probability >= 0).all() and np.allclose(self.probability.sum(axis=1), 1, atol=1e-3))
 
     def confusion(self) -> NDArray[np.int64]:
         """How often each true class (row) was taken for each class (column)."""
@@ -101,6 +107,20 @@ def each_trial(run: RunRecord) -> list[Guesses]:
     if any(not np.array_equal(found[0].label, one.label) for one in found[1:]):
         raise RunError(f"{run.folder}: its trials have predictions of different test examples")
     return found
+
+
+def chosen(guesses: Sequence[Guesses], run: RunRecord, trial: int | None) -> Guesses:
+    """Those of one trial by its number, or the average of all.
+
+    Raises:
+        RunError: there is no such trial, or it did not come to its end.
+    """
+    if trial is None:
+        return average(guesses)
+    numbers = [one.trial for one in run.trials if state(one) == "finished"]
+    if trial not in numbers:
+        raise RunError(f"{run.key} has no finished trial {trial}: there are {', '.join(map(str, numbers))}")
+    return guesses[numbers.index(trial)]
 
 
 def average(guesses: Sequence[Guesses]) -> Guesses:
@@ -155,7 +175,7 @@ def _predictions(run: RunRecord, *names: str) -> Iterator[tuple[TrialRecord, dic
     Raises:
         RunError: no trial has any, or a file cannot be read or has other arrays.
     """
-    ended = [trial for trial in run.trials if trial.well and trial.evaluated]
+    ended = [trial for trial in run.trials if state(trial) == "finished"]
     if not ended:
         raise RunError(f"no trial of {run.key} has come to its end")
     for trial in ended:
