@@ -117,8 +117,10 @@ def train_recipe(
 
     Args:
         program: the file.
-        name: the name of a `train` block, by default the last one; where there is none, everything takes its default.
-        input_shape: the model's input without the batch axis: it decides the data where the recipe names none.
+        name: the name of a `train` block, by default the last one. Where there is none, the file's last `data` block is
+            taken if it has one, and what else there is takes its default: to predict values, that is the mean squared
+            error without further metrics.
+        input_shape: the model's input without the batch axis: it decides the data where nothing names any.
         source: where the data come from, in place of what the recipe says; what it leaves open stays as it was.
 
     Raises:
@@ -136,10 +138,14 @@ def train_recipe(
     found = Collector(program.limits)
     try:
         settings, spans = _settings(program, item, chosen.home, found) if item and chosen else ({}, {})
+        if item is None and any(isinstance(one, tree.Data) for one in program.spec.items):
+            settings["data"] = data_recipe(program)
         if "data" not in settings:
             settings["data"] = default_data(input_shape, source)
         elif source is not None:
             settings["data"] = settings["data"].taken_from(source)
+        if item is None and settings["data"].source.task == "regression":
+            settings |= {"loss": "mean_squared_error", "metrics": ()}
         span = item.span if item else Span(program.source, 0, 0)
         recipe = construct(TrainRecipe, settings, spans, span, found, "train")
     except Skip:

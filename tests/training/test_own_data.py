@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import specdsl
 from specdsl import cli
 from specdsl.data import DataSet, Examples
 from specdsl.declaration import Misuse
 from specdsl.recipes import DataRecipe, Folder, Npz, Sinc
 from specdsl.recipes.augmentation import FlipLeftRight, RandomCrop, RandomSaturation
+from specdsl.resolve import train_recipe
 from specdsl.training.checks import check_data, check_fit
 from tests.training.models import graph
 
@@ -95,6 +97,22 @@ def test_class_folders_in_place_of_the_specs_data(train, tmp_path: Path) -> None
     assert config["train"]["data"]["source"]["size"] == 32
     code, _, err = train("two.spec", "--data", "nowhere", "--out", "other")
     assert (code, "no data set, file or folder 'nowhere'" in err) == (2, True)
+
+
+def test_without_a_train_block_the_data_of_the_file_are_taken() -> None:
+    """Values are then predicted by the mean squared error; `--data` goes before what the file declares."""
+    text = 'data curve = sinc(train=50) { validation(0.2, by="image") }\nmodel m { input x: (1,); Dense(1) }'
+    made = train_recipe(specdsl.loads(text).program, None, (1,))
+    assert (made.data.source, made.metrics, made.columns) == (Sinc(train=50), (), ("loss",))
+    assert type(made.loss).__name__ == "MeanSquaredError"
+    assert made.data.validation is not None
+    assert train_recipe(specdsl.loads(text).program, None, (1,), Sinc(noise=0.5)).data.source == Sinc(
+        train=50, noise=0.5
+    )
+    bare = specdsl.loads(text.split("\n")[1]).program
+    assert train_recipe(bare, None, (1,), Sinc()).data == DataRecipe(source=Sinc())
+    with pytest.raises(specdsl.SpecError, match="traffic signs are colour images"):
+        train_recipe(bare, None, (1,))
 
 
 def loaded(shape: tuple[int, ...], classes: int) -> DataSet:
