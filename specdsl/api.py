@@ -178,7 +178,7 @@ class Spec:
     def regime(self) -> Regime | None:
         """How the spec's last `train` block runs a model, as far as memory depends on it; None without one."""
         steps = training_steps(self.program)
-        return Regime(optimizer=steps[0], training_batch=steps[1]) if steps else None
+        return Regime(optimizer=steps[0], training_batch=steps[1], precision=steps[2]) if steps else None
 
     def default_graph(self, name: str) -> Graph | None:
         """A model with the defaults of its parameters; None when one of them has no default."""

@@ -145,6 +145,23 @@ def test_a_train_block_says_for_what_memory_is_worked_out() -> None:
     assert inference_bytes(other) == 4 * 18 + 4 * (peak_activation_bytes(other) or 0)
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_the_precision_of_a_recipe_is_that_of_layers_which_say_none(policy: str) -> None:
+    """As if each of them said so; weights, gradients and slots stay in 32 bits, also with accumulated gradients."""
+    body = ["Conv2D(4, 3", "BatchNormalization(", "ReLU(", "Dropout(0.5", "Flatten(", "Dense(2, 'softmax'"]
+    steps = f"train t {{ precision = '{policy}'; optimizer = Adam(gradient_accumulation_steps=4) }}\n"
+    layers = {said: " -> ".join(f"{one}{said})" for one in body) for said in ("", f", dtype='{policy}'")}
+    layers = {said: text.replace("(, ", "(") for said, text in layers.items()}
+    found = {}
+    for name, said, head in (("recipe", "", steps), ("layers", f", dtype='{policy}'", ""), ("whole", "", "")):
+        graph = specdsl.loads(f"{head}model m {{ input x: (8, 8, 3)\n{layers[said]}\n}}").model()
+        found[name] = training_memory(graph.analyse())
+    assert found["recipe"].activations == found["layers"].activations
+    assert (found["recipe"].activations or 0) < (found["whole"].activations or 0)
+    assert (found["recipe"].weights, found["recipe"].gradients) == (found["whole"].weights, found["whole"].gradients)
+    assert found["recipe"].slots == found["whole"].slots // 2 * 3
+
+
 def test_memory_follows_types() -> None:
     """Half the bytes in 16 bits; a mixed policy keeps weights, gradients and slots in 32 bits; integers have theirs."""
     regime = Regime(2, 4, OPTIMIZERS["Adam"]())

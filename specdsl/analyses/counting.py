@@ -13,6 +13,7 @@ from specdsl.graph import Graph, Node, longest_path
 from specdsl.layers import InputLayer, Layer, Modes, Shape, Weight
 from specdsl.layers.dtypes import BYTES
 from specdsl.recipes.optimizers import Adam, Optimizer
+from specdsl.recipes.training import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +95,13 @@ class Regime(NamedTuple):
         batch: examples at once in inference.
         training_batch: examples in a step of training.
         optimizer: what takes the steps.
+        precision: the policy, in training, of layers that state no type: mixed ones keep weights in 32 bits.
     """
 
     batch: int = 1
     training_batch: int = 128
     optimizer: Optimizer = Adam()
+    precision: Precision = "float32"
 
 
 class Analysis(NamedTuple):

@@ -11,7 +11,7 @@ from specdsl.counts import Size
 from specdsl.functional import Functional
 from specdsl.graph import Graph, Tensor
 from specdsl.layers.base import NOTHING_KEPT, Kept
-from specdsl.layers.dtypes import BYTES
+from specdsl.layers.dtypes import BYTES, policy
 
 
 def peak_activation_bytes(analysis: Analysis) -> Size:
@@ -125,7 +125,7 @@ def training_activation_bytes(analysis: Analysis) -> Size:
     until the layer that made it has run backwards. Layers with no trained weight in them or before them keep nothing,
     and do not run backwards. None if a size is unknown.
     """
-    peaks = _training_peaks(analysis, frozenset(), {})
+    peaks = _training_peaks(analysis, frozenset(), {}, analysis.regime.precision)
     return max(peaks) if peaks else None
 
 
@@ -136,9 +136,11 @@ class _Peaks(NamedTuple):
     backward: int
 
 
-def _training_peaks(analysis: Analysis, asked: frozenset[Tensor], known: dict[int, _Peaks | None]) -> _Peaks | None:
+def _training_peaks(
+    analysis: Analysis, asked: frozenset[Tensor], known: dict[int, _Peaks | None], precision: str
+) -> _Peaks | None:
     """The peaks of a model, of whose inputs those `asked` for need a gradient; None if a size is unknown."""
-    graph, sizes = analysis.graph, _sizes(analysis.graph)
+    graph, sizes = analysis.graph, _sizes(analysis.graph, precision)
     kept = _kept(graph)
     if sizes is None or kept is None:
         return None
@@ -163,7 +165,7 @@ def _training_peaks(analysis: Analysis, asked: frozenset[Tensor], known: dict[in
         keeps = kept[number] if learns else NOTHING_KEPT
         for tensor in (*(node.sources if keeps.inputs else ()), *(node.outputs if keeps.outputs else ())):
             ends[tensor] = max(ends[tensor], back)
-        more = (keeps.more.value or 0) * BYTES[node.layer.policy.compute]
+        more = (keeps.more.value or 0) * BYTES[policy(node.layer.dtype or precision).compute]
         there(more, number, back)
         if learns:
             first_gradient |= dict.fromkeys(node.sources, back)  # the last layer that takes it comes first
@@ -174,7 +176,7 @@ def _training_peaks(analysis: Analysis, asked: frozenset[Tensor], known: dict[in
                 for inner in inner_node.outputs
                 if tensor in learning
             )
-            known[id(node.layer.graph)] = _training_peaks(layer.inner, inner_asked, known)
+            known[id(node.layer.graph)] = _training_peaks(layer.inner, inner_asked, known, precision)
         if isinstance(node.layer, Functional):
             peaks = known[id(node.layer.graph)]
             if peaks is None:
@@ -221,12 +223,18 @@ def _kept(graph: Graph) -> list[Kept] | None:
     return None if any(one.more.value is None for one in kept) else kept
 
 
-def _sizes(graph: Graph) -> Mapping[Tensor, int] | None:
-    """The memory of each tensor for one example; None if a size is unknown."""
+def _sizes(graph: Graph, precision: str = "float32") -> Mapping[Tensor, int] | None:
+    """The memory of each tensor for one example; None if a size is unknown.
+
+    Args:
+        graph: the model.
+        precision: the policy of layers that state no type; it is that of what they make of floats.
+    """
     sizes: dict[Tensor, int] = {}
     for node in graph.nodes:
+        free = bool(node.inputs) and node.layer.dtype is None
         for tensor, shape, dtype in zip(node.outputs, node.shapes, node.dtypes, strict=True):
-            size = tensor_bytes(shape, dtype)
+            size = tensor_bytes(shape, policy(precision).compute if free and dtype == "float32" else dtype)
             if size is None:
                 return None
             sizes[tensor] = size

@@ -27,7 +27,7 @@ from specdsl.recipes import (
     Views,
     default_data,
 )
-from specdsl.recipes.training import check_classes, shape_after
+from specdsl.recipes.training import Precision, check_classes, shape_after
 from specdsl.resolve.binding import argument_spans, bind, construct, match_arguments, misused
 from specdsl.resolve.program import Program
 from specdsl.resolve.scope import Collector, Defined, Frame, Poison, Problem, Skip, Steps
@@ -159,8 +159,8 @@ def train_recipe(
     return recipe
 
 
-def training_steps(program: Program) -> tuple[Optimizer, int] | None:
-    """What takes the steps of the file's last `train` block, and how many examples each step is of; None without one.
+def training_steps(program: Program) -> tuple[Optimizer, int, Precision] | None:
+    """What takes the steps of the file's last `train` block, of how many examples and how precisely; None without one.
 
     Raises:
         SpecError: the block is wrong.
@@ -173,10 +173,9 @@ def training_steps(program: Program) -> tuple[Optimizer, int] | None:
         settings, _ = _settings(program, train, program.frame, found)
     except Skip:
         raise SpecError(found.diagnostics) from None
-    recipe = TrainRecipe(
-        data=DataRecipe(), **{name: settings[name] for name in ("optimizer", "batch") if name in settings}
-    )
-    return recipe.optimizer, recipe.batch
+    told = {name: settings[name] for name in ("optimizer", "batch", "precision") if name in settings}
+    recipe = TrainRecipe(data=DataRecipe(), **told)
+    return recipe.optimizer, recipe.batch, recipe.precision
 
 
 def _settings(
