@@ -140,6 +140,12 @@ def compare(
     _write(text, output)
 
 
+def show_results(folder: Path) -> None:
+    """Print what the runs of an experiment amount to."""
+    with _told():
+        _write(_shown(_load((folder,), 0.95).table(), "table", None), None)
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """Makes mistakes in what the user gave, and packages that are missing, messages."""

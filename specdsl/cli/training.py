@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specdsl.cli.planning import Request, complaints, kept, only_experiment, plans, published
+from specdsl.cli.results import show_results
 from specdsl.cli.shared import (
     INTERRUPTED,
     LIMITS,
@@ -125,7 +126,7 @@ def experiment(
     models: str | None,
     **given: Any,
 ) -> None:
-    """Train all models of an `experiment` block, and compare them.
+    """Train all models of an `experiment` block, and tell what they amount to.
 
     The first trial of each model comes first, then the second of each, and so on: whoever stops early has as many of
     each. The folder holds a run for each model.
@@ -137,7 +138,7 @@ def experiment(
     from rich.console import Console
 
     from specdsl.runs import default_folder, read_experiment
-    from specdsl.training import compare, run_all
+    from specdsl.training import run_all
 
     with complaints():
         logs = _logs(given)
@@ -163,7 +164,7 @@ def experiment(
             published=published(request, spec),
             logs=logs,
         )
-    click.echo(compare(summaries), nl=False)
+    show_results(out)
     _conclude(summaries, out)
 
 

@@ -1,7 +1,6 @@
 """Training: trials of a model under a recipe, with a folder that holds what came of it."""
 
 from specdsl.training.checks import check_fit, check_recipe
-from specdsl.training.comparison import compare
 from specdsl.training.runner import Plan, run, run_all
 
-__all__ = ["Plan", "check_fit", "check_recipe", "compare", "run", "run_all"]
+__all__ = ["Plan", "check_fit", "check_recipe", "run", "run_all"]
