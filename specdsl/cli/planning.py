@@ -183,13 +183,14 @@ def complaints() -> Iterator[None]:
     from specdsl.data import DataError
     from specdsl.declaration import Misuse
     from specdsl.runs import RunError
+    from specdsl.runs.files import CannotWrite
 
     try:
         yield
     except (Misuse, DataError) as error:
         raise WrongInput(told(error)) from None
     except RunError as error:
-        kind = Failure if isinstance(error.__cause__, OSError) else WrongInput
+        kind = Failure if isinstance(error, CannotWrite) else WrongInput
         raise kind(told(error)) from None
     except OSError as error:
         raise Failure(f"{error.filename or 'a file'}: {error.strerror or error}") from None

@@ -30,6 +30,14 @@ class RunError(Exception):
         self.help = help
 
 
+class CannotWrite(RunError):
+    """Something of a run could not be written: the disk is full, say, or the folder is not to be written to."""
+
+    def __init__(self, what: str, error: OSError) -> None:
+        goes_on = "what was written before is whole, and `--resume` goes on from it when this can be written"
+        super().__init__(f"{what}: {error.strerror or error}", help=goes_on)
+
+
 _UNFINISHED = ".unfinished-"
 
 
@@ -41,7 +49,7 @@ def replacing(file: Path) -> Iterator[Path]:
     the old file stands there, or the new one.
 
     Raises:
-        RunError: it cannot be written; the old file is untouched.
+        CannotWrite: it cannot be written; the old file is untouched.
     """
     temporary: Path | None = None
     try:
@@ -55,7 +63,7 @@ def replacing(file: Path) -> Iterator[Path]:
         temporary.replace(file)
         sync_folder(file.parent)
     except OSError as error:
-        raise RunError(f"{file} cannot be written: {error.strerror or error}") from error
+        raise CannotWrite(f"{file} cannot be written", error) from error
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -77,13 +85,13 @@ def make_folder(folder: Path) -> None:
     """A folder and those above it, where they are not there.
 
     Raises:
-        RunError: it cannot be made.
+        CannotWrite: it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent)
     except OSError as error:
-        raise RunError(f"{folder} cannot be made: {error.strerror or error}") from error
+        raise CannotWrite(f"{folder} cannot be made", error) from error
 
 
 def remove_unfinished(folder: Path) -> None:

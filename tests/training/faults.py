@@ -27,6 +27,7 @@ import specdsl
 from specdsl.data import DataSet, Examples
 from specdsl.recipes import TrainRecipe, Validation
 from specdsl.runs import RunError
+from specdsl.runs.files import CannotWrite
 from specdsl.training import Plan, frameworks, run_all, runner
 from tests.training.engine_numpy import NumpyTrial
 from tests.training.models import SPEC, data
@@ -155,7 +156,7 @@ def attempt(out: Path, fault: Fault) -> int:
         with fault.planted():
             carry_out(out)
     except RunError as error:
-        os._exit(1 if "No space left" in error.message and isinstance(error.__cause__, OSError) else 4)
+        os._exit(1 if "No space left" in error.message and isinstance(error, CannotWrite) else 4)
     except BaseException:
         os._exit(5)
     os._exit(3)
