@@ -18,13 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specdsl import cli
+from specdsl.cli.planning import Request, plans
+from specdsl.cli.shared import load_spec
 from specdsl.data import DataError, load
 from specdsl.data.gtsrb import VARIABLE, load_gtsrb
 from specdsl.data.gtsrb_cache import VERSION, About, Origin, arrays_of, read, source_of, write
+from specdsl.data.gtsrb_prepare import prepare
 from specdsl.data.origin import source_at
 from specdsl.data.signs import SIGNS
 from specdsl.recipes import Gtsrb
-from tests.gtsrb_archives import benchmark, official, pack
+from tests.gtsrb_archives import Heard, benchmark, official, pack
 
 NAMES = tuple(name for name, _ in SIGNS)
 SIZE, ROWS = 8, (4, 3)
@@ -296,3 +299,13 @@ def test_a_reader_that_goes_away_does_not_stop_it(tmp_path: Path) -> None:
     os.close(sink)
     assert b"Traceback" not in ended.stderr
     assert read(tmp_path / "to" / "gtsrb-32.npz").about.partial
+
+
+def test_training_on_a_part_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = pack(official(benchmark(classes=range(43), test=43)), tmp_path / "from")
+    prepare([source], tmp_path, Heard(), partial=True)
+    spec = Path(cli.__file__).parents[2] / "specs" / "bn_cnn.spec"
+    made = plans(Request(data=str(tmp_path / "gtsrb-32.npz")), load_spec(spec))
+    warned = "warning: gtsrb (a part: 172 of 39,209 training images, 43 of 12,630 test images): results on it do not"
+    assert capsys.readouterr().err.startswith(warned)
+    assert made[""].dataset.partial

@@ -10,8 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from tests.gtsrb_archives import (
     TRAINING,
     Benchmark,
     Files,
+    Heard,
     benchmark,
     kaggle,
     official,
@@ -44,21 +44,6 @@ from tests.gtsrb_archives import (
 
 DATA = benchmark()
 FOLDER = "GTSRB/Final_Training/Images/00005"
-
-
-class Heard:
-    """A reporter that remembers."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.progressed: dict[str, tuple[int, int | None]] = {}
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    @contextmanager
-    def progress(self, what: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
-        yield lambda done, total: self.progressed.update({what: (done, total)})
 
 
 def prepared(source: Path, to: Path, data: Benchmark = DATA, **settings: Any) -> Result:

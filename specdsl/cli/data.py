@@ -72,7 +72,7 @@ def show(
     if data is not None and not from_spec:
         raise WrongInput("--data goes before the data of a spec: name one, or the data alone")
     check_places(path, output, sheet, what="what is shown")
-    from specdsl.data import DataError, load
+    from specdsl.data import DataError
     from specdsl.data.summary import summarise
     from specdsl.declaration import Misuse
     from specdsl.recipes import DataRecipe
@@ -84,7 +84,7 @@ def show(
         recipe = data_recipe(load_spec(path).program, block) if from_spec else DataRecipe()
         if source is not None:
             recipe = recipe.taken_from(source) if from_spec else DataRecipe(source=source)
-        dataset = load(recipe.source, folder=folder)
+        dataset = loaded(recipe.source, folder)
         check_data(recipe, dataset)
         summary = summarise(dataset, recipe.validation, seed)
     except (DataError, Misuse) as error:
@@ -137,6 +137,20 @@ def data_at(written: str, place: str = "--data") -> tuple[Source, Path | None]:
         hint = did_you_mean(written, SOURCES) or f"data are one of {', '.join(SOURCES)}, or a path"
         raise WrongInput(f"there is no data set, file or folder '{written}'\n  help: {hint}")
     return source_called(written, place), None
+
+
+def loaded(source: Source, folder: Path | None) -> DataSet:
+    """The data of a source, with a warning on standard error where they are less than the published set.
+
+    Raises:
+        DataError: the data are missing, broken, or not as declared.
+    """
+    from specdsl.data import load
+
+    dataset = load(source, folder=folder)
+    if dataset.partial:
+        click.echo(f"warning: {dataset.name}: results on it do not compare with others", err=True)
+    return dataset
 
 
 def _classes(written: str | None, dataset: DataSet) -> list[int]:

@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from specdsl.cli.data import data_at
+from specdsl.cli.data import data_at, loaded
 from specdsl.cli.shared import Failure, WrongInput, load_spec, parameters, recipe_settings, told
 from specdsl.limits import Limits
 
@@ -77,7 +75,6 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
         SpecError: the text and the request do not go together.
         WrongInput: the request cannot be.
     """
-    from specdsl.data import load
     from specdsl.resolve import experiment as experiment_named
     from specdsl.resolve import overridden, train_recipe
     from specdsl.training import Plan, check_recipe
@@ -117,9 +114,7 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
     for key, graph in graphs.items():
         source = recipes[key].data.source
         if source not in datasets:
-            datasets[source] = load(source, folder=folder)
-            if datasets[source].partial:
-                click.echo(f"warning: {datasets[source].name}: results on it do not compare with others", err=True)
+            datasets[source] = loaded(source, folder)
         made_plans[key] = Plan(
             graph=graph,
             recipe=recipes[key],
