@@ -98,6 +98,7 @@ class MadeRun:
             "engine": "fit",
             "trials": planned,
             "seed": self.seed,
+            "parameters": self.parameters,
             "train": recipe,
             "data": {
                 "name": "sinc" if regression else "synthetic",

@@ -111,6 +111,17 @@ def test_every_trial_is_told_of(experiment: Path, run) -> None:
     assert [model["finished_trials"] for model in told] == [6, 6, 5, 4]
 
 
+def test_a_run_that_was_broken_off_is_told_of(tmp_path: Path) -> None:
+    """Without a summary, and with trials that were never begun; what belongs to the models is no difference of runs."""
+    runs = [MadeRun([0.9, 0.91], planned=5), MadeRun([0.9, 0.92], model="other", parameters=5)]
+    folders = written(runs, tmp_path)
+    (folders[0] / "summary.json").unlink()
+    told = specdsl.load_results(*folders).to_dict()
+    assert [model["parameters"] for model in told["models"]] == [97_771, 5]
+    assert [model["planned_trials"] for model in told["models"]] == [5, 2]
+    assert told["differences"] == []
+
+
 def test_means_are_over_finished_trials_alone(experiment: Path) -> None:
     told = {model["key"]: model for model in specdsl.load_results(experiment).to_dict()["models"]}
     accuracy = next(one for one in told["dropout2"]["measures"] if one["measure"] == "test_accuracy")

@@ -33,8 +33,8 @@ class Sample:
 
     @property
     def parameters(self) -> int | None:
-        """The model's parameters; None where the run was broken off before it was known."""
-        found = (self.run.summary or {}).get("parameters")
+        """The model's parameters; None where its folder does not say."""
+        found = self.run.config.get("parameters") or (self.run.summary or {}).get("parameters")
         return found if isinstance(found, int) else None
 
     @property
