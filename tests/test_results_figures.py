@@ -158,6 +158,7 @@ def test_one_trial_of_one_epoch(tmp_path: Path) -> None:
     accuracy = found.runs["original"][1]
     assert drawn(accuracy, "mean-") == ["mean-train", "mean-test"]
     assert drawn(accuracy, "trial-") == drawn(accuracy, "band-") == []
+    assert texts(accuracy)[0] == "1"
     assert found.save(tmp_path / "figures")
 
 

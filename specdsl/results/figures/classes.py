@@ -126,7 +126,7 @@ def class_accuracies(guesses: Guesses, of: str, prefix: str = "") -> Picture:
 def _draw_matrix(counts: NDArray[np.int64], labels: list[str], chosen: NDArray[np.int64], title: str) -> Figure:
     size = len(counts)
     cell = 0.5 if size <= 6 else 0.36 if size <= 12 else 0.145 if size > 24 else 0.22
-    figure = sheet(max(4.2, size * cell + 2.2), max(2.4, size * cell + 0.9))
+    figure = sheet(max(4.2, size * cell + 0.9 + 0.05 * max(map(len, labels))), max(2.4, size * cell + 0.9))
     axes = figure.add_subplot()
     right = np.diag(counts) / np.maximum(1, counts.sum(axis=1))
     most = max(1, int((counts - np.diag(np.diag(counts))).max()))

@@ -278,6 +278,8 @@ def _label(axes: Axes, named: str, title: str, last: int) -> None:
     axes.set_ylabel(named)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     room = min(0.4, 0.02 * last)
+    if last == 1:
+        axes.set_xticks([1])
     axes.set_xlim(1 - room, last + max(room, 0.015 * last))
 
 
