@@ -28,6 +28,7 @@ from specdsl.training.engine import Job, Trial
 from specdsl.training.estimate import Estimate
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.progress import say
+from specdsl.training.resuming import check_longer, check_same
 from specdsl.training.streams import Streams
 from specdsl.training.tracking import Described, Target, Tracking
 from specdsl.training.trials import Surroundings, run_trial
@@ -297,14 +298,7 @@ def _resumed(plan: Plan, path: Path, console: Console) -> Run:
         RunError: it says something else.
     """
     folder = RunFolder(path)
-    old, new = (_compared(config) for config in (folder.config, plan.config))
-    for what in new:
-        if old.get(what) != new[what]:
-            where, was, now = _difference(what, old.get(what), new[what])
-            raise RunError(
-                f"{path} cannot be gone on with: its {where} was {json.dumps(was)}, and is {json.dumps(now)} now",
-                help="a run goes on with what it was begun with, down to the last byte",
-            )
+    check_same(path, folder.config, plan.config)
     for change in changes(folder.path / VERSIONS, plan.backend):
         say(console, f"{path}: {change}: equality to the last bit is not promised.", style="yellow")
     trials, epochs = folder.config["trials"], folder.config["train"]["epochs"]
@@ -312,48 +306,10 @@ def _resumed(plan: Plan, path: Path, console: Console) -> Run:
         has = f"{trials} trials" if plan.trials < trials else f"{epochs} epochs"
         raise RunError(f"{path} has {has}: none of them is taken back")
     if plan.recipe.epochs > epochs:
-        _check_longer(path, plan.recipe, epochs)
+        check_longer(path, plan.recipe, epochs)
     if plan.trials > trials or plan.recipe.epochs > epochs:
         folder.change(trials=plan.trials, train=plan.config["train"])
     return Run(plan, folder)
-
-
-def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be as it was when a run is gone on with: where the data came from may not, if they are the same."""
-    train = dict(config.get("train", {}), epochs=None)
-    if isinstance(train.get("data"), dict):
-        train["data"] = dict(train["data"], source=None)
-    rest = {name: value for name, value in config.items() if name not in ("request", "trials", "spec", "parameters")}
-    return {**rest, "train": train}
-
-
-def _check_longer(path: Path, recipe: TrainRecipe, before: int) -> None:
-    """Check that a run of more epochs begins as the run did that was made for fewer.
-
-    Raises:
-        RunError: it would have been another from its first epoch on, or is told otherwise.
-    """
-    if recipe.schedule is not None:
-        raise RunError(
-            f"{path} was begun for {before} epochs, over which its learning rate follows a schedule: for more epochs "
-            "all of them would have been others",
-            help="begin a new run for so many epochs, or give the optimizer a schedule of its own, in steps",
-        )
-    if before % recipe.evaluate_every:
-        raise RunError(
-            f"{path} was evaluated after epoch {before} because that was its last: a run of more epochs would not have "
-            f"been, for it is every {recipe.evaluate_every} epochs",
-            help="begin a new run for so many epochs",
-        )
-
-
-def _difference(where: str, was: Any, now: Any) -> tuple[str, Any, Any]:
-    """The innermost place where two values of JSON differ."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        for name in {**was, **now}:
-            if was.get(name) != now.get(name):
-                return _difference(f"{where}.{name}", was.get(name), now.get(name))
-    return where, was, now
 
 
 def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> dict[str, RunSummary]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from specdsl import cli
 from specdsl.recipes.schedules import Cosine
 from specdsl.runs import RunError, read_run
 from specdsl.runs.checkpoints import Checkpoints
@@ -284,3 +285,33 @@ def test_an_experiment_goes_trial_by_trial_and_on_after_a_crash(tmp_path: Path, 
     assert order == [("a", 1), ("b", 1), ("a", 2), ("a", 2), ("b", 2)]
     carry_out(tmp_path / "alone")
     assert content(tmp_path / "e" / "a") == content(tmp_path / "alone")
+
+
+def test_a_run_goes_on_from_its_folder_alone(tmp_path: Path, engine, monkeypatch, capsys) -> None:
+    """The spec and the file that it imports from above are gone by then."""
+
+    def call(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["specdsl", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return int(ended.value.code or 0)
+
+    folder = tmp_path / "project" / "specs"
+    folder.mkdir(parents=True)
+    (tmp_path / "project" / "pyproject.toml").touch()
+    (tmp_path / "project" / "base.spec").write_text(
+        "model tiny(units=4) { input image: (28, 28, 3)\n"
+        'AveragePooling2D(4) -> Flatten -> Dense(units, "relu") -> Dense(43, "softmax") }\n'
+    )
+    (folder / "e.spec").write_text(
+        'from "../base.spec" import tiny\ndata few = synthetic(size=28, train=2, test=1)\n'
+        "train quick { data = few; epochs = 2; batch = 40 }\n"
+    )
+    out = str(tmp_path / "run")
+    assert call("train", str(folder / "e.spec"), "--model", "tiny", "--set", "units=6", "--out", out) == 0
+    shutil.rmtree(tmp_path / "project")
+    assert call("train", "--resume", out, "--trials", "2") == 0
+    assert [trial.epochs for trial in read_run(tmp_path / "run").trials] == [2, 2]
+    assert read_run(tmp_path / "run").config["model_parameters"] == {"units": 6}
+    assert call("train", "--resume", out, "--seed", "2") == 2
+    assert "--seed cannot be said beside it" in capsys.readouterr().err
