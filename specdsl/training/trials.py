@@ -17,6 +17,7 @@ from specdsl.runs.folder import TrialFolder
 from specdsl.runs.history import History
 from specdsl.runs.layout import MODEL, PREDICTIONS, TRACEBACK
 from specdsl.runs.records import TrialSummary
+from specdsl.training.answers import scores
 from specdsl.training.engine import Job, Outcome, Part, Stopped, Trial
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.keeping import Keeper
@@ -153,7 +154,8 @@ def _evaluate(trial: Trial, job: Job, folder: TrialFolder, stop: Callable[[], bo
     """
     parts: tuple[Part, ...] = ("train", *job.measured)
     final = {f"{part}_{name}": value for part in parts for name, value in trial.evaluate(part, stop).items()}
-    outputs, y = trial.predict("test", stop), job.test.y
+    y = job.test.y
+    outputs = scores(trial.predict("test", stop), job.recipe.loss, y.ndim == 1)
     arrays = {"probability": outputs, "label": y} if y.ndim == 1 else {"value": outputs, "target": y}
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]  # names are arguments, and none is `allow_pickle`
