@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import subprocess
@@ -44,6 +46,33 @@ def test_check_counts_models_and_promises(run) -> None:
     assert (code, err) == (0, "")
     assert "bn_cnn.spec: 1 model, 2 expectations met" in out
     assert "dropout.spec: 3 models, 3 expectations met" in out
+
+
+def test_check_counts_what_a_file_without_models_declares(run, tmp_path: Path) -> None:
+    models = "model a { input x: (4,); Dense(1) }\nmodel b = a"
+    code, out, err = run("check", spec(tmp_path, f"{models}\nexperiment both {{ models = [a, b] }}"))
+    assert (code, err) == (0, "")
+    assert out.endswith("m.spec: 2 models, 1 experiment\n")
+    (tmp_path / "e.spec").write_text('data d = sinc\ntrain t { data = d; loss = "mse"; metrics = [] }\n')
+    assert run("check", str(tmp_path / "e.spec"))[1].endswith("e.spec: 1 data set, 1 recipe\n")
+    (tmp_path / "e.spec").write_text("")
+    assert run("check", str(tmp_path / "e.spec"))[1].endswith("e.spec: nothing declared\n")
+
+
+def test_a_failed_write_is_told_where_standard_output_is_no_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a notebook, say, where it has no number that could be closed."""
+
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "a.txt")
+
+    monkeypatch.setattr(cli.cli, "main", full)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: a.txt: No space left on device\n"
 
 
 def test_check_goes_on_after_a_bad_file(run, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from specdsl.declaration import Misuse
 from specdsl.diagnostics import SpecError, render
 from specdsl.recipes import LOSSES, METRICS, SCHEDULES, DataRecipe, Sinc, Synthetic, TrainRecipe, Validation
 from specdsl.recipes.metrics import METRIC_WORDS
-from specdsl.resolve import overridden, train_recipe
+from specdsl.resolve import check_roots, data_recipe, overridden, train_recipe
 from specdsl.training.outputs import check_outputs, last_activation
 from specdsl.training.rates import epoch_rates, rates
 
@@ -201,6 +201,8 @@ def test_a_recipe_is_set_from_outside_in_any_order() -> None:
         (["train.epochs=2"], "a warm-up of 2 epochs leaves nothing of 2"),
         (["train.epochs=5", "train.epochs=6"], "'train.epochs' is set twice"),
         (["train.optimizer.lerning_rate=1"], "Adam has no argument 'lerning_rate'"),
+        (["train.optimizer.lr=1"], "help: did you mean 'learning_rate'?"),
+        (["data.source=synthetc"], "help: did you mean 'synthetic'?"),
         (["train.optimizer=SDG(1)"], "nothing is called 'SDG'"),
         (['train.optimizer.learning_rate="x"'], "'learning_rate' of Adam must be a number or a schedule"),
         (["train.metrics.k=3"], 'train.metrics is ("accuracy",), which has no \'k\''),
@@ -219,3 +221,31 @@ def test_what_is_set_wrongly_from_outside_is_told_with_its_place(given: list[str
         changed(*given)
     shown = "\n".join(render(diagnostic) for diagnostic in error.value.diagnostics)
     assert told in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("train=3", "--set:1:1: error[unknown-argument]: 'train' is not set as a whole"),
+        ("data=synthetic", "help: --data names other data"),
+        ("trian.epochs=3", "help: did you mean 'train'?"),
+        ("Conv2D.filters=3", "help: what can be set begins with `train.` or `data.`"),
+    ],
+)
+def test_what_is_set_in_nothing_is_told_where_it_was_given(given: str, told: str) -> None:
+    with pytest.raises(SpecError) as error:
+        check_roots(["width"], ["width=3", given])
+    assert told in render(error.value.diagnostics[0])
+    check_roots(["train", "data"], ["train=3", "data=3"])
+
+
+def test_where_no_data_are_named_the_last_of_the_file_are_meant() -> None:
+    """With a `train` block and without one, and for whoever looks at data; the loss has to go with them."""
+    two = "data first = synthetic\ndata last = sinc\n"
+    regression = 'train t { loss = "mse"; metrics = [] }\n'
+    for text in (two, two + regression, regression + two):
+        program = specdsl.loads(text).program
+        assert train_recipe(program, None, (1,)).data.source == Sinc()
+        assert data_recipe(program).source == Sinc()
+    with pytest.raises(SpecError, match="compares classes, but this data has values"):
+        specdsl.loads("data curve = sinc\ntrain t { epochs = 2 }\n")

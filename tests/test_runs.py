@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from specdsl.runs import RunError, TrialSummary, read, read_run
+from specdsl.runs import RunError, TrialSummary, missing, read, read_experiment, read_run
 from specdsl.training.estimate import Estimate, duration
 from tests.run_folders import Made, MadeRun, write_experiment
 
@@ -62,6 +63,22 @@ def test_an_experiment_is_its_runs_in_order(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert runs[1].trials[0].predictions()["value"].dtype == np.float32
     assert runs[1].metrics == ("loss", "mean_absolute_error")
+
+
+def test_an_experiment_of_which_a_run_is_missing_is_the_others(tmp_path: Path) -> None:
+    """And what is missing is known; what holds something else than was asked for says so."""
+    folder = write_experiment(tmp_path / "e", {"b": MadeRun([0.9]), "a": MadeRun([0.8])})
+    assert missing(folder) == ()
+    shutil.rmtree(folder / "b")
+    assert [run.key for run in read([folder])] == ["a"]
+    assert missing(folder) == (folder / "b",)
+    with pytest.raises(RunError, match="it holds an experiment"):
+        read_run(folder)
+    with pytest.raises(RunError, match="it holds a run"):
+        read_experiment(folder / "a")
+    shutil.rmtree(folder / "a")
+    with pytest.raises(RunError, match="none of the runs of its experiment"):
+        read([folder])
 
 
 def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:

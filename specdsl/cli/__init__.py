@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -82,4 +83,5 @@ def main() -> None:
 
 def _abandon_output() -> None:
     """Let Python end in silence when the reader of a pipe has gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError):  # io.UnsupportedOperation is one: standard output is no file where someone has put another
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -35,7 +35,7 @@ from specdsl.diagnostics import Diagnostic, SpecError, did_you_mean, render_conc
 
 if TYPE_CHECKING:
     from specdsl.analyses import Regime
-    from specdsl.api import Graph
+    from specdsl.api import Graph, Spec
     from specdsl.backends.report import Report
     from specdsl.limits import Limits
     from specdsl.recipes import Optimizer
@@ -79,7 +79,7 @@ def check(specs: tuple[Path, ...], form: str, limits: Limits) -> None:
             open_ = [name for name in spec.models if spec.program.required(name)]
             needs = f"; {', '.join(open_)} not expanded, for want of parameters" if open_ else ""
             if form == "full":
-                click.echo(f"{path}: {count(len(spec.models), 'model')}{promises}{needs}")
+                click.echo(f"{path}: {_declared(spec)}{promises}{needs}")
     if form == "json":
         click.echo(render_json(mistakes))
     elif form != "full":
@@ -89,6 +89,20 @@ def check(specs: tuple[Path, ...], form: str, limits: Limits) -> None:
         if form == "full":
             point_to_explanations(mistakes)
         sys.exit(WRONG_INPUT)
+
+
+def _declared(spec: Spec) -> str:
+    """What a file declares, counted: its models and experiments, or else what other files import from it."""
+    from specdsl.syntax import tree
+
+    kinds: dict[str, tuple[type[tree.Node], ...]] = {
+        "model": (tree.Model, tree.Variant), "block": (tree.Block,), "data set": (tree.Data,),
+        "recipe": (tree.Train,), "experiment": (tree.Experiment,),
+    }  # fmt: skip
+    counts = {what: sum(isinstance(one, kind) for one in spec.program.spec.items) for what, kind in kinds.items()}
+    if counts["model"]:
+        counts = {what: counts[what] for what in ("model", "experiment")}
+    return ", ".join(count(number, what) for what, number in counts.items() if number) or "nothing declared"
 
 
 @click.command("compile")

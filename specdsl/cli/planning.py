@@ -75,8 +75,8 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
         SpecError: the text and the request do not go together.
         WrongInput: the request cannot be.
     """
+    from specdsl.resolve import check_roots, overridden, train_recipe
     from specdsl.resolve import experiment as experiment_named
-    from specdsl.resolve import overridden, train_recipe
     from specdsl.training import Plan, check_recipe
 
     trials, recipe = request.trials, request.recipe
@@ -84,6 +84,7 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
     for name, value in (("epochs", request.epochs), ("batch", request.batch)):
         if value is not None:  # what is gone on with says so beside what `--set` said when it was begun
             given = [one for one in given if one[1] != f"train.{name}"] + [(f"--{name}", f"train.{name}", str(value))]
+    check_roots(spec.program.parameters_of(request.model or spec.program.default_model()), others)
     if request.experiment is None:
         graphs = {"": spec.graph(request.model, parameters(others, Limits(**request.limits)))}
     else:

@@ -164,7 +164,11 @@ def _told() -> Iterator[None]:
 
 def _load(runs: tuple[Path, ...], confidence: float) -> Results:
     from specdsl.results.summary import load_results
+    from specdsl.runs import missing
 
+    for path in runs:
+        for lost in missing(path):
+            click.echo(f"{lost.name}: left out: there is no folder {lost}", err=True)
     return load_results(runs, confidence)
 
 

@@ -151,7 +151,7 @@ def experiment(
             assert path is not None
             spec = load_spec(path, given["limits"])
             name = name or only_experiment(spec)
-            request = _request(given, experiment=name, models=tuple(models.split(",")) if models else None)
+            request = _request(given, experiment=name, models=None if models is None else tuple(models.split(",")))
         made = plans(request, spec)
         out = resume or given["out"] or default_folder(name, datetime.now())
         summaries = run_all(
@@ -164,7 +164,10 @@ def experiment(
             published=published(request, spec),
             logs=logs,
         )
-    show_results(out)
+    try:
+        show_results(out)
+    except click.ClickException as error:  # what was trained is there, and said to be, whatever keeps this from it
+        error.show()
     _conclude(summaries, out)
 
 

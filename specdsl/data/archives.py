@@ -158,7 +158,16 @@ class ZipTree:
             ) from None
         except OSError as error:
             raise DataError(f"{self.path}: {error.strerror or error}") from None
-        infos = archive.infolist()
+        try:
+            members = self._checked(archive.infolist())
+        except DataError:
+            archive.close()
+            raise
+        self._open.append(archive)
+        return members
+
+    def _checked(self, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+        """The files among what a zip holds, by their names."""
         if len(infos) > MOST_FILES:
             raise self._unsafe(f"it holds {len(infos):,} files, and at most {MOST_FILES:,} are read")
         members: dict[str, zipfile.ZipInfo] = {}
@@ -169,8 +178,12 @@ class ZipTree:
             if not info.is_dir():
                 members[name] = info
         self._check_places(infos)
-        self._open.append(archive)
         return members
+
+    def close(self) -> None:
+        """Close the zip, where it was opened; nothing is read from it any more."""
+        for archive in self._open:
+            archive.close()
 
     def _safe_name(self, info: zipfile.ZipInfo) -> str:
         name = info.filename.replace("\\", "/")

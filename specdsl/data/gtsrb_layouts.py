@@ -20,6 +20,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -109,15 +110,16 @@ class _Candidates:
     without_classes: str | None = None
 
 
-def find(sources: Sequence[Path]) -> Found:
+def find(sources: Sequence[Path], opened: ExitStack) -> Found:
     """The images of the benchmark in folders and zips; zips that lie in a folder are looked into.
 
-    Where a part is found more than once, zips go before folders, and otherwise the first by name is taken.
+    Where a part is found more than once, zips go before folders, and otherwise the first by name is taken. All zips are
+    closed with `opened`.
 
     Raises:
         DataError: a source cannot be read or is unsafe; a part is missing; or rows and images do not match.
     """
-    trees, unread = _trees(sources)
+    trees, unread = _trees(sources, opened)
     candidates = _candidates(trees)
     if candidates.training and candidates.test and candidates.labels:
         return _official(trees, candidates)
@@ -126,7 +128,7 @@ def find(sources: Sequence[Path]) -> Found:
     raise _missing(sources, trees, candidates, unread)
 
 
-def _trees(sources: Sequence[Path]) -> tuple[tuple[Tree, ...], list[DataError]]:
+def _trees(sources: Sequence[Path], opened: ExitStack) -> tuple[tuple[Tree, ...], list[DataError]]:
     """Every source as a tree, behind the zips that lie in it; and of those, what makes some unreadable."""
     zips: dict[Path, ZipTree] = {}
     folders: dict[Path, FolderTree] = {}
@@ -137,6 +139,7 @@ def _trees(sources: Sequence[Path]) -> tuple[tuple[Tree, ...], list[DataError]]:
             for name in folder.names:
                 if name.lower().endswith(".zip"):
                     within = ZipTree(source / name)
+                    opened.callback(within.close)
                     try:
                         assert within.names is not None
                         zips.setdefault(within.path.resolve(), within)
@@ -145,7 +148,9 @@ def _trees(sources: Sequence[Path]) -> tuple[tuple[Tree, ...], list[DataError]]:
         elif source.is_file():
             if source.suffix.lower() == ".part":
                 raise DataError(f"{source}: a download that did not end", help="run `specdsl data prepare gtsrb` again")
-            zips.setdefault(source.resolve(), ZipTree(source))
+            alone = ZipTree(source)
+            opened.callback(alone.close)
+            zips.setdefault(source.resolve(), alone)
         else:
             raise DataError(f"{source}: no such file or folder")
     trees: tuple[Tree, ...] = (*zips.values(), *folders.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
@@ -109,31 +109,32 @@ def prepare(
                 f"{target} holds the whole benchmark", help="give a part of it another folder with --to DIR"
             )
     sources = sources or (_fetched(archives, folder / DOWNLOADS, reporter),)
-    found = find(sources)
-    reporter.say(f"{found.layout} layout: {len(found.train):,} training and {len(found.test):,} test images")
-    for part, place in found.places.items():
-        reporter.say(f"  {part}: {place}")
-    for place in found.unused:
-        reporter.say(f"  not used: {place}")
-    whole = _check_counts(found, rows, partial, ", ".join(map(str, sources)))
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    sums = _sums(found.zips, reporter)
-    published = {archive.name: archive.md5 for archive in archives}
-    official = bool(sums) and all(published.get(name) == found_sum for name, found_sum in sums.items())
-    if official:
-        reporter.say("the archives have the published sums")
-    about = About(
-        size=size,
-        roi=roi,
-        partial=not whole,
-        train=len(found.train),
-        test=len(found.test),
-        class_names=tuple(name for name, _ in SIGNS),
-        origin=Origin(layout=found.layout, archives=sums, official=official, images=""),
-        software=_software(),
-    )
-    return Result(target, _write(target, about, found, workers, reporter), new=True)
+    with ExitStack() as opened:
+        found = find(sources, opened)
+        reporter.say(f"{found.layout} layout: {len(found.train):,} training and {len(found.test):,} test images")
+        for part, place in found.places.items():
+            reporter.say(f"  {part}: {place}")
+        for place in found.unused:
+            reporter.say(f"  not used: {place}")
+        whole = _check_counts(found, rows, partial, ", ".join(map(str, sources)))
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        sums = _sums(found.zips, reporter)
+        published = {archive.name: archive.md5 for archive in archives}
+        official = bool(sums) and all(published.get(name) == found_sum for name, found_sum in sums.items())
+        if official:
+            reporter.say("the archives have the published sums")
+        about = About(
+            size=size,
+            roi=roi,
+            partial=not whole,
+            train=len(found.train),
+            test=len(found.test),
+            class_names=tuple(name for name, _ in SIGNS),
+            origin=Origin(layout=found.layout, archives=sums, official=official, images=""),
+            software=_software(),
+        )
+        return Result(target, _write(target, about, found, workers, reporter), new=True)
 
 
 def _check_libraries(fetching: bool) -> None:

@@ -2,11 +2,12 @@
 
 from specdsl.diagnostics import Diagnostic
 from specdsl.limits import Limits
+from specdsl.resolve.data import data_recipe, source_called
 from specdsl.resolve.experiments import Experiment, experiment, experiment_mistakes, experiments
 from specdsl.resolve.imports import Importer
-from specdsl.resolve.overrides import overridden
+from specdsl.resolve.overrides import check_roots, overridden
 from specdsl.resolve.program import Program
-from specdsl.resolve.recipes import data_recipe, recipe_mistakes, source_called, train_recipe, training_steps
+from specdsl.resolve.recipes import recipe_mistakes, train_recipe, training_steps
 
 __all__ = [
     "Experiment",
@@ -14,6 +15,7 @@ __all__ = [
     "Limits",
     "Program",
     "all_mistakes",
+    "check_roots",
     "data_recipe",
     "experiment",
     "experiments",

@@ -51,7 +51,7 @@ def match_arguments(
             keyword_seen = True
             name, value, place = argument.name.text, argument.value, argument.name.span
             if name not in names:
-                found.add(_unknown(what, name, [*names, *options], place))
+                found.add(unknown_argument(what, name, [*names, *options], place))
                 continue
         elif keyword_seen:
             if isinstance(arguments[index - 1], tree.Keyword):  # else it is said of the one before
@@ -92,7 +92,8 @@ _ENTERING = {"in_channels", "in_features", "input_dim", "input_shape", "batch_in
 """What states elsewhere the shape that enters a layer."""
 
 
-def _unknown(what: str, name: str, names: list[str], span: Span) -> Diagnostic:
+def unknown_argument(what: str, name: str, names: list[str], span: Span) -> Diagnostic:
+    """That what is called has no argument of a name, with help where it is known by another one elsewhere."""
     if name == "name":
         hint: str | None = f"a result is named with `{what}(...) as name`"
     elif _SYNONYMS.get(name) in names:
@@ -285,7 +286,9 @@ def _reason(detail: ErrorDetails) -> str:
         case "literal_error":
             legal = re.sub(r"\b(True|False|None)\b", lambda word: word[0].lower(), str(limits["expected"]))
             return f"one of {legal}" if "," in legal else legal
-        case "missing" | "too_short" | "too_long":
+        case "too_short":
+            return f"a list of {limits['min_length']} or more"
+        case "missing" | "too_long":
             return "a tuple of the right length"
         case "is_instance_of":
             if " " in limits["class"]:  # a kind of layer, told in words

@@ -10,9 +10,10 @@ from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.recipes import SOURCES, DataRecipe, TrainRecipe, Validation
 from specdsl.recipes.losses import LOSS_WORDS
 from specdsl.recipes.naming import Named
-from specdsl.resolve.binding import construct
+from specdsl.resolve.binding import construct, unknown_argument
+from specdsl.resolve.data import data_named, data_of
 from specdsl.resolve.program import Program
-from specdsl.resolve.recipes import data_named, setting_value
+from specdsl.resolve.recipes import setting_value
 from specdsl.resolve.scope import Collector, Problem, Skip
 from specdsl.source import Source, Span
 from specdsl.syntax import parse_all, tree
@@ -35,6 +36,33 @@ class Setting(NamedTuple):
     path: tuple[str, ...]
     names: tuple[Span, ...]
     value: tree.Expression
+
+
+def check_roots(parameters: Sequence[str], given: Sequence[str]) -> None:
+    """Check that what is to be set in a model, each `NAME=VALUE`, is not meant for a recipe.
+
+    Args:
+        parameters: the model's.
+        given: what is to be set.
+
+    Raises:
+        SpecError: it is meant for a recipe, or for something that there is not.
+    """
+    for one in given:
+        root, dot, _ = one.partition("=")[0].partition(".")
+        if root in parameters or not (root in ROOTS or dot):
+            continue
+        if root == "train":
+            message = "'train' is not set as a whole"
+            hint = "--recipe names a `train` block; --set train.epochs=5 sets something in it"
+        elif root == "data":
+            message = "'data' is not set as a whole"
+            hint = "--data names other data; --set data.validation.fraction=0.2 sets something in those of the recipe"
+        else:
+            message = f"there is no '{root}' to set something in"
+            hint = did_you_mean(root, ROOTS) or "what can be set begins with `train.` or `data.`"
+        place = Span(Source("--set", one), 0, len(root))
+        raise SpecError([Diagnostic(Slug.UNKNOWN_ARGUMENT, message, place, help=hint)])
 
 
 def overridden(program: Program, recipe: TrainRecipe, given: Sequence[tuple[str, str, str]]) -> TrainRecipe:
@@ -132,11 +160,18 @@ def _value(
 ) -> Any:
     """What an expression gives, where it is for a setting."""
     if root == "train" and name == "data":
-        return data_named(program, expression, found)
+        return data_of(program, data_named(program, expression, program.frame), found)
     if root == "train":
         return setting_value(program, name, expression, program.frame, found, whole=whole)
     kinds: dict[str, Any] = dict(SOURCES) if name == "source" else {"validation": Validation}
-    return program.evaluator_for(found, kinds).value(expression, program.frame)
+    try:
+        return program.evaluator_for(found, kinds).value(expression, program.frame)
+    except Problem as problem:
+        wrong = problem.diagnostic
+        if name == "source" and whole and wrong.slug is Slug.UNKNOWN_NAME and wrong.span and not wrong.help:
+            hint = did_you_mean(wrong.span.text, SOURCES) or f"there are {', '.join(SOURCES)}"
+            problem.diagnostic = wrong._replace(help=hint)
+        raise
 
 
 def _within(setting: Setting, depth: int, current: Any, value: Any, found: Collector) -> Any:
@@ -159,8 +194,8 @@ def _within(setting: Setting, depth: int, current: Any, value: Any, found: Colle
         )
     label = kind.spec_name() if issubclass(kind, Named) else kind.__name__
     if name not in kind.names():
-        hint = did_you_mean(name, kind.names()) or f"its arguments are {', '.join(kind.names())}"
-        raise Problem(Slug.UNKNOWN_ARGUMENT, f"{label} has no argument '{name}'", setting.names[depth], help=hint)
+        found.add(unknown_argument(label, name, list(kind.names()), setting.names[depth]))
+        raise Skip
     given[name] = _within(setting, depth + 1, given.get(name, getattr(kind, name, None)), value, found)
     span = setting.value.span
     if missing := [one for one in kind.required() if one not in given]:

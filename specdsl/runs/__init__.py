@@ -2,7 +2,7 @@
 
 from specdsl.runs.files import RunError
 from specdsl.runs.layout import default_folder
-from specdsl.runs.reading import RunRecord, TrialRecord, read, read_experiment, read_run
+from specdsl.runs.reading import RunRecord, TrialRecord, missing, read, read_experiment, read_run
 from specdsl.runs.records import RunSummary, TrialSummary
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "TrialSummary",
     "default_folder",
     "read",
+    "missing",
     "read_experiment",
     "read_run",
 ]

@@ -128,7 +128,7 @@ def read_run(folder: Path, *, key: str | None = None, experiment: str | None = N
     """
     file = folder / CONFIG
     if not file.exists():
-        raise RunError(f"{folder} holds no run: there is no {CONFIG} in it")
+        raise _none(folder, "run", CONFIG, EXPERIMENT, "an experiment: `specdsl experiment --resume` goes on with it")
     config = read_json(file)
     _check_schema(file, config)
     for name in ("model", "train", "data", "trials", "seed"):
@@ -143,19 +143,34 @@ def read_run(folder: Path, *, key: str | None = None, experiment: str | None = N
 
 
 def read(paths: Sequence[Path]) -> tuple[RunRecord, ...]:
-    """The runs in folders, each of a run or of an experiment; those of an experiment in its order, as far as begun.
+    """The runs in folders, each of a run or of an experiment; those of an experiment in its order, as far as they are
+    there: `missing` tells which are not.
 
     Raises:
-        RunError: a folder holds neither, or what it holds is damaged.
+        RunError: a folder holds neither, no run of its experiment is there, or what it holds is damaged.
     """
     runs: list[RunRecord] = []
     for path in paths:
         if not (path / EXPERIMENT).exists():
             runs.append(read_run(path))
             continue
-        declared = read_experiment(path)
-        runs += [read_run(path / key, key=key, experiment=declared["name"]) for key in declared["models"]]
+        declared, lost = read_experiment(path), missing(path)
+        there = [key for key in declared["models"] if path / key not in lost]
+        if not there:
+            raise RunError(f"{path} holds none of the runs of its experiment: there is no {lost[0]}")
+        runs += [read_run(path / key, key=key, experiment=declared["name"]) for key in there]
     return tuple(runs)
+
+
+def missing(folder: Path) -> tuple[Path, ...]:
+    """The folders of runs that an experiment names and that are not there; none where a folder is no experiment.
+
+    Raises:
+        RunError: the experiment is damaged.
+    """
+    if not (folder / EXPERIMENT).exists():
+        return ()
+    return tuple(folder / key for key in read_experiment(folder)["models"] if not (folder / key).is_dir())
 
 
 def read_experiment(folder: Path) -> dict[str, Any]:
@@ -166,7 +181,7 @@ def read_experiment(folder: Path) -> dict[str, Any]:
     """
     file = folder / EXPERIMENT
     if not file.exists():
-        raise RunError(f"{folder} holds no experiment: there is no {EXPERIMENT} in it")
+        raise _none(folder, "experiment", EXPERIMENT, CONFIG, "a run: `specdsl train --resume` goes on with it")
     declared = read_json(file)
     _check_schema(file, declared)
     keys = declared.get("models")
@@ -175,6 +190,12 @@ def read_experiment(folder: Path) -> dict[str, Any]:
     if not all(isinstance(key, str) for key in keys):
         raise RunError(f"{file} names models by what is no text")
     return declared
+
+
+def _none(folder: Path, what: str, file: str, other: str, instead: str) -> RunError:
+    """That a folder holds no run or no experiment, with what it holds instead where that is known."""
+    help = f"it holds {instead}" if (folder / other).exists() else None
+    return RunError(f"{folder} holds no {what}: there is no {file} in it", help=help)
 
 
 def _trial(folder: Path, number: int, seed: int) -> TrialRecord:

@@ -5,18 +5,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from specdsl.declaration import Misuse
+from specdsl.declaration import Misuse, text
 from specdsl.recipes.augmentation.base import UNIT, Array, Namespace, Operation, Uniform, cast, per_image
 from specdsl.recipes.naming import FromList, Unit
 
 Class = Annotated[int, Field(ge=0)]
 """A class by its label."""
 
-Pair = Annotated[tuple[Class, Class], FromList]
+
+def _two(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise Misuse(
+            f"'swaps' takes pairs of classes that become one another, and {text(value)} is none",
+            argument="swaps",
+            help="for example swaps=[(19, 20), (33, 34)]",
+        )
+    return tuple(value)
+
+
+Pair = Annotated[tuple[Class, Class], BeforeValidator(_two)]
 """Two classes that become one another."""
 
 
