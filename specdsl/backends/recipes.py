@@ -89,7 +89,11 @@ def _settings() -> Iterator[str]:
             said[name] = words
     for name in TrainRecipe.names():
         default = getattr(TrainRecipe, name, None)
-        shown = {"data": "the file's last, or signs drawn by program", "metrics": '["accuracy"]', "monitor": '"loss"'}.get(name)
+        shown = {
+            "data": "the file's last, or signs drawn by program",
+            "metrics": '["accuracy"]',
+            "monitor": '"loss"',
+        }.get(name)
         if shown is None:
             shown = text(default)
         yield f"| `{name}` | {shown if name == 'data' else f'`{shown}`'} | {said[name]} |"
