@@ -57,7 +57,8 @@ def start(backend: str, *, fit: bool = True) -> None:
         import_module(backend)
         # Let it make its noise here.
         if fit and find_spec("tensorflow") is not None:
-            import_module("tensorflow")
+            # Each trial has functions of its own, which TensorFlow takes for one that is traced again and again.
+            import_module("tensorflow").get_logger().setLevel("ERROR")
     # A user's keras.json may say otherwise, and the same spec would then mean something else.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -233,7 +234,7 @@ def run_all(
     for log in logs:
         log.reach()
     if resume:
-        with Lock(out):
+        with _locked(out, plans):
             remove_unfinished(out)
             runs = {key: _resumed(plan, out / key, console) for key, plan in plans.items()}
             _track(runs, logs, name, console, resume)
@@ -244,7 +245,7 @@ def run_all(
             lost = f"The saved model will not keep the `training=` of {', '.join(pinned)}"
             say(console, f"{lost}: Keras has no place for it in a file.", style="yellow")
     parameters = {key: _built(plan) for key, plan in plans.items()}
-    with Lock(out):
+    with _locked(out, plans):
         check_free(out)
         remove_unfinished(out)
         software = versions(next(iter(plans.values())).backend)
@@ -257,6 +258,19 @@ def run_all(
             write_json(out / EXPERIMENT, declared)
         _track(runs, logs, name, console, resume)
         return _carry_out(runs, console, every)
+
+
+@contextmanager
+def _locked(out: Path, keys: Iterable[str]) -> Iterator[None]:
+    """Hold the lock of a folder, and those of the runs in it: each of them could be gone on with alone.
+
+    Raises:
+        RunError: another process has one of them.
+    """
+    with ExitStack() as locks:
+        for key in ("", *(key for key in keys if key)):
+            locks.enter_context(Lock(out / key))
+        yield
 
 
 def _engine(backend: str) -> Callable[[Job], Trial]:
@@ -322,7 +336,10 @@ def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> 
     left.sort(key=lambda one: one[0])
     if not left:
         say(console, "All trials have come to their end: there is nothing left to do.")
-        return {key: run.summarise() for key, run in runs.items()}
+        summaries = {key: run.summarise() for key, run in runs.items()}
+        if not _drawn(runs):  # the process may have been ended before it drew
+            _draw(runs)
+        return summaries
     with Interrupts(told) as interrupts:
         make = _engine(next(iter(runs.values())).plan.backend)
         estimate = Estimate([key for _, key in left], {key: run.plan.recipe.epochs for key, run in runs.items()})
@@ -350,6 +367,13 @@ def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> 
     if any(summary.interrupted for summary in summaries.values()):
         say(console, "Stopped.")
     return summaries
+
+
+def _drawn(runs: Mapping[str, Run]) -> bool:
+    """Whether there are curves in the folder of each run, and in that of their experiment."""
+    folders = {run.folder.path for run in runs.values()}
+    folders |= {folder.parent for folder in folders if (folder.parent / EXPERIMENT).exists()}
+    return all(any(folder.glob("*.svg")) for folder in folders)
 
 
 def _draw(runs: Mapping[str, Run]) -> None:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -143,6 +144,16 @@ def test_a_run_that_has_ended_is_left_as_it_is(tmp_path: Path, engine: None) -> 
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("trial-*/*")} == before
 
 
+def test_curves_that_were_never_drawn_are_drawn(tmp_path: Path, engine: None) -> None:
+    """The process was killed after the last trial; what is drawn is left as it is."""
+    carry_out(tmp_path / "run")
+    for drawn in (False, True):
+        with mock.patch.object(runner, "_draw") as draw:
+            assert "nothing left" in carry_out(tmp_path / "run")
+        assert draw.called is not drawn
+        (tmp_path / "run" / "loss.svg").touch()
+
+
 def test_more_trials_are_those_of_a_run_of_so_many(tmp_path: Path, engine: None) -> None:
     carry_out(tmp_path / "two", plan(trials=2))
     carry_out(tmp_path / "two", plan(trials=3))
@@ -264,6 +275,9 @@ with Lock(Path({str(tmp_path / "run")!r})):
     assert (tmp_path / "run" / ".lock").exists()
     assert "nothing left" in carry_out(tmp_path / "run")
     assert not (tmp_path / "run" / ".lock").exists()
+    carry_out(tmp_path / "e", name="both")
+    with Lock(tmp_path / "e" / "b"), pytest.raises(RunError, match=r"e/b is being written to"):
+        carry_out(tmp_path / "e", name="both")
     with Lock(tmp_path / "run"), pytest.raises(RunError, match=f"by the process {os.getpid()} on "):
         Lock(tmp_path / "run").__enter__()
 
