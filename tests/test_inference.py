@@ -26,8 +26,8 @@ from specdsl.recipes.losses import BinaryCrossentropy, CategoricalHinge, MeanSqu
 from specdsl.recipes.stored import restored
 from specdsl.resolve import train_recipe
 from specdsl.runs import RunError
+from specdsl.runs.answers import are_probabilities, scores
 from specdsl.runs.files import plain
-from specdsl.training.answers import are_probabilities, scores
 from tests.run_folders import Made, MadeRun
 
 RECIPES = """
@@ -242,7 +242,7 @@ main()
         (["predict", "nowhere", "none.png"], "nowhere holds no run"),
         (["evaluate", "RUN", "--trial", "first"], "--trial takes a number from 1 on, or 'all'"),
         (["evaluate", "RUN", "--data", "nothing"], "there is no data set, file or folder 'nothing'"),
-        (["export", "RUN", "--to", "onnx", "-o", "model.tflite"], "a file of onnx is called ....onnx"),
+        (["export", "RUN", "--to", "onnx", "-o", "model.tflite"], "a file of onnx has a name that ends with .onnx"),
         (["export", "RUN", "--to", "savedmodel", "-o", "RUN"], "nothing is overwritten"),
         (["export", "RUN", "--to", "keras", "-o", "none/model.keras"], "there is no folder none"),
     ],

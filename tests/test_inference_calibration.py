@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from specdsl.inference.calibration import (
     CALIBRATION,
     calibrate,
-    expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
     quality,
@@ -26,6 +25,7 @@ from specdsl.inference.calibration import (
     tempered,
 )
 from specdsl.runs import RunError
+from specdsl.runs.reliability import expected_calibration_error
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[Any]:

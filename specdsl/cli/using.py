@@ -213,7 +213,7 @@ def export(
 def _check_target(target: Path, form: str, ending: str) -> None:
     """Refuse places that cannot be written to, or would cost something else than an export."""
     if ending and target.suffix != ending:
-        raise WrongInput(f"a file of {form} is called ...{ending}, not {target}")
+        raise WrongInput(f"a file of {form} has a name that ends with {ending}, unlike {target}")
     if target.is_dir() and (ending or any(target.iterdir())):
         raise WrongInput(f"{target} is a folder" + ("" if ending else " that holds something; nothing is overwritten"))
     if target.is_file() and not ending:

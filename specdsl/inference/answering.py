@@ -16,7 +16,7 @@ from specdsl.declaration import Misuse
 from specdsl.inference.calibration import Calibration, stored
 from specdsl.inference.opening import TrainedRun
 from specdsl.inference.predicting import Predictor
-from specdsl.training.answers import are_probabilities
+from specdsl.runs.answers import are_probabilities
 
 Example = Picture | tuple[str, NDArray[np.float32]]
 """What is predicted: a picture, or values with a name."""

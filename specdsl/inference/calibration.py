@@ -18,14 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specdsl.runs.files import RunError, read_json, write_json
+from specdsl.runs.reliability import expected_calibration_error
 
 CALIBRATION = "calibration.json"
 """The file in a run's folder that holds its temperatures."""
 
 SCHEMA = 1
-
-BINS = 15
-"""Bins of equal width that the expected calibration error is taken over, as many as Guo et al. take."""
 
 LEAST = 1e-30
 """What probabilities below it are taken for, so that the logarithm of one that was rounded to zero is finite."""
@@ -43,26 +41,6 @@ def negative_log_likelihood(probability: NDArray[Any], label: NDArray[Any]) -> f
     """
     right = probability[np.arange(len(label)), label].astype(np.float64)
     return float(np.log(np.maximum(right, LEAST)).mean() * -1 + 0.0)
-
-
-def expected_calibration_error(probability: NDArray[Any], label: NDArray[Any], bins: int = BINS) -> float:
-    """How far confidence and accuracy are apart, from 0 to 1.
-
-    Examples are put into bins (i/bins, (i+1)/bins] by their confidence, the greatest of their probabilities. In each
-    bin, accuracy and mean confidence are compared; the result is the mean of the absolute differences, weighted by how
-    many examples a bin holds.
-
-    Args:
-        probability: (n, classes).
-        label: integers (n,).
-        bins: how many bins of equal width.
-    """
-    confidence = probability.max(axis=1).astype(np.float64)
-    right = (probability.argmax(axis=1) == label).astype(np.float64)
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    # In each bin, n·|accuracy - mean confidence| is the absolute difference of the two sums.
-    apart = np.abs(np.bincount(place, right, bins) - np.bincount(place, confidence, bins))
-    return float(apart.sum() / len(label))
 
 
 def tempered(probability: NDArray[Any], temperature: float) -> NDArray[np.float32]:

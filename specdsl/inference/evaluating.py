@@ -16,10 +16,10 @@ from specdsl.declaration import Misuse
 from specdsl.inference.calibration import Calibration, calibrate, quality, stored, tempered
 from specdsl.inference.opening import Part, TrainedRun
 from specdsl.inference.predicting import Predictor, mean_of
+from specdsl.runs.answers import are_probabilities
 from specdsl.runs.files import RunError
 from specdsl.runs.reading import TrialRecord
 from specdsl.training import frameworks
-from specdsl.training.answers import are_probabilities
 
 AGREES = 1e-4
 """By which part of a value what is measured may differ from what a run recorded: another machine rounds differently."""
@@ -178,16 +178,19 @@ def calibrated(predictor: Predictor, data: DataSet, *, ensemble: bool = False) -
     ]
     if ensemble and len(answers) > 1:
         choices.append((predictor.trials, mean_of(answers)))
-    return [
-        calibrate(
-            answer,
-            examples.y,
-            trials=[trial.trial for trial in trials],
-            views=predictor.views.count if predictor.views else 1,
-            models=[trial.model_file for trial in trials],
-        )
-        for trials, answer in choices
-    ]
+    found = []
+    for trials, answer in choices:
+        numbers = [trial.trial for trial in trials]
+        if (answer.argmax(axis=1) == examples.y).all():
+            whose = f"trial {numbers[0]} answers" if len(numbers) == 1 else "the trials together answer"
+            raise RunError(
+                f"no temperature can be fitted: {whose} every validation example right",
+                help="--trial N fits one trial alone" if len(choices) > 1 else None,
+            )
+        views = predictor.views.count if predictor.views else 1
+        models = [trial.model_file for trial in trials]
+        found.append(calibrate(answer, examples.y, trials=numbers, views=views, models=models))
+    return found
 
 
 def told(answer: NDArray[Any], y: NDArray[Any]) -> dict[str, float]:

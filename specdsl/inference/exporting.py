@@ -20,10 +20,10 @@ from specdsl.inference.calibration import stored
 from specdsl.inference.opening import TrainedRun
 from specdsl.inference.predicting import backend_for, prepared
 from specdsl.recipes.augmentation import CenterCrop
+from specdsl.runs.answers import scores
 from specdsl.runs.files import plain, write_json
 from specdsl.runs.reading import TrialRecord
 from specdsl.training import frameworks
-from specdsl.training.answers import scores
 from specdsl.version import __version__
 
 Form = Literal["keras", "onnx", "litert", "savedmodel"]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from specdsl.inference.opening import TrainedRun
 from specdsl.recipes.augmentation import Pipeline, Views, unit_range
+from specdsl.runs.answers import scores
 from specdsl.runs.files import RunError
 from specdsl.runs.reading import TrialRecord
 from specdsl.training import frameworks
-from specdsl.training.answers import scores
 from specdsl.training.streams import view_draws
 
 AT_ONCE = 256

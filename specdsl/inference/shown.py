@@ -10,8 +10,9 @@ from typing import Any
 
 from specdsl.backends.table import Column, Line, layout
 from specdsl.inference.answering import Answers, Prediction
-from specdsl.inference.calibration import BINS, Calibration
+from specdsl.inference.calibration import Calibration
 from specdsl.inference.evaluating import Evaluation, Measured
+from specdsl.runs.reliability import BINS
 
 SCHEMA = 1
 """The version of what is written as JSON."""

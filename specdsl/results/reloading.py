@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specdsl.declaration import Misuse
-from specdsl.recipes.sources import SOURCES, Cifar10, Mnist, Source
+from specdsl.recipes.sources import Cifar10, Mnist, Source
+from specdsl.recipes.stored import restored
 from specdsl.runs import RunRecord
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Reloaded:
         """The test examples of a run, or why there are none: only those count that are equal to the last byte."""
         try:
             source = self.source or _declared(run)
-        except (Misuse, KeyError, TypeError):
+        except Misuse:
             return "its recipe names no data that this version knows"
         if self.source is None and isinstance(source, Mnist | Cifar10):
             return f"the test examples were not loaded (--data {source.spec_name()} loads them)"
@@ -58,8 +60,10 @@ def _declared(run: RunRecord) -> Source:
     """The source that a run's recipe names.
 
     Raises:
-        KeyError: this version has no such source, or the recipe none.
-        Misuse: the source does not take its arguments.
+        Misuse: this version has no such source, or it does not take its arguments.
     """
-    arguments = dict(run.recipe["data"]["source"])
-    return SOURCES[arguments.pop("type")](**arguments)
+    data = run.recipe.get("data")
+    source = restored(data.get("source") if isinstance(data, Mapping) else None, "sources")
+    if not isinstance(source, Source):
+        raise Misuse("the recipe names no data")
+    return source

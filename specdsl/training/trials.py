@@ -11,13 +11,13 @@ from time import perf_counter
 import numpy as np
 from rich.console import Console
 
+from specdsl.runs.answers import scores
 from specdsl.runs.checkpoints import Checkpoint
 from specdsl.runs.files import RunError, save_with, write_bytes, write_text
 from specdsl.runs.folder import TrialFolder
 from specdsl.runs.history import History
 from specdsl.runs.layout import MODEL, PREDICTIONS, TRACEBACK
 from specdsl.runs.records import TrialSummary
-from specdsl.training.answers import scores
 from specdsl.training.engine import Job, Outcome, Part, Stopped, Trial
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.keeping import Keeper

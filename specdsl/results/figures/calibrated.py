@@ -8,16 +8,15 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
-from specdsl.results.figures.predictions import BINS, Calibration, Guesses, calibration
+from specdsl.results.figures.predictions import Guesses
 from specdsl.results.figures.style import BLUE, SOFT, Picture, legend, percent, sheet, shown
+from specdsl.runs.reliability import BINS, Reliability, binned
 
 
 def reliability(trials: Sequence[Guesses], of: str, prefix: str = "") -> Picture:
     """Accuracy against confidence, over the predictions of all trials, each of its own model."""
-    pooled = calibration(
-        np.concatenate([one.confidence for one in trials]), np.concatenate([one.right for one in trials])
-    )
-    errors = [calibration(one.confidence, one.right).error for one in trials]
+    pooled = binned(np.concatenate([one.confidence for one in trials]), np.concatenate([one.right for one in trials]))
+    errors = [binned(one.confidence, one.right).error for one in trials]
     title = f"{of}: reliability"
     several = len(trials) > 1
     error = f"{np.mean(errors):.4f}"
@@ -37,7 +36,7 @@ def reliability(trials: Sequence[Guesses], of: str, prefix: str = "") -> Picture
     return Picture(f"{prefix}reliability", title, caption, alternative, partial(_draw, pooled, title))
 
 
-def _draw(found: Calibration, title: str) -> Figure:
+def _draw(found: Reliability, title: str) -> Figure:
     figure = sheet(5.0, 5.8)
     axes, bars = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     (ideal,) = axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (4, 2)))

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from specdsl.results.samples import state
 from specdsl.runs import RunError, RunRecord, TrialRecord
-
-BINS = 15
-"""Bins of confidence, as in Guo, Pleiss, Sun and Weinberger, *On calibration of modern neural networks* (2017)."""
+from specdsl.runs.answers import are_probabilities
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,8 +52,8 @@ class Guesses:
 
     @property
     def distributions(self) -> bool:
-        """Whether they are probabilities: of each example none below 0, and 1 in all."""
-        return bool((self.probability >= 0).all() and np.allclose(self.probability.sum(axis=1), 1, atol=1e-3))
+        """Whether they are probabilities that sum to 1 for each example."""
+        return are_probabilities(self.probability)
 
     def confusion(self) -> NDArray[np.int64]:
         """How often each true class (row) was taken for each class (column)."""
@@ -76,25 +74,6 @@ class Values:
     value: NDArray[np.float64]
     target: NDArray[np.float64]
     trials: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Calibration:
-    """Confidence against accuracy in bins of equal width.
-
-    Attributes:
-        edges: (bins + 1,) from 0 to 1; a bin holds its upper edge.
-        count: how many predictions each bin holds.
-        confidence: their mean confidence, NaN in an empty bin.
-        accuracy: the share that is right, NaN in an empty bin.
-        error: the expected calibration error: |accuracy - confidence|, averaged over bins weighted by their counts.
-    """
-
-    edges: NDArray[np.float64]
-    count: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
-    error: float
 
 
 def each_trial(run: RunRecord) -> list[Guesses]:
@@ -149,24 +128,6 @@ def values_of(run: RunRecord) -> Values:
     if any(not np.array_equal(targets[0], target) for target in targets[1:]):
         raise RunError(f"{run.folder}: its trials have predictions of different test examples")
     return Values(np.stack(values), targets[0], tuple(trials))
-
-
-def calibration(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = BINS) -> Calibration:
-    """Compare what a model is sure of with how often it is right (Guo and others, 2017, equations 2 and 3).
-
-    Args:
-        confidence: (n,), the probability of the class given out.
-        right: (n,), whether that was the true one.
-        bins: of equal width, each with its upper edge.
-    """
-    edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
-    with np.errstate(invalid="ignore"):
-        mean = np.bincount(place, confidence, bins) / count
-        share = np.bincount(place, right, bins) / count
-    error = float(np.nansum(count * np.abs(share - mean)) / len(confidence))
-    return Calibration(edges, count, mean, share, error)
 
 
 def _predictions(run: RunRecord, *names: str) -> Iterator[tuple[TrialRecord, dict[str, NDArray[Any]]]]:
