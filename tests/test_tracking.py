@@ -276,3 +276,14 @@ def test_settings_by_their_paths() -> None:
     values = {"a": {"b": 1, "c": None, "d": {}}, "e": [1, {"f": 2}], "g": "text", "h": math.inf}
     assert dict(flattened(values)) == {"a.b": "1", "a.c": "null", "e": '[1, {"f": 2}]', "g": "text", "h": "Infinity"}
     assert json.loads(dict(flattened(CONFIG))["train.metrics"]) == ["accuracy"]
+
+
+def test_event_files_of_two_runs_are_not_mixed(tmp_path: Path) -> None:
+    """Two experiments with a model of one name, and one folder for all events."""
+    pytest.importorskip("tensorboardX")
+    place = str(tmp_path / "events")
+    first = Tracking.begin([Target("tensorboard", place)], described(tmp_path / "one" / "m"), quiet())
+    first.epoch(1, epoch(1))
+    with pytest.raises(Misuse, match="holds the events of another run"):
+        Tracking.begin([Target("tensorboard", place)], described(tmp_path / "two" / "m"), quiet())
+    Tracking.begin([Target("tensorboard", place)], described(tmp_path / "one" / "m", resumed=True), quiet())

@@ -18,8 +18,14 @@ FOLDER = "tensorboard"
 
 
 def open_run(run: Described, place: str | None, models: bool) -> TensorBoard:
-    """Begin to write events of a run; models have no place in them."""
+    """Begin to write events of a run; models have no place in them.
+
+    Raises:
+        FileExistsError: a run that is begun would mix its events with those of another one of its name.
+    """
     top = run.folder / FOLDER if place is None else Path(place) / run.folder.name
+    if not run.resumed and any(top.glob("trial-*/events.*")):
+        raise FileExistsError(f"{top} holds the events of another run")
     top.mkdir(parents=True, exist_ok=True)
     return TensorBoard(run, top)
 
