@@ -149,6 +149,56 @@ def test_published_figures_stand_beside_measured_ones(experiment: Path, run) -> 
     assert "Beside the published figures" in inner  # a run of an experiment knows of them too
 
 
+DECLARED = """
+data signs = gtsrb {
+    augment { random_crop(28, 28) }
+    evaluate { center_crop(28, 28) }
+}
+
+model original {
+    input image: (28, 28, 3)
+    Flatten
+    Dense(5, "softmax")
+}
+
+train published { data = signs; loss = "sparse_categorical_crossentropy"; metrics = ["accuracy"]; epochs = 800 }
+train another { data = signs; epochs = 4 }
+experiment e { models = [original]; train = published }
+"""
+
+
+def test_published_figures_of_other_data_and_epochs_are_said_to_be(tmp_path: Path) -> None:
+    """What the experiment declares is read from the texts in the run's folder, and set beside what was trained."""
+    published = {"original": {"test_loss": 1}}
+    folder = write_experiment(tmp_path / "e", {"original": MadeRun([0.9, 0.8])}, "e", published)
+    assert "what the experiment declares" not in str(specdsl.load_results(folder))
+    (folder / "original" / "spec").mkdir(exist_ok=True)
+    (folder / "original" / "spec" / "model.spec").write_text(DECLARED)
+    results = specdsl.load_results(folder)
+    (departures,) = [model["unlike_published"] for model in results.to_dict()["models"]]
+    assert departures[0] == "data.source synthetic in place of gtsrb"
+    assert "epochs 4 in place of 800" in departures
+    assert "Otherwise in these runs: data.source synthetic in place of gtsrb; " in " ".join(str(results).split())
+
+
+def test_a_t_interval_beyond_all_accuracies_is_explained(tmp_path: Path) -> None:
+    told = str(specdsl.load_results(MadeRun([0.99, 0.7, 0.98]).write(tmp_path / "run")))
+    assert "An interval that reaches beyond 0 or 1" in told
+    assert "beyond 0 or 1" not in str(specdsl.load_results(MadeRun([0.8, 0.81]).write(tmp_path / "other")))
+
+
+def test_no_fewer_trials_are_said_to_be_needed_than_there_were(tmp_path: Path) -> None:
+    """Power is worked out for models that spread alike, and Welch's test allows for those that do not."""
+    folders = [
+        MadeRun([0.95, 0.951, 0.949], model="a", test=1000).write(tmp_path / "a"),
+        MadeRun([0.92, 0.91], model="b", test=1000).write(tmp_path / "b"),
+    ]
+    (pair,) = specdsl.load_results(*folders).compare().pairs
+    assert (pair.verdict, pair.needed) == ("open", 2)
+    sentence = specdsl.load_results(*folders).compare().to_dict()["pairs"][0]["sentence"]
+    assert "if both models spread alike; these do not" in sentence
+
+
 # ---------------------------------------------------------------------------------------------- comparison
 
 

@@ -16,10 +16,11 @@ from PIL import Image
 
 from specdsl.data import Examples
 from specdsl.results.figures import Gallery, Picture, draw_experiment, draw_run, gallery
-from specdsl.results.figures.predictions import average, calibration, chosen, each_trial, values_of
+from specdsl.results.figures.predictions import average, chosen, each_trial, values_of
 from specdsl.results.figures.series import of_part, pace, paced, thinned, together
 from specdsl.results.figures.style import shown
 from specdsl.runs import RunError, RunRecord, read, read_run
+from specdsl.runs.reliability import binned
 from tests.run_folders import Made, MadeRun, write_experiment
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -214,6 +215,25 @@ def test_the_epoch_that_was_kept_is_marked(tmp_path: Path) -> None:
     assert "Diamonds mark what was kept: epochs 5 to 6." in accuracy.caption
 
 
+def test_a_trial_that_goes_on_has_kept_nothing_yet(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", MadeRun([0.9, Made(0.8, "running")], epochs=8))
+    assert "Diamonds" not in pictures(run)["accuracy"].caption
+
+
+def test_intervals_are_of_the_confidence_that_is_asked_for(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", MadeRun([0.90, 0.88, 0.86, 0.89, 0.87]))
+    usual, wide = gallery([run]), gallery([run], confidence=0.995)
+    for one, other in zip(usual, wide, strict=True):
+        assert one.caption.replace("95%", "99.5%") == other.caption
+    redrawn = {one.name for one, other in zip(usual, wide, strict=True) if lines(one) != lines(other)}
+    assert redrawn == {"test-accuracy", "test-loss", "loss", "accuracy", "classes"}
+
+
+def lines(picture: Picture) -> list[str]:
+    """What a figure draws but its texts."""
+    return [one.get("d", "") for one in ElementTree.fromstring(picture.svg()).iter(f"{SVG}path")]
+
+
 def test_learning_rates_that_vary_are_drawn(tmp_path: Path) -> None:
     rates = [0.1, 0.01, 0.001, 0.0001]
     found = pictures(made(tmp_path / "run", MadeRun([0.9]), {"learning_rate": rates}))
@@ -305,16 +325,16 @@ def test_calibration_of_probabilities_that_are_right() -> None:
     """Where a model is right as often as it says, the error vanishes; always sure by 0.9 and half right, it is 0.4."""
     rng = np.random.default_rng(0)
     sure = rng.uniform(0, 1, 400_000)
-    assert calibration(sure, rng.random(400_000) < sure).error < 0.005
-    half = calibration(np.full(1000, 0.9), np.arange(1000) % 2 == 0)
+    assert binned(sure, rng.random(400_000) < sure).error < 0.005
+    half = binned(np.full(1000, 0.9), np.arange(1000) % 2 == 0)
     assert half.error == pytest.approx(0.4)
     assert half.count.sum() == half.count[13] == 1000
-    assert calibration(np.array([0.0, 1.0]), np.array([False, True])).error == 0
+    assert binned(np.array([0.0, 1.0]), np.array([False, True])).error == 0
 
 
 def test_reliability_tells_the_error_of_each_trial(experiment: Path) -> None:
     run = read_run(experiment / "plain")
-    errors = [calibration(one.confidence, one.right).error for one in each_trial(run)]
+    errors = [binned(one.confidence, one.right).error for one in each_trial(run)]
     assert f"Expected calibration error {np.mean(errors):.4f} (mean of 6 trials" in pictures(run)["reliability"].caption
 
 

@@ -230,6 +230,13 @@ def test_commands_repeat_what_was_asked_for(tmp_path: Path) -> None:
     ) in Page(page(folder)).text
 
 
+def test_the_command_of_an_experiment_has_its_settings(tmp_path: Path) -> None:
+    folder = write_experiment(tmp_path / "e", {"m": MadeRun([0.9], model="m")}, "e")
+    request = {"settings": ["train.optimizer=SGD(0.1)"], "experiment": "e"}
+    changed(folder / "m" / "config.json", entry="spec/model.spec", request=request)
+    assert "e --models m --set 'train.optimizer=SGD(0.1)' --epochs 4" in Page(page(folder)).text
+
+
 def test_test_examples_are_those_of_the_run_or_none(tmp_path: Path) -> None:
     source = {"type": "synthetic", "size": 12, "train": 1, "test": 1, "seed": 0}
     data = load(SOURCES["synthetic"](size=12, train=1, test=1))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from specdsl.runs import RunError, TrialSummary, missing, read, read_experiment, read_run
+from specdsl.runs.locking import Lock
 from specdsl.training.estimate import Estimate, duration
 from tests.run_folders import Made, MadeRun, write_experiment
 
@@ -50,6 +51,18 @@ def test_trials_that_have_not_ended_are_told_by_their_history(tmp_path: Path) ->
     assert not diverged.well
     with pytest.raises(RunError, match="has no predictions"):
         failed.predictions()
+
+
+def test_a_trial_that_is_being_trained_is_told_from_one_that_was_broken_off(tmp_path: Path) -> None:
+    """By the lock of the run's folder or of its experiment's, which ends with the process that writes."""
+    folder = write_experiment(tmp_path / "e", {"a": MadeRun([0.9, Made(0.8, "running")])})
+    assert [trial.going_on for trial in read_run(folder / "a").trials] == [False, False]
+    for place in (folder, folder / "a"):
+        with Lock(place):
+            assert [trial.going_on for trial in read_run(folder / "a").trials] == [False, True]
+        assert [trial.going_on for trial in read_run(folder / "a").trials] == [False, False]
+    (folder / ".lock").write_text("1 on nowhere")  # left behind by a process that was killed
+    assert not read_run(folder / "a").trials[1].going_on
 
 
 def test_an_experiment_is_its_runs_in_order(tmp_path: Path) -> None:

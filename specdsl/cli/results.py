@@ -179,6 +179,7 @@ def _draw(results: Results, folder: Path | None, page: Path | None, data: str | 
     from specdsl.cli.data import data_at
     from specdsl.results.figures import gallery
     from specdsl.results.reloading import Reloaded
+    from specdsl.results.telling import unlike_published
 
     source, prepared = (None, None) if data is None else data_at(data)
     samples = results.samples
@@ -187,6 +188,8 @@ def _draw(results: Results, folder: Path | None, page: Path | None, data: str | 
         Reloaded(source, prepared),
         {sample.key: sample.published for sample in samples},
         trial,
+        results.confidence,
+        " ".join(unlike_published(samples)),
     )
     if folder is not None:
         try:

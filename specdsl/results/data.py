@@ -79,6 +79,7 @@ class ModelData(TypedDict):
     examples: dict[str, int]
     measures: list[SpreadData]
     published: list[PublishedData]
+    unlike_published: list[str]
     trials: list[TrialData]
     varied: str
 
@@ -229,6 +230,7 @@ def _model(results: Results, sample: Sample) -> ModelData:
             }
             for one in results.published(sample)
         ],
+        "unlike_published": list(sample.departures),
         "trials": [
             {
                 "trial": trial.trial,

@@ -25,11 +25,22 @@ class Sample:
         key: what it is called among the others.
         run: what its folder tells.
         published: figures from elsewhere, by names such as `test_accuracy` or `test_accuracy_median`.
+        declared_in: the experiment that states them; empty where none does.
     """
 
     key: str
     run: RunRecord
     published: Mapping[str, float]
+    declared_in: str = ""
+
+    @cached_property
+    def departures(self) -> tuple[str, ...]:
+        """How the run departs from what published figures are of: `epochs 5 in place of 800`; none without figures."""
+        if not self.published:
+            return ()
+        from specdsl.results.declared import departures
+
+        return departures(self.run, self.declared_in)
 
     @property
     def parameters(self) -> int | None:
@@ -92,7 +103,8 @@ class Sample:
 STATES: Mapping[str, str] = {
     "failed": "crashed",
     "diverged": "was given up",
-    "interrupted": "was ended before its time, or still goes on",
+    "interrupted": "was ended before its time",
+    "going on": "is being trained",
     "not evaluated": "was not evaluated at its end",
 }
 """Why trials do not count, by their state."""
@@ -105,7 +117,7 @@ def state(trial: TrialRecord) -> str:
     if trial.diverged is not None:
         return "diverged"
     if trial.interrupted:
-        return "interrupted"
+        return "going on" if trial.going_on else "interrupted"
     return "finished" if trial.evaluated else "not evaluated"
 
 
@@ -130,7 +142,7 @@ def read_samples(paths: Sequence[Path]) -> tuple[Sample, ...]:
             raise Misuse(f"{run.folder} is named twice", help="each run counts once")
     names = Counter(run.key for run in runs)
     keys = [run.key if names[run.key] == 1 else f"{run.key} in {_place(run)}" for run in runs]
-    return tuple(Sample(key, run, _published(run)) for key, run in zip(keys, runs, strict=True))
+    return tuple(Sample(key, run, *_published(run)) for key, run in zip(keys, runs, strict=True))
 
 
 def _place(run: RunRecord) -> Path:
@@ -138,16 +150,18 @@ def _place(run: RunRecord) -> Path:
     return run.folder.parent if run.folder.name == run.key and run.folder.parent != Path() else run.folder
 
 
-def _published(run: RunRecord) -> Mapping[str, float]:
-    """The figures that the experiment of a run states of its model."""
+def _published(run: RunRecord) -> tuple[Mapping[str, float], str]:
+    """The figures that the experiment of a run states of its model, and the experiment's name."""
     file = run.folder.resolve().parent / EXPERIMENT
     if not file.is_file():
-        return {}
-    stated: Any = read_json(file).get("published")
+        return {}, ""
+    declared = read_json(file)
+    stated: Any = declared.get("published")
     figures = stated.get(run.folder.resolve().name) if isinstance(stated, dict) else None
     if not isinstance(figures, dict):
-        return {}
-    return {name: float(value) for name, value in figures.items() if isinstance(value, int | float)}
+        return {}, ""
+    found = {name: float(value) for name, value in figures.items() if isinstance(value, int | float)}
+    return found, str(declared.get("name", ""))
 
 
 def common_measures(samples: Sequence[Sample]) -> tuple[Measure, ...]:

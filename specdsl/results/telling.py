@@ -91,6 +91,7 @@ def _spreads(results: Results, measured: Measure) -> Table:
     columns += [Column(f"{percent} interval"), Column(f"Sampling error{unit}")]
     rows, notes = [], [INTERVAL]
     missing: dict[str, list[str]] = {}
+    intervals: list[Interval | None] = []
     for sample in results.samples:
         found = results.spread(sample, measured)
         if found is None:
@@ -98,6 +99,7 @@ def _spreads(results: Results, measured: Measure) -> Table:
             continue
         if found.why:
             missing.setdefault(found.why, []).append(sample.key)
+        intervals.append(found.interval)
         error = results.test_error(sample, measured)
         rows.append([
             sample.key, str(found.n), measured.value(found.mean), measured.value(found.median),
@@ -109,6 +111,11 @@ def _spreads(results: Results, measured: Measure) -> Table:
     notes += [f"No interval of {', '.join(keys)}: {why}." for why, keys in missing.items()]
     if any(row[-1] for row in rows):
         notes.append(TEST_ERROR)
+    if any(measured.share and interval and (interval.low < 0 or interval.high > 1) for interval in intervals):
+        notes.append(
+            "An interval that reaches beyond 0 or 1 is of trials that are too few, or too unlike, for a t-interval: "
+            "look at the values themselves."
+        )
     return Table(f"{_heading(measured)} over trials", columns, rows, notes)
 
 
@@ -150,7 +157,19 @@ def _published(results: Results) -> list[Table]:
         f"of the {100 * results.confidence:g} % interval of the measured mean does not by itself show that the "
         "set-ups differ."
     )
-    return [Table("Beside the published figures", columns, rows, [note])]
+    return [Table("Beside the published figures", columns, rows, [*unlike_published(results.samples), note])]
+
+
+def unlike_published(samples: Sequence[Sample]) -> Iterator[str]:
+    """That runs are not what published figures are of, in a sentence for all runs that it holds for alike."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for sample in samples:
+        if sample.departures:
+            found.setdefault(sample.departures, []).append(sample.key)
+    for departures, keys in found.items():
+        which = "these runs" if len(keys) == len(samples) else ", ".join(keys)
+        told = "; ".join(departures)
+        yield f"The published figures are of what the experiment declares. Otherwise in {which}: {told}."
 
 
 def _left_out(samples: Sequence[Sample], measures: Sequence[Measure]) -> list[Table]:

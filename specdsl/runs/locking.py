@@ -82,6 +82,21 @@ def _take(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process holds the `Lock` of a folder now."""
+    try:
+        handle = os.open(folder / _LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        _take(handle)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def is_begun(folder: Path, *commits: str) -> bool:
     """Whether a folder was begun and never finished making: it has a lock file, and none of the files written last."""
     return (folder / _LOCK).exists() and not any((folder / name).exists() for name in commits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from specdsl.runs.files import RunError, read_json
 from specdsl.runs.history import read_history
 from specdsl.runs.layout import CONFIG, EXPERIMENT, HISTORY, MODEL, PREDICTIONS, SUMMARY, TRIAL, VERSIONS, trial_folder
+from specdsl.runs.locking import is_held
 from specdsl.runs.records import SCHEMA, TrialSummary
 
 
@@ -25,10 +26,12 @@ class TrialRecord(TrialSummary):
     Attributes:
         folder: the trial's folder.
         history: the columns of `history.csv`, as arrays with one value an epoch, NaN where nothing was measured.
+        going_on: it has not come to its end, and a process writes into its run's folder or its experiment's.
     """
 
     folder: Path = Path()
     history: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    going_on: bool = False
 
     @property
     def model_file(self) -> Path:
@@ -139,6 +142,8 @@ def read_run(folder: Path, *, key: str | None = None, experiment: str | None = N
         place = trial_folder(folder, number)
         if (place / HISTORY).exists():
             trials.append(_trial(place, number, int(config["seed"])))
+    if any(trial.interrupted for trial in trials) and (is_held(folder) or is_held(folder.resolve().parent)):
+        trials = [replace(trial, going_on=trial.interrupted) for trial in trials]
     return RunRecord(folder, key or str(config["model"]), config, tuple(trials), experiment)
 
 

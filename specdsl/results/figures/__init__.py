@@ -14,6 +14,7 @@ from specdsl.results.figures.dots import dots
 from specdsl.results.figures.mistakes import worst_mistakes
 from specdsl.results.figures.predictions import chosen, each_trial, values_of
 from specdsl.results.figures.regression import fitted_curve, predicted_against_true
+from specdsl.results.figures.series import CONFIDENCE
 from specdsl.results.figures.style import Picture, file_name, unlike
 from specdsl.runs import RunError, RunRecord, read
 
@@ -80,6 +81,8 @@ def gallery(
     test: TestData | None = None,
     published: Mapping[str, Mapping[str, float]] | None = None,
     trial: int | None = None,
+    confidence: float = CONFIDENCE,
+    note: str = "",
 ) -> Gallery:
     """All figures that runs give.
 
@@ -88,35 +91,45 @@ def gallery(
         test: the test examples; without them what shows any is left out.
         published: by run, published final values such as `test_accuracy`.
         trial: the trial whose predictions are shown class by class; by default the average of all.
+        confidence: of all intervals.
+        note: what has to be known of the published values.
     """
-    found = Gallery(together=list(of_models(runs, published)))
+    found = Gallery(together=list(of_models(runs, published, confidence, note)))
     stems = {"test", "compared"}  # what files of several runs begin with
     for run in runs:
         missing: list[str] = []
         stem = unlike(file_name(run.key), stems)
         stems.add(stem)
-        found.runs[run.key] = list(of_run(run, missing, test, f"{stem}-" if len(runs) > 1 else "", trial))
+        found.runs[run.key] = list(of_run(run, missing, test, f"{stem}-" if len(runs) > 1 else "", trial, confidence))
         if missing:
             found.missing[run.key] = missing
     return found
 
 
 def of_models(
-    runs: Sequence[RunRecord], published: Mapping[str, Mapping[str, float]] | None = None
+    runs: Sequence[RunRecord],
+    published: Mapping[str, Mapping[str, float]] | None = None,
+    confidence: float = CONFIDENCE,
+    note: str = "",
 ) -> Iterator[Picture]:
     """Figures that set runs side by side: final values as dots, of metrics and of the loss, and mean test curves."""
     metrics = list(dict.fromkeys(metric for run in runs for metric in run.metrics))
     for metric in [*(one for one in metrics if one != "loss"), *(["loss"] if "loss" in metrics else [])]:
         names = (f"test_{metric}", f"test_{metric}_mean")
         elsewhere = {key: values[name] for key, values in (published or {}).items() for name in names if name in values}
-        picture = dots(runs, metric, published=elsewhere)
+        picture = dots(runs, metric, published=elsewhere, confidence=confidence, note=note)
         if picture:
             yield picture
-    yield from compared_curves(runs)
+    yield from compared_curves(runs, confidence=confidence)
 
 
 def of_run(
-    run: RunRecord, missing: list[str], test: TestData | None = None, prefix: str = "", trial: int | None = None
+    run: RunRecord,
+    missing: list[str],
+    test: TestData | None = None,
+    prefix: str = "",
+    trial: int | None = None,
+    confidence: float = CONFIDENCE,
 ) -> Iterator[Picture]:
     """The figures of one run: curves, then what its predictions show.
 
@@ -126,11 +139,12 @@ def of_run(
         test: the test examples; without them what shows any is left out.
         prefix: what the names of the files begin with.
         trial: the trial whose predictions are shown class by class; by default the average of all.
+        confidence: of all intervals.
     """
-    yield from run_curves(run, prefix)
+    yield from run_curves(run, prefix, confidence)
     try:
         if run.data["task"] == "classification":
-            yield from _of_classes(run, missing, test, prefix, trial)
+            yield from _of_classes(run, missing, test, prefix, trial, confidence)
         else:
             yield from _of_values(run, missing, test, prefix)
     except RunError as error:
@@ -138,7 +152,7 @@ def of_run(
 
 
 def _of_classes(
-    run: RunRecord, missing: list[str], test: TestData | None, prefix: str, trial: int | None
+    run: RunRecord, missing: list[str], test: TestData | None, prefix: str, trial: int | None, confidence: float
 ) -> Iterator[Picture]:
     trials = each_trial(run)
     guesses = chosen(trials, run, trial)
@@ -146,7 +160,7 @@ def _of_classes(
     confusions = frequent_confusions(guesses, run.key, prefix)
     if confusions:
         yield confusions
-    yield class_accuracies(guesses, run.key, prefix)
+    yield class_accuracies(guesses, run.key, prefix, confidence)
     if all(one.distributions for one in trials):
         yield reliability(trials, run.key, prefix)
     else:

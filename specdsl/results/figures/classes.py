@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from specdsl.results.figures.predictions import Guesses
+from specdsl.results.figures.series import CONFIDENCE
 from specdsl.results.figures.style import BLUE, INK, SOFT, VERMILION, Picture, percent, sheet, shown
 
 MOST = 50
@@ -25,8 +26,6 @@ NUMBERED = 60
 
 PAIRS = 15
 """So many of the most frequent confusions are named."""
-
-CONFIDENCE = 0.95
 
 
 def confusion_matrix(guesses: Guesses, of: str, prefix: str = "") -> Picture:
@@ -83,7 +82,7 @@ def frequent_confusions(guesses: Guesses, of: str, prefix: str = "") -> Picture 
     return Picture(f"{prefix}confusions", title, caption, f"{title}. {said}.", partial(_draw_pairs, rows, title))
 
 
-def class_accuracies(guesses: Guesses, of: str, prefix: str = "") -> Picture:
+def class_accuracies(guesses: Guesses, of: str, prefix: str = "", confidence: float = CONFIDENCE) -> Picture:
     """The accuracy of each class with its Wilson interval and how many test examples it has, from worst to best."""
     from statsmodels.stats.proportion import proportion_confint
 
@@ -91,12 +90,12 @@ def class_accuracies(guesses: Guesses, of: str, prefix: str = "") -> Picture:
     total, right = counts.sum(axis=1), np.diag(counts)
     present = np.flatnonzero(total)
     share = right[present] / total[present]
-    low, high = proportion_confint(right[present], total[present], alpha=1 - CONFIDENCE, method="wilson")
+    low, high = proportion_confint(right[present], total[present], alpha=1 - confidence, method="wilson")
     order = np.lexsort((present, -total[present], share))[:MOST]
     title = f"{of}: accuracy of each class"
     caption = [
-        f"Dot: the share of a class's test examples that are recognised; bar: its {CONFIDENCE:.0%} Wilson interval, "
-        f"as if examples were independent; on the right, how many examples. By {guesses.source}: "
+        f"Dot: the share of a class's test examples that are recognised; bar: its {100 * confidence:g}% Wilson "
+        f"interval, as if examples were independent; on the right, how many examples. By {guesses.source}: "
         f"{percent(guesses.accuracy, 2)} of all examples, {percent(float(share.mean()), 2)} on average over "
         "classes."
     ]

@@ -39,20 +39,20 @@ BEGINNING = 0.05
 """The share of the epochs at the beginning that an axis may leave out, where that at least doubles its scale."""
 
 
-def run_curves(run: RunRecord, prefix: str = "") -> Iterator[Picture]:
+def run_curves(run: RunRecord, prefix: str = "", confidence: float = CONFIDENCE) -> Iterator[Picture]:
     """For the loss and every metric its curves, and the learning rate where it varies."""
     for metric in run.metrics:
         parts = {part: curves for part in PARTS if (curves := of_part(run, part, metric))}
         if not parts:
             continue
         title = f"{run.key} on {run.data['name']}: {name_of(metric)}"
-        caption = " ".join(_run_caption(run, parts))
+        caption = " ".join(_run_caption(run, parts, confidence))
         yield Picture(
             f"{prefix}{metric}",
             title,
             caption,
             f"{title}. {'; '.join(_course(parts))}.",
-            partial(_draw_run, run, metric, parts, title),
+            partial(_draw_run, run, metric, parts, title, confidence),
         )
     rates = [
         (trial.history["epoch"][known], rate[known])
@@ -69,15 +69,15 @@ def run_curves(run: RunRecord, prefix: str = "") -> Iterator[Picture]:
         yield Picture(f"{prefix}learning_rate", title, caption, alternative, partial(_draw_rates, rates, title))
 
 
-def compared_curves(runs: Sequence[RunRecord], part: str = "test") -> Iterator[Picture]:
+def compared_curves(runs: Sequence[RunRecord], part: str = "test", confidence: float = CONFIDENCE) -> Iterator[Picture]:
     """For the loss and every metric that several runs share, the mean curves of all of them on one part."""
     for metric in dict.fromkeys(metric for run in runs for metric in run.metrics):
         found = {run.key: (run, curves) for run in runs if (curves := of_part(run, part, metric))}
-        means = {key: mean for key, (_, curves) in found.items() if (mean := together(curves))}
+        means = {key: mean for key, (_, curves) in found.items() if (mean := together(curves, confidence))}
         if len(means) < 2:
             continue
         title = f"{name_of(metric).capitalize()} on {part} examples, model by model"
-        caption = " ".join([*_bands(list(means.values())), *_ends([run for run, _ in found.values()])])
+        caption = " ".join([*_bands(list(means.values()), confidence), *_ends([run for run, _ in found.values()])])
         reached = "; ".join(f"{key} ends at {mean.mean[-1]:.4g}" for key, mean in means.items())
         yield Picture(
             f"compared-{metric}", title, caption, f"{title}. {reached}.", partial(_draw_compared, means, metric, title)
@@ -89,13 +89,13 @@ def name_of(metric: str) -> str:
     return metric.replace("_", " ")
 
 
-def _draw_run(run: RunRecord, metric: str, parts: dict[str, list[Curve]], title: str) -> Figure:
+def _draw_run(run: RunRecord, metric: str, parts: dict[str, list[Curve]], title: str, confidence: float) -> Figure:
     figure = sheet()
     axes = figure.add_subplot()
     entries: list[tuple[Any, str]] = []
     for part, curves in parts.items():
         colour, line, marker = PARTS[part]
-        mean = together(curves)
+        mean = together(curves, confidence)
         long = mean is not None and pace(mean) > 1
         for curve in curves if len(run.trials) > 1 or mean is None or long else ():
             axes.plot(
@@ -287,25 +287,26 @@ def _marked(mean: Together | None) -> bool:
     return mean is not None and len(mean.epochs) <= MARKED
 
 
-def _run_caption(run: RunRecord, parts: dict[str, list[Curve]]) -> Iterator[str]:
+def _run_caption(run: RunRecord, parts: dict[str, list[Curve]], confidence: float) -> Iterator[str]:
     """What has to be known of a run's curves."""
     means = [mean for curves in parts.values() if (mean := together(curves))]
     if len(run.trials) > 1:
         yield f"{len(run.trials)} trials, each a thin line."
-    yield from _bands(means)
+    yield from _bands(means, confidence)
     if "train" in parts:
         yield "Training values are running means while the model learns, with augmentation and dropout."
-    kept = [trial.kept_epoch for trial in run.trials if trial.well and trial.epochs]
-    if any(trial.kept_epoch < trial.epochs for trial in run.trials if trial.well):
+    ended = [trial for trial in run.trials if trial.well and trial.kept_epoch]  # the others have kept nothing yet
+    if any(trial.kept_epoch < trial.epochs for trial in ended):
+        kept = [trial.kept_epoch for trial in ended]
         told = f"epoch {kept[0]}" if len(set(kept)) == 1 else f"epochs {min(kept)} to {max(kept)}"
         yield f"Diamonds mark what was kept: {told}."
     yield from _ends([run])
 
 
-def _bands(means: Sequence[Together]) -> Iterator[str]:
+def _bands(means: Sequence[Together], confidence: float) -> Iterator[str]:
     """What bold lines and bands are."""
     numbers = {mean.trials for mean in means} - {1}
-    interval = f"its {CONFIDENCE:.0%} t-interval over trials"
+    interval = f"its {100 * confidence:g}% t-interval over trials"
     if numbers and max(numbers) < INTERVAL_FROM:
         yield "Bold: the mean; band: the least to the greatest trial."
     elif numbers and min(numbers) >= INTERVAL_FROM:

@@ -22,6 +22,8 @@ def dots(
     metric: str = "accuracy",
     part: str = "test",
     published: Mapping[str, float] | None = None,
+    confidence: float = CONFIDENCE,
+    note: str = "",
 ) -> Picture | None:
     """The final values of all trials, with mean and t-interval, in the order in which the experiment lists its models.
 
@@ -30,6 +32,8 @@ def dots(
         metric: the loss, or a metric.
         part: `train`, `validation` or `test`.
         published: values from elsewhere to be set beside them, by run.
+        confidence: of the intervals.
+        note: what has to be known of the published values.
 
     Returns:
         The figure; None where no trial has a value.
@@ -55,9 +59,9 @@ def dots(
         else "One trial each: nothing is known of their spread."
     ]
     if max(map(len, finals.values())) > 1:
-        caption.append(f"Line across: the mean; bar: its {CONFIDENCE:.0%} t-interval over trials.")
+        caption.append(f"Line across: the mean; bar: its {100 * confidence:g}% t-interval over trials.")
     if known:
-        caption.append("Diamond: the published value.")
+        caption.append(f"Diamond: the published value. {note}".strip())
     left_out = sum(state(trial) != "finished" for run in runs for trial in run.trials)
     if left_out:
         caption.append(
@@ -70,11 +74,17 @@ def dots(
         for key, values in finals.items()
     )
     return Picture(
-        f"{part}-{metric}", title, " ".join(caption), f"{title}. {said}.", partial(_draw, finals, metric, known, title)
+        f"{part}-{metric}",
+        title,
+        " ".join(caption),
+        f"{title}. {said}.",
+        partial(_draw, finals, metric, known, title, confidence),
     )
 
 
-def _draw(finals: Mapping[str, list[float]], metric: str, known: Mapping[str, float], title: str) -> Figure:
+def _draw(
+    finals: Mapping[str, list[float]], metric: str, known: Mapping[str, float], title: str, confidence: float
+) -> Figure:
     figure = sheet(6.4, 0.95 + 0.42 * len(finals))
     axes = figure.add_subplot()
     for row, (key, values) in enumerate(finals.items()):
@@ -90,7 +100,7 @@ def _draw(finals: Mapping[str, list[float]], metric: str, known: Mapping[str, fl
             alpha=0.75,
             gid=f"trials-{row + 1}",
         )
-        found = spread(values, CONFIDENCE)
+        found = spread(values, confidence)
         if found.interval:
             axes.plot(
                 [found.interval.low, found.interval.high],

@@ -14,6 +14,7 @@ from specdsl.runs import RunRecord, TrialRecord
 Values = NDArray[np.float64]
 
 CONFIDENCE = 0.95
+"""Of all intervals, where nobody says otherwise."""
 INTERVAL_FROM = 5
 """From so many trials on, the band is the t-interval of their mean; of fewer, their least to their greatest value."""
 
@@ -63,7 +64,7 @@ def of_part(run: RunRecord, part: str, metric: str) -> list[Curve]:
     return found
 
 
-def together(curves: Sequence[Curve]) -> Together | None:
+def together(curves: Sequence[Curve], confidence: float = CONFIDENCE) -> Together | None:
     """Mean and band over trials. Those that diverged or crashed are left out, and epochs that not all others reached,
     so that no step in the mean is one in who takes part; None where nothing is left.
     """
@@ -81,15 +82,15 @@ def together(curves: Sequence[Curve]) -> Together | None:
         return Together(common, mean, None, None, 1)
     if len(well) < INTERVAL_FROM:
         return Together(common, mean, values.min(axis=0), values.max(axis=0), len(well))
-    reach = t_factor(len(well)) * values.std(axis=0, ddof=1) / np.sqrt(len(well))
+    reach = t_factor(len(well), confidence) * values.std(axis=0, ddof=1) / np.sqrt(len(well))
     return Together(common, mean, mean - reach, mean + reach, len(well))
 
 
-def t_factor(trials: int) -> float:
+def t_factor(trials: int, confidence: float = CONFIDENCE) -> float:
     """How many standard errors Student's t-interval reaches from the mean to either side."""
     from scipy.stats import t
 
-    return float(t.ppf((1 + CONFIDENCE) / 2, trials - 1))
+    return float(t.ppf((1 + confidence) / 2, trials - 1))
 
 
 def thinned(epochs: NDArray[Any], values: Values) -> tuple[NDArray[Any], Values]:

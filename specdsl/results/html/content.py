@@ -242,12 +242,13 @@ def _command(run: RunRecord, experiment: str, group: Sequence[Sample]) -> str:
     words.append(str(run.folder / str(run.config.get("entry", "spec/model.spec"))))
     if experiment:
         words += [experiment, "--models", ",".join(one.run.key for one in group)]
+        chosen = asked.get("settings") or []
     else:
         words += ["--model", run.model]
         chosen = asked.get("settings")
         if chosen is None:
             chosen = [f"{name}={told(value)}" for name, value in (run.config.get("model_parameters") or {}).items()]
-        words += [word for one in chosen for word in ("--set", str(one))]
+    words += [word for one in chosen for word in ("--set", str(one))]
     for option, value in (
         ("--recipe", asked.get("recipe")),
         ("--data", asked.get("data")),
