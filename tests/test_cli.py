@@ -75,6 +75,20 @@ def test_a_failed_write_is_told_where_standard_output_is_no_file(
     assert capsys.readouterr().err == "error: a.txt: No space left on device\n"
 
 
+def test_training_goes_on_when_the_reader_of_its_progress_has_gone() -> None:
+    shows = (
+        "import sys; from specdsl.cli.training import _screen; screen = _screen()\n"
+        "for _ in range(50): screen.print('progress' * 500)\n"
+        "print('more'); sys.stdout.flush(); sys.exit(5)"
+    )
+    with subprocess.Popen([sys.executable, "-c", shows], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as shown:
+        assert shown.stdout is not None
+        assert shown.stderr is not None
+        shown.stdout.close()
+        assert shown.stderr.read() == b""
+    assert shown.returncode == 5
+
+
 def test_check_goes_on_after_a_bad_file(run, tmp_path: Path) -> None:
     code, out, err = run("check", spec(tmp_path, "model m { Dens(3) }"), BN)
     assert code == 2
@@ -162,6 +176,8 @@ def test_model_and_parameters_are_chosen(run, tmp_path: Path) -> None:
         (["operations", "random_crp"], "there is no operation 'random_crp'; did you mean 'random_crop'?"),
         (["train", str(SPECS / "shortcut_mlp.spec")], "traffic signs are colour images"),
         (["train", BN, "--data", "nowhere"], "there is no data set, file or folder 'nowhere'"),
+        (["train", BN, "--data", ""], "--data names no data"),
+        (["train", BN, "--set", "train=3"], "--set:1:1: error[unknown-argument]: 'train' is not set as a whole"),
         (["train", BN, "--recipe", "base"], "did you mean 'baseline'?"),
         (["train", BN, "--epochs", "0"], "0 is not in the range"),
     ],

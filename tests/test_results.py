@@ -122,6 +122,16 @@ def test_a_run_that_was_broken_off_is_told_of(tmp_path: Path) -> None:
     assert told["differences"] == []
 
 
+def test_of_trials_that_all_do_not_count_no_spread_is_told(tmp_path: Path, run) -> None:
+    """An experiment that was broken off in its first trial."""
+    (folder,) = written([MadeRun([Made(0.9, "interrupted")], planned=2)], tmp_path)
+    code, out, _ = run("results", folder)
+    assert code == 0
+    assert "Trials that do not count" in out
+    assert "over trials\nModel  n" not in out
+    assert "accuracy, all trials" not in out
+
+
 def test_means_are_over_finished_trials_alone(experiment: Path) -> None:
     told = {model["key"]: model for model in specdsl.load_results(experiment).to_dict()["models"]}
     accuracy = next(one for one in told["dropout2"]["measures"] if one["measure"] == "test_accuracy")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 
 import click
 
@@ -13,7 +11,7 @@ from specdsl.cli.data import data
 from specdsl.cli.explaining import explain
 from specdsl.cli.importing import import_
 from specdsl.cli.results import compare, results
-from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, colour, complain, point_to_explanations
+from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, abandon_output, colour, complain, point_to_explanations
 from specdsl.cli.solving import solve
 from specdsl.cli.sweeping import sweep
 from specdsl.cli.texts import fmt, layers, operations, recipes, schema
@@ -72,16 +70,10 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except BrokenPipeError:
-        _abandon_output()
+        abandon_output()
         code = 0
     except OSError as error:
-        _abandon_output()
+        abandon_output()
         click.echo(f"error: {error.filename or 'standard output'}: {error.strerror or error}", err=True)
         code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _abandon_output() -> None:
-    """Let Python end in silence when the reader of a pipe has gone."""
-    with suppress(OSError):  # io.UnsupportedOperation is one: standard output is no file where someone has put another
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

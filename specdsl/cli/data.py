@@ -126,6 +126,8 @@ def data_at(written: str, place: str = "--data") -> tuple[Source, Path | None]:
     from specdsl.recipes import SOURCES, Gtsrb
     from specdsl.resolve import source_called
 
+    if not written:
+        raise WrongInput(f"{place} names no data\n  help: data are one of {', '.join(SOURCES)}, or a path")
     if is_path(written):
         try:
             source = source_at(Path(written))

@@ -188,8 +188,6 @@ def complaints() -> Iterator[None]:
     except RunError as error:
         kind = Failure if isinstance(error, CannotWrite) else WrongInput
         raise kind(told(error)) from None
-    except OSError as error:
-        raise Failure(f"{error.filename or 'a file'}: {error.strerror or error}") from None
 
 
 def _chosen(request: Request, entries: Mapping[str, Any]) -> list[str]:

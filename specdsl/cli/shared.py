@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,12 @@ def point_to_explanations(diagnostics: Sequence[Diagnostic]) -> None:
         return
     others = f"; also: {', '.join(kinds[1:])}" if kinds[1:] else ""
     click.echo(f"`specdsl explain {kinds[0]}` says more{others}", err=True)
+
+
+def abandon_output() -> None:
+    """Let what is still written to standard output go nowhere, since its reader has gone, or its disk is full."""
+    with suppress(OSError):  # io.UnsupportedOperation is one: standard output is no file where someone has put another
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def check_places(source: Path, *places: Path | None, what: str) -> None:

@@ -19,12 +19,15 @@ from specdsl.cli.shared import (
     RECIPE_SETTINGS,
     Failure,
     WrongInput,
+    abandon_output,
     count,
     load_spec,
 )
 from specdsl.diagnostics import SpecError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from specdsl.runs import RunSummary
     from specdsl.training.tracking import Target
 
@@ -90,8 +93,6 @@ def train(context: click.Context, /, path: Path | None, resume: Path | None, **g
         raise WrongInput(_what_to_train())
     from datetime import datetime
 
-    from rich.console import Console
-
     from specdsl.runs import default_folder
     from specdsl.training import run
 
@@ -105,7 +106,7 @@ def train(context: click.Context, /, path: Path | None, resume: Path | None, **g
             spec, request = load_spec(path, given["limits"]), _request(given)
         (plan,) = plans(request, spec).values()
         out = resume or given["out"] or default_folder(plan.graph.name, datetime.now())
-        summary = run(plan, out, console=Console(), every=given["every"], resume=resume is not None, logs=logs)
+        summary = run(plan, out, console=_screen(), every=given["every"], resume=resume is not None, logs=logs)
     _conclude({summary.model: summary}, out)
 
 
@@ -135,8 +136,6 @@ def experiment(
         raise WrongInput("name a spec that holds an experiment: specdsl experiment FILE.spec [NAME]")
     from datetime import datetime
 
-    from rich.console import Console
-
     from specdsl.runs import default_folder, read_experiment
     from specdsl.training import run_all
 
@@ -158,7 +157,7 @@ def experiment(
             name,
             made,
             out,
-            console=Console(),
+            console=_screen(),
             every=given["every"],
             resume=resume is not None,
             published=published(request, spec),
@@ -169,6 +168,17 @@ def experiment(
     except click.ClickException as error:  # what was trained is there, and said to be, whatever keeps this from it
         error.show()
     _conclude(summaries, out)
+
+
+def _screen() -> Console:
+    """Where progress is shown. Training goes on when the reader of a pipe has gone."""
+    from rich.console import Console
+
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            abandon_output()
+
+    return Screen()
 
 
 def _request(given: Mapping[str, Any], **more: Any) -> Request:

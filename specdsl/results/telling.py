@@ -31,7 +31,7 @@ def results_document(results: Results, measures: Sequence[Measure]) -> Document:
     """
     samples = results.samples
     parts = [_means(results)]
-    for measured in measures:
+    for measured in (one for one in measures if any(sample.values(one) for sample in samples)):
         parts += [_spreads(results, measured), _values(results, measured)]
     parts += [*_published(results), *_left_out(samples, measures), *_differences(samples)]
     return Document(results.title, list(facts(samples)), warnings(samples), parts)

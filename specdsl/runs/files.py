@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -34,8 +35,9 @@ class CannotWrite(RunError):
     """Something of a run could not be written: the disk is full, say, or the folder is not to be written to."""
 
     def __init__(self, what: str, error: OSError) -> None:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
         goes_on = "what was written before is whole, and `--resume` goes on from it when this can be written"
-        super().__init__(f"{what}: {error.strerror or error}", help=goes_on)
+        super().__init__(f"{what}: {error.strerror or error}", help=goes_on if full else None)
 
 
 _UNFINISHED = ".unfinished-"

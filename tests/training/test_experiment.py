@@ -89,3 +89,5 @@ def test_experiments_and_their_models_are_named(run) -> None:
     code, _, err = run("widths", "--models", "tiny,drop")
     assert code == 2
     assert "the experiment 'widths' has no model 'drop'" in err
+    code, _, err = run("widths", "--models", "")
+    assert (code, "has no model ''" in err) == (2, True)
