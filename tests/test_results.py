@@ -191,6 +191,25 @@ def test_published_figures_of_other_data_and_epochs_are_said_to_be(tmp_path: Pat
     assert "Otherwise in these runs: data.source synthetic in place of gtsrb; " in " ".join(str(results).split())
 
 
+def test_runs_on_unlike_data_are_told_of_one_by_one(tmp_path: Path) -> None:
+    """What holds for one run alone has its name before it; a difference is no number of examples of either test set."""
+    folders = [
+        MadeRun([0.9, 0.8], model="a", test=400).write(tmp_path / "a"),
+        MadeRun([0.9, 0.7], model="b", test=1000, validation=50).write(tmp_path / "b"),
+    ]
+    found = specdsl.load_results(*folders).compare()
+    assert [pair.examples for pair in found.pairs] == [None]
+    told = " ".join(str(found).split())
+    assert "a: synthetic: " in told
+    assert "b: From trial to trial differ" in told
+
+
+def test_margin_and_level_are_numbers_that_can_be(experiment: Path) -> None:
+    for wrong in ({"margin": math.nan}, {"margin": math.inf}, {"margin": -1}, {"alpha": math.nan}, {"alpha": 0.7}):
+        with pytest.raises(Misuse, match=r"margin|level"):
+            specdsl.load_results(experiment).compare(**wrong)
+
+
 def test_a_t_interval_beyond_all_accuracies_is_explained(tmp_path: Path) -> None:
     told = str(specdsl.load_results(MadeRun([0.99, 0.7, 0.98]).write(tmp_path / "run")))
     assert "An interval that reaches beyond 0 or 1" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -57,7 +58,7 @@ class Pair:
         b: the key of the second.
         n: how many trials of each are compared.
         difference: of the means.
-        examples: the same in examples of the part, where the measure is a share of them.
+        examples: the same in examples of the part, where the measure is a share of them and both have as many.
         test: the t-test, or a sentence that says why there is none.
         holm: its p, corrected for all pairs.
         ranks: the test by ranks; None where a model has a single trial.
@@ -113,9 +114,13 @@ def compared(
         margin: the largest difference that counts as none: in points of shares, else in the measure's own unit.
 
     Raises:
-        Misuse: there is no such metric or baseline, fewer than two models have a finished trial, or trials cannot be
-            paired.
+        Misuse: there is no such metric or baseline, fewer than two models have a finished trial, trials cannot be
+            paired, or the margin or the level is none.
     """
+    if margin is not None and not 0 < margin < math.inf:
+        raise Misuse(f"a margin is a number above 0, not {margin:g}", argument="margin")
+    if not 0 < terms.alpha < 0.5:
+        raise Misuse(f"the level of tests lies between 0 and 0.5, not at {terms.alpha:g}", argument="alpha")
     measured = chosen_measure(samples, metric)
     values = {sample.key: sample.by_trial(measured) for sample in samples}
     able = [sample for sample in samples if values[sample.key]]
@@ -186,6 +191,7 @@ def _pairs_made(
     for pair, (x, y) in taken.items():
         a, b = pair
         by_ranks = ranked[pair]
+        sizes = {samples[key].examples(measured.part) for key in pair}
         difference = fmean(x) - fmean(y)
         verdict = _verdict(holm.get(pair), equal_holm.get(pair), terms)
         sd = two_samples.spread_of_trials(x, y, paired=terms.paired)
@@ -198,7 +204,7 @@ def _pairs_made(
                 b=b,
                 n=(len(x), len(y)),
                 difference=difference,
-                examples=difference * samples[a].examples(measured.part) if measured.share else None,
+                examples=difference * sizes.pop() if measured.share and len(sizes) == 1 else None,
                 test=tests[pair],
                 holm=holm.get(pair),
                 ranks=by_ranks,

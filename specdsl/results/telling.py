@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from specdsl.results.conditions import differences, kept, varied, warnings
 from specdsl.results.document import Column, Document, Table
@@ -39,12 +39,21 @@ def results_document(results: Results, measures: Sequence[Measure]) -> Document:
 
 def facts(samples: Sequence[Sample]) -> Iterator[str]:
     """What holds for all runs: their data, how long they trained, what differs between trials."""
-    yield "; ".join(dict.fromkeys(_data(sample) for sample in samples)) + "."
+    yield from _each(samples, lambda sample: f"{_data(sample)}.")
     if all(sample.planned == 1 for sample in samples):
         yield "One trial of each model: nothing is known of how trials spread."
     else:
-        yield from dict.fromkeys(varied(sample) for sample in samples)
-    yield from dict.fromkeys(kept(sample) for sample in samples)
+        yield from _each(samples, varied)
+    yield from _each(samples, kept)
+
+
+def _each(samples: Sequence[Sample], of: Callable[[Sample], str]) -> Iterator[str]:
+    """What holds for every run once; what does not, with the runs that it holds for."""
+    found: dict[str, list[str]] = {}
+    for sample in samples:
+        found.setdefault(of(sample), []).append(sample.key)
+    for told, keys in found.items():
+        yield told if len(found) == 1 else f"{', '.join(keys)}: {told}"
 
 
 def _data(sample: Sample) -> str:
