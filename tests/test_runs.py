@@ -107,6 +107,9 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
         ("[]", "holds no JSON object"),
         ('{"schema": 1}', "has the format 1, and this version of specdsl reads 2"),
         ('{"schema": 2}', "says nothing of 'model'"),
+        (json.dumps(config | {"trials": "x"}), "is damaged: 'trials' cannot be"),
+        (json.dumps(config | {"train": []}), "is damaged: 'train' cannot be"),
+        (json.dumps(config | {"data": 3}), "is damaged: 'data' cannot be"),
     ):
         (folder / "config.json").write_text(text)
         with pytest.raises(RunError, match=told):
@@ -122,6 +125,7 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     (folder / "trial-1" / "trial.json").write_text("{}")
     with pytest.raises(RunError, match="is no summary of a trial"):
         read_run(folder)
+    assert read_run(folder, with_trials=False).trials == ()
     trial = TrialSummary(1)
     (folder / "trial-1" / "trial.json").write_text(json.dumps(trial.to_dict() | {"later": 1}))
     trial_read = read_run(folder).trials[0]

@@ -84,10 +84,11 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
     for name, value in (("epochs", request.epochs), ("batch", request.batch)):
         if value is not None:  # what is gone on with says so beside what `--set` said when it was begun
             given = [one for one in given if one[1] != f"train.{name}"] + [(f"--{name}", f"train.{name}", str(value))]
-    check_roots(spec.program.parameters_of(request.model or spec.program.default_model()), others)
     if request.experiment is None:
+        check_roots(spec.program.parameters_of(request.model or spec.program.default_model()), others)
         graphs = {"": spec.graph(request.model, parameters(others, Limits(**request.limits)))}
     else:
+        check_roots((), others)
         if others:
             raise WrongInput(
                 f"an experiment says which models are trained: --set {others[0]} cannot change them\n"
@@ -149,10 +150,10 @@ def kept(folder: Path, **changes: Any) -> tuple[Request, Spec]:
     """
     from specdsl.runs import read_run
 
-    run = read_run(folder)
+    run = read_run(folder, with_trials=False)
     told_before = {"trials": run.config["trials"], "epochs": run.recipe["epochs"]}
     # In the spec that the folder keeps, a relative path would be read from that folder.
-    told_before["path"] = run.recipe["data"]["source"].get("path")
+    told_before["path"] = (run.recipe.get("data") or {}).get("source", {}).get("path")
     request = replace(Request.of(run.config.get("request") or {}), **{**told_before, **changes})
     return request, load_spec(run.entry, Limits(**request.limits))
 

@@ -168,7 +168,7 @@ def _load(runs: tuple[Path, ...], confidence: float) -> Results:
 
     for path in runs:
         for lost in missing(path):
-            click.echo(f"{lost.name}: left out: there is no folder {lost}", err=True)
+            click.echo(f"{lost.name}: left out: there is no run in {lost}", err=True)
     return load_results(runs, confidence)
 
 

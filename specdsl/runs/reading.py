@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -123,8 +123,30 @@ class RunRecord:
         return read_json(file) if file.exists() else None
 
 
-def read_run(folder: Path, *, key: str | None = None, experiment: str | None = None) -> RunRecord:
+_SAYS: Mapping[str, Callable[[Any], bool]] = {
+    "model": lambda value: isinstance(value, str),
+    "train": lambda value: isinstance(value, dict) and _counts(value.get("epochs")),
+    "data": lambda value: isinstance(value, dict) and isinstance(value.get("class_names"), list),
+    "trials": lambda value: _counts(value),
+    "seed": lambda value: isinstance(value, int),
+}
+"""What `config.json` has to say, and what it can be."""
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, int) and value >= 1
+
+
+def read_run(
+    folder: Path, *, key: str | None = None, experiment: str | None = None, with_trials: bool = True
+) -> RunRecord:
     """The run in a folder, also one that still goes on or was broken off.
+
+    Args:
+        folder: the folder.
+        key: what the model is called among others.
+        experiment: the experiment that it is a part of.
+        with_trials: whether its trials are read; what was declared is known without, whatever is wrong with them.
 
     Raises:
         RunError: the folder holds no run, one in another format, or one that is damaged.
@@ -134,11 +156,13 @@ def read_run(folder: Path, *, key: str | None = None, experiment: str | None = N
         raise _none(folder, "run", CONFIG, EXPERIMENT, "an experiment: `specdsl experiment --resume` goes on with it")
     config = read_json(file)
     _check_schema(file, config)
-    for name in ("model", "train", "data", "trials", "seed"):
+    for name, possible in _SAYS.items():
         if name not in config:
             raise RunError(f"{file} says nothing of '{name}'")
+        if not possible(config[name]):
+            raise RunError(f"{file} is damaged: '{name}' cannot be what it says")
     trials = []
-    for number in range(1, int(config["trials"]) + 1):
+    for number in range(1, int(config["trials"]) + 1 if with_trials else 1):
         place = trial_folder(folder, number)
         if (place / HISTORY).exists():
             trials.append(_trial(place, number, int(config["seed"])))
@@ -162,20 +186,20 @@ def read(paths: Sequence[Path]) -> tuple[RunRecord, ...]:
         declared, lost = read_experiment(path), missing(path)
         there = [key for key in declared["models"] if path / key not in lost]
         if not there:
-            raise RunError(f"{path} holds none of the runs of its experiment: there is no {lost[0]}")
+            raise RunError(f"{path} holds none of the runs of its experiment: there is no run in {lost[0]}")
         runs += [read_run(path / key, key=key, experiment=declared["name"]) for key in there]
     return tuple(runs)
 
 
 def missing(folder: Path) -> tuple[Path, ...]:
-    """The folders of runs that an experiment names and that are not there; none where a folder is no experiment.
+    """The folders of runs that an experiment names and that hold none; none where a folder is no experiment.
 
     Raises:
         RunError: the experiment is damaged.
     """
     if not (folder / EXPERIMENT).exists():
         return ()
-    return tuple(folder / key for key in read_experiment(folder)["models"] if not (folder / key).is_dir())
+    return tuple(folder / key for key in read_experiment(folder)["models"] if not (folder / key / CONFIG).exists())
 
 
 def read_experiment(folder: Path) -> dict[str, Any]:

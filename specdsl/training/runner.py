@@ -20,7 +20,7 @@ from specdsl.graph import Graph
 from specdsl.recipes.training import TrainRecipe
 from specdsl.runs.files import RunError, plain, remove_unfinished, write_json
 from specdsl.runs.folder import RunFolder, check_free
-from specdsl.runs.layout import EXPERIMENT, VERSIONS
+from specdsl.runs.layout import CONFIG, EXPERIMENT, VERSIONS
 from specdsl.runs.locking import Lock
 from specdsl.runs.records import SCHEMA, RunSummary, TrialSummary
 from specdsl.training import frameworks
@@ -234,6 +234,9 @@ def run_all(
     for log in logs:
         log.reach()
     if resume:
+        for key in plans:
+            if not (out / key / CONFIG).exists():
+                raise RunError(f"{out / key} cannot be gone on with: there is no {CONFIG} in it")
         with _locked(out, plans):
             remove_unfinished(out)
             runs = {key: _resumed(plan, out / key, console) for key, plan in plans.items()}

@@ -79,7 +79,9 @@ def test_models_that_do_not_fit_end_it_before_anything_is_trained(run) -> None:
     assert not Path("runs").exists()
 
 
-def test_experiments_and_their_models_are_named(run) -> None:
+def test_experiments_and_their_models_are_named(
+    run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, _, err = run()
     assert code == 2
     assert "several experiments" in err
@@ -89,5 +91,12 @@ def test_experiments_and_their_models_are_named(run) -> None:
     code, _, err = run("widths", "--models", "tiny,drop")
     assert code == 2
     assert "the experiment 'widths' has no model 'drop'" in err
+    Path("alone.spec").write_text(
+        'from "tiny.spec" import tiny\ntrain t { epochs = 1 }\nexperiment one { models = [tiny] }\n'
+    )
+    monkeypatch.setattr(sys, "argv", ["specdsl", "experiment", "alone.spec", "--set", "train=3"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "'train' is not set as a whole" in capsys.readouterr().err
     code, _, err = run("widths", "--models", "")
     assert (code, "has no model ''" in err) == (2, True)

@@ -298,6 +298,11 @@ def test_an_experiment_goes_trial_by_trial_and_on_after_a_crash(tmp_path: Path, 
     carry_out(tmp_path / "e", name="both")
     assert order == [("a", 1), ("b", 1), ("a", 2), ("a", 2), ("b", 2)]
     carry_out(tmp_path / "alone")
+    shutil.copytree(tmp_path / "e" / "a", tmp_path / "part" / "a")
+    shutil.copy(tmp_path / "e" / "experiment.json", tmp_path / "part")
+    with pytest.raises(RunError, match=r"part/b cannot be gone on with: there is no config\.json in it"):
+        carry_out(tmp_path / "part", name="both")
+    assert not (tmp_path / "part" / "b").exists()
     assert content(tmp_path / "e" / "a") == content(tmp_path / "alone")
 
 
