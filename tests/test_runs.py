@@ -12,6 +12,7 @@ import pytest
 from specdsl.runs import RunError, TrialSummary, missing, read, read_experiment, read_run
 from specdsl.runs.locking import Lock
 from specdsl.training.estimate import Estimate, duration
+from specdsl.training.progress import in_width
 from tests.run_folders import Made, MadeRun, write_experiment
 
 
@@ -157,3 +158,11 @@ def test_what_is_left_is_estimated_by_the_epochs_trained(monkeypatch: pytest.Mon
     now += 4
     assert not estimate.epoch(2)
     assert estimate.left() == duration(4 * (18 + 20) + 2 * 10)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(0.12345, "0.1235"), (9999.0, "9999.0000"), (9.2e17, "9.200e+17"), (-1e38, "-1.000e+38")]
+)
+def test_losses_of_any_size_keep_to_their_columns(value: float, told: str) -> None:
+    assert in_width(value) == told
+    assert len(told) < 11

@@ -229,6 +229,8 @@ def _check_resume(context: click.Context) -> None:
 
 def _conclude(summaries: Mapping[str, RunSummary], out: Path) -> None:
     """Say how runs ended and where their results lie; the exit code says it too."""
+    from specdsl.training.progress import in_width
+
     troubled = 0
     for key, summary in summaries.items():
         for trial in summary.trials:
@@ -237,7 +239,7 @@ def _conclude(summaries: Mapping[str, RunSummary], out: Path) -> None:
                 how = f"was given up: {trial.diverged}" if trial.diverged else f"failed: {trial.failed}"
                 click.echo(f"{key}: trial {trial.trial} {how}", err=True)
         if summary.mean and len(summaries) == 1:
-            shown = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in summary.mean.items()]
+            shown = [f"{name.replace('_', ' ')} {in_width(value)}" for name, value in summary.mean.items()]
             counted = sum(1 for trial in summary.trials if trial.well)
             over = f" (mean of {counted} trials)" if counted > 1 else ""
             click.echo(f"{key}{over}: {', '.join(shown)}")

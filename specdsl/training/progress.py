@@ -85,11 +85,16 @@ class Display:
 
     def _row(self, epoch: Epoch) -> str:
         values = [epoch.values.get(part, {}).get(name) for part in self._history.parts for name in self._shown]
-        cells = "".join(f"{'-' if value is None else f'{value:.4f}':>11}" for value in values)
+        cells = "".join(f"{'-' if value is None else in_width(value):>11}" for value in values)
         return f"{f'{epoch.number}/{self._epochs}':>{self._width}}{cells}{epoch.images_per_second:>8,.0f}"
 
     def _print(self, line: str) -> None:
         say(self._console, line)
+
+
+def in_width(value: float) -> str:
+    """A loss or a metric with four decimals, or where it is as large as when training diverges with four digits."""
+    return f"{value:.4f}" if abs(value) < 10_000 else f"{value:.3e}"
 
 
 def say(console: Console, line: str, style: str | None = None) -> None:
