@@ -147,13 +147,13 @@ class Results:
 
     def to_csv(self) -> str:
         """A row for each model and measure."""
-        from specdsl.results.data import results_csv
+        from specdsl.results.rows import results_csv
 
         return results_csv(self)
 
     def trials_csv(self) -> str:
         """A row for each trial, those that do not count among them."""
-        from specdsl.results.data import trials_csv
+        from specdsl.results.rows import trials_csv
 
         return trials_csv(self)
 
@@ -196,7 +196,7 @@ class Comparison:
 
     def to_csv(self) -> str:
         """A row for each pair."""
-        from specdsl.results.data import comparison_csv
+        from specdsl.results.rows import comparison_csv
 
         return comparison_csv(self)
 
