@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import keras
 import numpy as np
@@ -24,6 +25,8 @@ def load_model(file: Path) -> Any:
     Raises:
         RunError: it cannot be read.
     """
+    if not is_zipfile(file):  # of which Keras says that there is no such file
+        raise RunError(f"{file} cannot be loaded: it is no archive, as .keras files are")
     try:
         # Not compiled: an optimizer of another back end, which is not installed, could not be made.
         return keras.models.load_model(file, compile=False)

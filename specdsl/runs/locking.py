@@ -6,6 +6,7 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
+from time import sleep
 from types import TracebackType
 
 from specdsl.runs.files import RunError, make_folder
@@ -41,7 +42,7 @@ class Lock:
             except OSError as error:
                 raise RunError(f"{self.folder} cannot be written to: {error.strerror}") from None
             try:
-                _take(handle)
+                _take_soon(handle)
             except OSError:
                 who = os.read(handle, 200).decode("utf-8", "replace").strip()
                 os.close(handle)
@@ -70,8 +71,21 @@ class Lock:
         self._handle = None
 
 
-def _take(handle: int) -> None:
-    """Take the operating system's lock of an open file, or raise OSError at once."""
+def _take_soon(handle: int) -> None:
+    """Take the lock of an open file, or raise OSError: one that is only looked at (`is_held`) is free at once."""
+    with suppress(OSError):
+        return _take(handle)
+    sleep(0.05)
+    return _take(handle)
+
+
+def _take(handle: int, *, shared: bool = False) -> None:
+    """Take the operating system's lock of an open file, or raise OSError at once.
+
+    Args:
+        handle: the file.
+        shared: whether others may take it so too, where the system has such locks.
+    """
     if os.name == "nt":
         import msvcrt
 
@@ -79,17 +93,17 @@ def _take(handle: int) -> None:
     else:
         import fcntl
 
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def is_held(folder: Path) -> bool:
     """Whether a process holds the `Lock` of a folder now."""
     try:
-        handle = os.open(folder / _LOCK, os.O_RDWR)
+        handle = os.open(folder / _LOCK, os.O_RDONLY)
     except OSError:
         return False
     try:
-        _take(handle)
+        _take(handle, shared=True)
     except OSError:
         return True
     finally:
