@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,7 +19,7 @@ from specdsl.data import Examples
 from specdsl.results.figures import Gallery, Picture, draw_experiment, draw_run, gallery
 from specdsl.results.figures.predictions import average, chosen, each_trial, values_of
 from specdsl.results.figures.series import of_part, pace, paced, thinned, together
-from specdsl.results.figures.style import shown
+from specdsl.results.figures.style import _settle, drawing, shown
 from specdsl.runs import RunError, RunRecord, read, read_run
 from specdsl.runs.reliability import binned
 from tests.run_folders import Made, MadeRun, write_experiment
@@ -232,6 +233,24 @@ def test_intervals_are_of_the_confidence_that_is_asked_for(tmp_path: Path) -> No
 def lines(picture: Picture) -> list[str]:
     """What a figure draws but its texts."""
     return [one.get("d", "") for one in ElementTree.fromstring(picture.svg()).iter(f"{SVG}path")]
+
+
+def test_nothing_is_cut_off(tmp_path: Path) -> None:
+    """The name of an axis beside many long names, and captions of many digits, which are wide."""
+    run = made(tmp_path / "run", MadeRun([0.7, 0.6], classes=43, test=2000))
+    changed(run.folder / "config.json", data=run.data | {"class_names": [f"{one} {'long ' * 9}" for one in range(43)]})
+    matrix = pictures(read_run(run.folder))["confusion"]
+    for picture in (matrix, replace(matrix, caption="1234567890 " * 40)):
+        with drawing():
+            figure = picture.make()
+            picture._add_caption(figure)
+            _settle(figure)
+            figure.draw_without_rendering()  # as saving does
+            text = figure._supxlabel
+            for one in (figure.axes[0].yaxis.label, text):
+                box = one.get_window_extent()
+                assert box.x0 >= 0
+                assert box.x1 <= figure.bbox.width
 
 
 def test_learning_rates_that_vary_are_drawn(tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ _RC: Any = {
     "svg.hashsalt": "specdsl",
     "path.simplify_threshold": 0.2,
 }
+DOTS = 150
+"""Dots an inch in PNG."""
 _CAPTION = 7.5
 _LINE = 1.35 * _CAPTION / 72
 """The size of a caption in points, and the height of its lines in inches."""
@@ -107,6 +109,7 @@ class Picture:
         with drawing():
             figure = self.make()
             self._add_caption(figure)
+            _settle(figure)
             files = []
             for suffix in formats:
                 data = self._svg(figure).encode() if suffix == ".svg" else _png(figure)
@@ -118,13 +121,20 @@ class Picture:
     def svg(self) -> str:
         """The figure as a page shows it: without its caption."""
         with drawing():
-            return self._svg(self.make())
+            figure = self.make()
+            _settle(figure)
+            return self._svg(figure)
 
     def _add_caption(self, figure: Figure) -> None:
         width, height = figure.get_size_inches()
-        wrapped = fill(self.caption, int(width * 72 / (_CAPTION * 0.515)))
-        figure.set_size_inches(width, height + (wrapped.count("\n") + 1) * _LINE + 0.1)
-        figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=_CAPTION, color=SOFT, linespacing=1.25)
+        letters = int(width * 72 / (_CAPTION * 0.515))
+        text = figure.supxlabel(
+            fill(self.caption, letters), x=0.01, ha="left", fontsize=_CAPTION, color=SOFT, linespacing=1.25
+        )
+        while letters > 20 and text.get_window_extent().width > 0.98 * figure.bbox.width:  # digits are wide
+            letters -= 2
+            text.set_text(fill(self.caption, letters))
+        figure.set_size_inches(width, height + (text.get_text().count("\n") + 1) * _LINE + 0.1)
 
     def _svg(self, figure: Figure) -> str:
         written = io.BytesIO()
@@ -144,7 +154,7 @@ def drawing() -> Iterator[None]:
 
 def sheet(width: float = 6.4, height: float = 4.0) -> Figure:
     """An empty figure, in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DOTS, layout="constrained")  # letters are as wide as in PNG
     FigureCanvasAgg(figure)
     return figure
 
@@ -199,9 +209,16 @@ def _shorter(numbers: str) -> str:
     return " ".join(numbers.split())
 
 
+def _settle(figure: Figure) -> None:
+    """Lay out again beforehand: beside axes of a fixed aspect, one layout leaves too little room for their names."""
+    if any(axes.get_aspect() != "auto" for axes in figure.axes):
+        for _ in range(2):
+            figure.draw_without_rendering()
+
+
 def _png(figure: Figure) -> bytes:
     written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=150, metadata={"Software": None})
+    figure.savefig(written, format="png", dpi=DOTS, metadata={"Software": None})
     return written.getvalue()
 
 
