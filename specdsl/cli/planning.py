@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from specdsl.data import DataSet
     from specdsl.recipes import Source, TrainRecipe
     from specdsl.training import Plan
+    from specdsl.training.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Request:
         trials: in place of the experiment's, or None.
         seed: what all randomness comes from.
         backend: the Keras back end.
+        engine: what trains.
+        together: how many trials are trained in one program at the most, or None.
         limits: what `--limit` says.
     """
 
@@ -51,6 +54,8 @@ class Request:
     trials: int | None = None
     seed: int = 0
     backend: str = "tensorflow"
+    engine: Engine = "fit"
+    together: int | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -127,6 +132,8 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
             trials=trials or 1,
             seed=request.seed,
             backend=request.backend,
+            engine=request.engine,
+            together=request.together,
             request=asdict(replace(request, models=(key,) if key else None)),
         )
     return made_plans

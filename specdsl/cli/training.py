@@ -43,7 +43,19 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option("--trials", type=click.IntRange(1), help="Independent repetitions, in place of the spec's, or 1."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="What randomness comes from."),
     click.option(
-        "--backend", type=click.Choice(["tensorflow", "jax", "torch"]), default="tensorflow", show_default=True
+        "--backend",
+        type=click.Choice(["tensorflow", "jax", "torch"]),
+        help="The Keras back end; by default that of the engine: tensorflow, or jax.",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(["fit", "fused"]),
+        default="fit",
+        show_default=True,
+        help="What trains: Keras's fit, or one program on JAX for all trials of a model together.",
+    ),
+    click.option(
+        "--together", type=click.IntRange(1), metavar="N", help="Trials in one program at most; by default all."
     ),
     click.option("--out", type=PATH, metavar="DIR", help="The folder to make; by default a new one in `runs`."),
     click.option("--resume", type=PATH, metavar="DIR", help="Go on with what was broken off in this folder."),
@@ -183,8 +195,9 @@ def _screen() -> Console:
 
 def _request(given: Mapping[str, Any], **more: Any) -> Request:
     """What the options ask for."""
-    names = ("model", "settings", "recipe", "data", "epochs", "batch", "trials", "seed", "backend")
+    names = ("model", "settings", "recipe", "data", "epochs", "batch", "trials", "seed", "engine", "together")
     values = {name: given[name] for name in names if name in given} | more
+    values["backend"] = given["backend"] or ("jax" if given["engine"] == "fused" else "tensorflow")
     for name in ("epochs", "batch"):
         if values[name] is not None and any(one.startswith(f"train.{name}=") for one in values["settings"]):
             raise WrongInput(f"--{name} and --set train.{name} say the same: give one of them")

@@ -79,6 +79,13 @@ class BatchNormalization(_Normalization):
         "renorm_stddev": "the deviation that the corrections of training go by",
     }
 
+    def check(self) -> None:
+        if self.renorm and self.moving_variance_initializer is None:
+            raise Misuse(
+                "renorm begins with the root of what moving_variance_initializer gives, and there is none",
+                argument="moving_variance_initializer",
+            )
+
     def operations(self, *shapes: Shape) -> Count:
         return 2 * product(*shapes[0])  # by the moving averages it is one factor and one summand for each channel
 

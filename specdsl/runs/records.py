@@ -29,7 +29,8 @@ class TrialSummary:
         diverged: why it was given up, or None.
         failed: what made it crash, or None.
         seconds: how long it took, evaluation and building included.
-        images_per_second: the median over its epochs, training alone; None without an epoch.
+        together: how many trials were trained together in that time.
+        images_per_second: its own, the median over its epochs, training alone; None without an epoch.
     """
 
     trial: int
@@ -43,6 +44,7 @@ class TrialSummary:
     diverged: str | None = None
     failed: str | None = None
     seconds: float = 0.0
+    together: int = 1
     images_per_second: float | None = None
 
     @property

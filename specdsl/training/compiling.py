@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specdsl.backends import keras_model
+from specdsl.data.dataset import Examples
 from specdsl.declaration import Misuse
 from specdsl.graph import Graph
+from specdsl.recipes.augmentation import unit_range
 from specdsl.recipes.losses import Loss
 from specdsl.recipes.naming import InKeras
 from specdsl.recipes.schedules import Schedule
@@ -38,6 +40,15 @@ def compiled(graph: Graph, recipe: TrainRecipe, steps_per_epoch: int) -> Any:
         loss=in_keras(recipe.loss),
         metrics=[in_keras(metric, name=metric.column) for metric in metrics],
     )
+    return model
+
+
+def seeded(graph: Graph, recipe: TrainRecipe, steps_per_epoch: int, seed: int) -> Any:
+    """The same from a clean slate: initial weights and the seeds of layers follow from `seed`."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    model = compiled(graph, recipe, steps_per_epoch)
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -144,3 +155,9 @@ def check_outputs(model: Any, name: str, loss: Loss, batch: NDArray[np.float32])
             f"{name} gives values below 0, such as {outputs.min():.3g}, of which {taken} has no logarithm",
             help='end the model with the activation "softplus" or "exponential"',
         )
+
+
+def few(recipe: TrainRecipe, examples: Examples) -> Any:
+    """The first examples as they enter the model."""
+    few = unit_range(np, examples.x[:8]) if examples.of_images else examples.x[:8]
+    return recipe.data.evaluate.apply(np, few, examples.y[:8], np.zeros((len(few), 0), np.float32))[0]

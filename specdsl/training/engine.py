@@ -6,7 +6,7 @@ the watcher's, once for all engines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specdsl.data.dataset import Examples
+from specdsl.declaration import Misuse
 from specdsl.graph import Graph
 from specdsl.recipes.training import TrainRecipe
 from specdsl.runs.checkpoints import State
@@ -23,6 +24,9 @@ from specdsl.training.streams import Streams
 
 Part = Literal["train", "validation", "test"]
 """Of which examples something is measured."""
+
+Engine = Literal["fit", "fused"]
+"""What trains: Keras's `fit`, or one program on JAX for an epoch of all trials together."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,51 @@ class Trial(Protocol):
 
     def save(self, file: Path) -> None:
         """Write the model in Keras's format, without optimizer; the name must end in `.keras`."""
+
+
+class Group(Protocol):
+    """Trials of one run that an engine trains together."""
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """The trials, in the order of their jobs."""
+
+    def train(self, watchers: Sequence[Watcher], after: int = 0) -> Sequence[Outcome]:
+        """Train all of them, each with its watcher, as `Trial.train` does one."""
+
+
+class Alone:
+    """A group of one trial.
+
+    Args:
+        trial: the trial.
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        self.trials = (trial,)
+
+    def train(self, watchers: Sequence[Watcher], after: int = 0) -> Sequence[Outcome]:
+        """Train it."""
+        (trial,), (watcher,) = self.trials, watchers
+        return [trial.train(watcher, after)]
+
+
+def check_engine(engine: Engine, backend: str, together: int | None) -> None:
+    """Check that an engine runs on a back end, and trains so many trials together.
+
+    Raises:
+        Misuse: it does not.
+    """
+    if engine == "fused" and backend != "jax":
+        raise Misuse(
+            f'the engine "fused" is a program of JAX, and the back end is {backend}',
+            argument="engine",
+            help="say --backend jax, or leave the back end out",
+        )
+    if engine == "fit" and together is not None:
+        raise Misuse(
+            'the engine "fit" trains one trial after the other', argument="together", help="say --engine fused"
+        )
 
 
 def never() -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
@@ -16,13 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specdsl.backends import keras_model
-from specdsl.data.dataset import Examples
-from specdsl.recipes.augmentation import unit_range
-from specdsl.recipes.training import TrainRecipe
 from specdsl.runs.checkpoints import State
 from specdsl.runs.history import Epoch
 from specdsl.training import compiling
-from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys
+from specdsl.training.engine import Alone, Job, Outcome, Part, Stopped, Watcher, never, same_keys
 from specdsl.training.targets import targets
 
 _LOOK_EVERY = 0.1
@@ -34,10 +31,7 @@ class FitTrial:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        keras.utils.clear_session()
-        keras.utils.set_random_seed(job.streams.weights())
-        self.model: Any = compiling.compiled(job.graph, job.recipe, job.steps)
-        self.model.optimizer.build(self.model.trainable_variables)
+        self.model: Any = compiling.seeded(job.graph, job.recipe, job.steps, job.streams.weights())
         self._fixed = False
         self._feeds = import_module(
             "specdsl.training." + ("feed_tensorflow" if _backend() == "tensorflow" else "feed_numpy")
@@ -56,7 +50,7 @@ class FitTrial:
             Misuse: it does not end with what the loss takes.
         """
         compiling.check_outputs(
-            self.model, self.job.graph.name, self.job.recipe.loss, _few(self.job.recipe, self.job.test)
+            self.model, self.job.graph.name, self.job.recipe.loss, compiling.few(self.job.recipe, self.job.test)
         )
 
     def train(self, watcher: Watcher, after: int = 0) -> Outcome:
@@ -252,7 +246,7 @@ def _backend() -> str:
     return str(keras.backend.backend())
 
 
-def _few(recipe: TrainRecipe, examples: Examples) -> Any:
-    """The first examples as they enter the model."""
-    few = unit_range(np, examples.x[:8]) if examples.of_images else examples.x[:8]
-    return recipe.data.evaluate.apply(np, few, examples.y[:8], np.zeros((len(few), 0), np.float32))[0]
+def group(jobs: Sequence[Job]) -> Alone:
+    """The trial of a job: `fit` trains one at a time."""
+    (job,) = jobs
+    return Alone(FitTrial(job))

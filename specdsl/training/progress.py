@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import mean
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,8 +19,18 @@ _LINES = 40
 _PARTS = {"validation": "valid"}
 
 
+class Shown(Protocol):
+    """Where the progress of one trial is shown."""
+
+    def step(self, epoch: int, step: int, values: Mapping[str, float], images_per_second: float) -> None:
+        """Show how far an epoch is (epoch and step from 1), with its means and its speed so far."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Show an epoch that has ended."""
+
+
 class Display:
-    """Progress of one trial on a console.
+    """Progress of one trial on a console, or of the mean of several that are trained together.
 
     Args:
         console: where to.
@@ -26,10 +38,15 @@ class Display:
         epochs: how many epochs there will be.
         steps: steps of an epoch.
         first: how many of the epochs were trained before.
+        trials: how many trials there are.
     """
 
-    def __init__(self, console: Console, history: History, epochs: int, steps: int, first: int = 0) -> None:
+    def __init__(
+        self, console: Console, history: History, epochs: int, steps: int, first: int = 0, trials: int = 1
+    ) -> None:
         self._console, self._history, self._epochs, self._steps, self._first = console, history, epochs, steps, first
+        self._trials = trials
+        self._gathered: dict[int, Epoch] = {}
         self._shown = history.metrics[:2]
         self._width = max(len(f"{epochs}/{epochs}"), len("epoch"))
         self._tested: float | None = None
@@ -47,6 +64,8 @@ class Display:
 
     def __enter__(self) -> Display:
         self._progress.start()
+        if self._trials > 1:
+            say(self._console, f"{self._trials} trials together, and the mean of them:")
         if self._first:
             say(self._console, f"going on after epoch {self._first} of {self._epochs}")
         self._print(self._header())
@@ -55,7 +74,31 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._show_gathered()
         self._progress.stop()
+
+    def of(self, trial: int) -> Shown:
+        """Where one of the trials is shown, by its number."""
+        return self if self._trials == 1 else _OneOfSeveral(self, trial)
+
+    def gather(self, trial: int, epoch: Epoch) -> None:
+        """Take an epoch of one of several trials; their mean is shown when all have it, or one has come further."""
+        if self._gathered and next(iter(self._gathered.values())).number != epoch.number:
+            self._show_gathered()
+        self._gathered[trial] = epoch
+        if len(self._gathered) == self._trials:
+            self._show_gathered()
+
+    def _show_gathered(self) -> None:
+        epochs = list(self._gathered.values())
+        self._gathered.clear()
+        if epochs:
+            values = {
+                part: {name: mean(one.values[part][name] for one in epochs) for name in metrics}
+                for part, metrics in epochs[0].values.items()
+            }
+            images = sum(one.images for one in epochs)
+            self.epoch(Epoch(epochs[0].number, values, epochs[0].seconds, images, epochs[0].learning_rate))
 
     def step(self, epoch: int, step: int, values: Mapping[str, float], images_per_second: float) -> None:
         """Show how far an epoch is (epoch and step from 1), with its means and its speed so far."""
@@ -81,12 +124,12 @@ class Display:
         titles = [
             f"{_PARTS.get(part, part)} {_short(metric)[:4]}" for part in self._history.parts for metric in self._shown
         ]
-        return f"{'epoch':>{self._width}}" + "".join(f"{title:>11}" for title in titles) + f"{'img/s':>8}"
+        return f"{'epoch':>{self._width}}" + "".join(f"{title:>11}" for title in titles) + f"{'img/s':>11}"
 
     def _row(self, epoch: Epoch) -> str:
         values = [epoch.values.get(part, {}).get(name) for part in self._history.parts for name in self._shown]
         cells = "".join(f"{'-' if value is None else in_width(value):>11}" for value in values)
-        return f"{f'{epoch.number}/{self._epochs}':>{self._width}}{cells}{epoch.images_per_second:>8,.0f}"
+        return f"{f'{epoch.number}/{self._epochs}':>{self._width}}{cells}{epoch.images_per_second:>11,.0f}"
 
     def _print(self, line: str) -> None:
         say(self._console, line)
@@ -95,6 +138,19 @@ class Display:
 def in_width(value: float) -> str:
     """A loss or a metric with four decimals, or where it is as large as when training diverges with four digits."""
     return f"{value:.4f}" if abs(value) < 10_000 else f"{value:.3e}"
+
+
+class _OneOfSeveral:
+    """Where one of several trials is shown that are trained together."""
+
+    def __init__(self, display: Display, trial: int) -> None:
+        self._display, self._trial = display, trial
+
+    def step(self, epoch: int, step: int, values: Mapping[str, float], images_per_second: float) -> None:
+        self._display.step(epoch, step, values, images_per_second)
+
+    def epoch(self, epoch: Epoch) -> None:
+        self._display.gather(self._trial, epoch)
 
 
 def say(console: Console, line: str, style: str | None = None) -> None:

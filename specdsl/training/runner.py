@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -25,18 +25,15 @@ from specdsl.runs.locking import Lock
 from specdsl.runs.records import SCHEMA, RunSummary, TrialSummary
 from specdsl.training import frameworks
 from specdsl.training.checks import check_data, check_recipe
-from specdsl.training.engine import Job, Trial
+from specdsl.training.engine import Engine, Group, Job, check_engine
 from specdsl.training.estimate import Estimate
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.progress import say
 from specdsl.training.resuming import check_longer, check_same
 from specdsl.training.streams import Streams
 from specdsl.training.tracking import Described, Target, Tracking
-from specdsl.training.trials import Surroundings, run_trial
+from specdsl.training.trials import Surroundings, run_trials
 from specdsl.training.versions import changes, versions
-
-ENGINE = "fit"
-"""The engine that trains; `config.json` names it."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,8 @@ class Plan:
         trials: how many times to train.
         seed: what all randomness comes from, at least 0.
         backend: the Keras back end.
+        engine: what trains.
+        together: how many trials are trained in one program, where the engine can; None for all of a run.
         request: what was asked for, as JSON has it: what the same plan can be made from again.
     """
 
@@ -65,6 +64,8 @@ class Plan:
     trials: int = 1
     seed: int = 0
     backend: str = "tensorflow"
+    engine: Engine = "fit"
+    together: int | None = None
     request: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
@@ -80,6 +81,7 @@ class Plan:
             raise Misuse(f"a seed is at least 0, not {self.seed}", argument="seed")
         check_data(self.recipe.data, self.dataset)
         check_recipe(self.graph, self.recipe, self.dataset)
+        check_engine(self.engine, self.backend, self.together)
         frameworks.check_installed(self.backend)
         _ = self.parts
 
@@ -110,7 +112,7 @@ class Plan:
             "model": self.graph.name,
             "model_parameters": dict(self.graph.parameters),
             "backend": self.backend,
-            "engine": ENGINE,
+            "engine": self.engine,
             "trials": self.trials,
             "seed": self.seed,
             "train": self.recipe,
@@ -149,16 +151,22 @@ class Run:
         """The trials that have not come to their end; one that crashed is among them, for it may go well next time."""
         return [number for number in range(1, self.plan.trials + 1) if not self._finished(self.folder.ended(number))]
 
-    def trial(self, number: int, around: Surroundings) -> TrialSummary:
-        """Carry out one trial, from where it was broken off or from its beginning.
+    def groups(self) -> list[list[int]]:
+        """Those of them that are trained together."""
+        left = self.left()
+        size = 1 if self.plan.engine == "fit" else self.plan.together or max(1, len(left))
+        return [left[first : first + size] for first in range(0, len(left), size)]
+
+    def carry_out(self, trials: Sequence[int], around: Surroundings) -> None:
+        """Carry out trials, from where they were broken off or from their beginning.
 
         Raises:
             RunError: the folder cannot be written.
             KeyboardInterrupt: Ctrl-C was pressed twice.
         """
-        summary = run_trial(self.plan.job(number), self.folder.trial(number), around, self.tracking)
+        jobs, folders = zip(*((self.plan.job(number), self.folder.trial(number)) for number in trials), strict=True)
+        run_trials(jobs, folders, replace(around, tracking=self.tracking))
         self.summarise()
-        return summary
 
     def summarise(self) -> RunSummary:
         """Write down, and give, how the run ended or how far it has come."""
@@ -171,7 +179,7 @@ class Run:
             planned=self.plan.trials,
             parameters=self.folder.config.get("parameters"),
             interrupted=len(trials) < self.plan.trials or any(trial.interrupted for trial in trials),
-            seconds=sum(trial.seconds for trial in trials),
+            seconds=sum(trial.seconds / trial.together for trial in trials),
         )
         self.folder.summarise(summary)
         return summary
@@ -276,10 +284,10 @@ def _locked(out: Path, keys: Iterable[str]) -> Iterator[None]:
         yield
 
 
-def _engine(backend: str) -> Callable[[Job], Trial]:
-    """What makes trials, with its framework started."""
+def _engine(engine: Engine, backend: str) -> Callable[[Sequence[Job]], Group]:
+    """What makes trials that are trained together, with its framework started."""
     frameworks.start(backend)
-    make: Callable[[Job], Trial] = import_module("specdsl.training.engine_fit").FitTrial
+    make: Callable[[Sequence[Job]], Group] = import_module(f"specdsl.training.engine_{engine}").group
     return make
 
 
@@ -303,7 +311,7 @@ def _built(plan: Plan) -> int:
     Raises:
         Misuse: it cannot.
     """
-    trial = _engine(plan.backend)(plan.job(1))
+    (trial,) = _engine(plan.engine, plan.backend)([plan.job(1)]).trials
     trial.check()
     return int(trial.parameters)
 
@@ -335,7 +343,7 @@ def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> 
     def told() -> None:
         say(console, "Stopping after this step and saving what there is. Ctrl-C again stops at once.")
 
-    left = [(number, key) for key, run in runs.items() for number in run.left()]
+    left = [(numbers, key) for key, run in runs.items() for numbers in run.groups()]
     left.sort(key=lambda one: one[0])
     if not left:
         say(console, "All trials have come to their end: there is nothing left to do.")
@@ -344,25 +352,28 @@ def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> 
             _draw(runs)
         return summaries
     with Interrupts(told) as interrupts:
-        make = _engine(next(iter(runs.values())).plan.backend)
+        plan = next(iter(runs.values())).plan
+        make = _engine(plan.engine, plan.backend)
         estimate = Estimate([key for _, key in left], {key: run.plan.recipe.epochs for key, run in runs.items()})
 
         def ended(epoch: int) -> None:
             if estimate.epoch(epoch) and len(left) > 1:
-                say(console, f"by these epochs all {len(left)} trials will take about {estimate.left()}")
+                trials = sum(len(numbers) for numbers, _ in left)
+                say(console, f"by these epochs all {trials} trials will take about {estimate.left()}")
 
         around = Surroundings(make, interrupts, console, every, ended)
-        for place, (number, key) in enumerate(left):
+        for place, (numbers, key) in enumerate(left):
             if interrupts.requested:
                 break
             estimate.begin(place)
             trials = runs[key].plan.trials
             if len(runs) > 1 or trials > 1:
                 model = f"{key}, " if key else ""
+                which = f"trial {numbers[0]}" if len(numbers) == 1 else f"trials {numbers[0]} to {numbers[-1]}"
                 of = f" ({place + 1} of {len(left)})" if len(runs) > 1 else ""
                 to_go = f", about {estimate.left()} to go" if estimate.left() else ""
-                say(console, f"{model}trial {number} of {trials}{of}{to_go}", style="bold")
-            runs[key].trial(number, around)
+                say(console, f"{model}{which} of {trials}{of}{to_go}", style="bold")
+            runs[key].carry_out(numbers, around)
         summaries = {key: run.summarise() for key, run in runs.items()}
         _draw(runs)
         for key, run in runs.items():

@@ -11,11 +11,14 @@ from specdsl.runs.folder import TrialFolder
 from specdsl.runs.history import Epoch, History
 from specdsl.training.engine import Job, Stopped, Trial
 from specdsl.training.keeping import Keeper
-from specdsl.training.progress import Display
+from specdsl.training.progress import Shown
 from specdsl.training.tracking import Tracking
 
 LOSS_AT_MOST = 60.0
 """Seconds of training that a crash may cost at the most, beside an epoch, where nobody says how often to write."""
+
+_HISTORY_EVERY = 1.0
+"""Seconds from one writing of the history to the next, at least; checkpoints hold it too."""
 
 _SHARE = 0.05
 """The share of the time that writing checkpoints may take."""
@@ -74,7 +77,7 @@ class TrialWatcher:
         job: Job,
         folder: TrialFolder,
         history: History,
-        display: Display,
+        display: Shown,
         keeper: Keeper,
         pace: Pace,
         stop: Callable[[], bool],
@@ -88,6 +91,7 @@ class TrialWatcher:
         self.history = history
         self.last: Checkpoint | None = None
         self._saved = True
+        self._written = 0.0
         self._kept: State = {}
         self._began = began
 
@@ -115,7 +119,7 @@ class TrialWatcher:
     def begin(self, checkpoint: Checkpoint | None) -> None:
         """Begin a trial, or take it up after an epoch; what was trained and not measured then is measured now."""
         if checkpoint is None:
-            self._folder.write_history(self.history.to_csv())
+            self.write_history()
             return
         notes = checkpoint.notes
         self._began -= notes["seconds"]
@@ -148,12 +152,22 @@ class TrialWatcher:
         if self._keeper.see(epoch.number, epoch.values.get("validation")) and self._keeper.chooses:
             self._kept = self._trial.weights()
         self._remember(epoch.number)
-        self._folder.write_history(self.history.to_csv())
+        if perf_counter() - self._written >= _HISTORY_EVERY:
+            self.write_history()
         self._display.epoch(epoch)
         self._tracking.epoch(self._job.streams.trial, epoch)
         self._told(epoch.number)
         if self._pace.due(epoch.number):
             self.save()
+
+    def write_history(self) -> None:
+        """Write the history as it is now.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        self._folder.write_history(self.history.to_csv())
+        self._written = perf_counter()
 
     def save(self) -> None:
         """Write a checkpoint of the last epoch, unless there is one.
@@ -169,6 +183,7 @@ class TrialWatcher:
     def settle(self) -> None:
         """Let the trial have the weights that are kept, as they were; training ends with it."""
         assert self.last is not None
+        self.write_history()
         self._trial.restore(self.last.state)
         self._trial.use(self.last.kept or self._trial.weights())
 

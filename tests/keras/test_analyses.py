@@ -135,7 +135,7 @@ def test_slots_are_those_of_keras(optimizer: Any, shapes: list[list[int]]) -> No
     for path, shape in zip(paths, shapes, strict=False):
         with keras.name_scope(path.split("/")[0]):
             variables.append(keras.Variable(np.zeros(shape, "float32"), name=path.split("/")[1]))
-    real = getattr(keras.optimizers, type(optimizer).__name__)(**optimizer.configuration())
+    real = getattr(keras.optimizers, type(optimizer).__name__)(**optimizer.settings())
     real.build(variables)
     shared = 3 if type(optimizer).__name__ == "Nadam" else 2
     ours = sum(optimizer.slots(one.path, tuple(one.shape)) for one in variables)

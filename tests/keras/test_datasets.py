@@ -62,7 +62,9 @@ def test_mnist_in_the_cache_is_loaded_without_network(
     assert f"remove {cache / 'mnist.npz'}" in str(error.value.help)
 
 
-def test_cifar_in_the_cache_is_loaded_without_network(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cifar_in_the_cache_is_loaded_without_network(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The archive in its published form: six pickled batches of 10,000 rows, each red, then green, then blue."""
     pixels = np.zeros((10_000, 3072), np.uint8)
     pixels[:, 1024:2048] = 7
@@ -74,8 +76,8 @@ def test_cifar_in_the_cache_is_loaded_without_network(cache: Path, monkeypatch: 
             member = tarfile.TarInfo(f"cifar-10-batches-py/{'test_batch' if i == 5 else f'data_batch_{i + 1}'}")
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text))
-    monkeypatch.setattr("keras.src.utils.file_utils.validate_file", lambda *arguments, **options: True)
-    monkeypatch.setattr(keras_datasets, "ask_keras", keras_datasets.fetch)
+    (tmp_path / "sitecustomize.py").write_text(UNCHECKED)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", os.getcwd())]))
     data = load(Cifar10())
     assert (data.shape, data.class_names[0], len(data.test)) == ((32, 32, 3), "airplane", 10_000)
     assert np.bincount(data.train.y).tolist() == [10_000] * 5

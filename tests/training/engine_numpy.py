@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +93,13 @@ class NumpyTrial:
     @staticmethod
     def _x(x: NDArray[np.uint8]) -> NDArray[np.float64]:
         return x[:, ::4, ::4].reshape(len(x), -1) / 255.0 - 0.5
+
+
+class NumpyGroup:
+    """Trials one after the other, as if they were trained together."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.trials = [NumpyTrial(job) for job in jobs]
+
+    def train(self, watchers: Sequence[Watcher], after: int = 0) -> list[Outcome]:
+        return [trial.train(watcher, after) for trial, watcher in zip(self.trials, watchers, strict=True)]

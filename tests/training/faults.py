@@ -29,7 +29,7 @@ from specdsl.recipes import TrainRecipe, Validation
 from specdsl.runs import RunError
 from specdsl.runs.files import CannotWrite
 from specdsl.training import Plan, frameworks, run_all, runner
-from tests.training.engine_numpy import NumpyTrial
+from tests.training.engine_numpy import NumpyGroup
 from tests.training.models import SPEC, data
 
 KILLED = 9
@@ -67,7 +67,7 @@ def carry_out(out: Path, made: Plan | None = None, every: int | None = 1, name: 
 def numpy_engine() -> Iterator[None]:
     """Within, runs are trained by the engine of the tests."""
     with (
-        mock.patch.object(runner, "_engine", return_value=NumpyTrial),
+        mock.patch.object(runner, "_engine", return_value=NumpyGroup),
         mock.patch.object(runner, "_draw"),
         mock.patch.object(frameworks, "check_installed"),
     ):

@@ -1,0 +1,191 @@
+"""What is compiled: steps of training and of evaluation of several trials of one model, from data on the device.
+
+One call of `advance` does any number of steps: picking the examples, augmenting them, the forward and backward pass,
+the update and the metrics all run on the device, and what changes is handed over, not copied. The step itself is
+Keras's own `train_step`, so that losses, metrics, weights of examples, scaling, clipping and averages mean what they
+mean in `fit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Array = Any
+Method = Literal["vmap", "map"]
+"""How trials run together: as one wider computation, or one after the other on the device."""
+
+
+class State(NamedTuple):
+    """What a trial consists of, as lists of arrays in Keras's order; with trials together each has an axis in front.
+
+    Attributes:
+        trainable: weights that the optimizer moves.
+        others: statistics, frozen weights, and the seeds of random layers.
+        optimizer: its variables, the count of steps among them.
+        metrics: the running sums of loss and metrics.
+    """
+
+    trainable: list[Array]
+    others: list[Array]
+    optimizer: list[Array]
+    metrics: list[Array]
+
+
+class Resident(NamedTuple):
+    """Examples on the device.
+
+    Attributes:
+        x: as they are stored: bytes of images, or values.
+        y: classes or values to predict.
+    """
+
+    x: Array
+    y: Array
+
+
+Prepare = Callable[[Array, Array, Array], tuple[Array, ...]]
+"""Stored examples, what is to be told of them, random numbers: as a batch for the model, (x, y) or (x, y, weight)."""
+
+Logs = Mapping[str, Array]
+
+
+class Program:
+    """The compiled functions of a model.
+
+    Args:
+        model: a compiled Keras model on JAX, whose metrics have been built.
+        prepare: what makes a training batch of stored examples.
+        present: the same for evaluation; it draws nothing.
+        batch: examples of a step.
+        method: how trials run together.
+    """
+
+    def __init__(self, model: Any, prepare: Prepare, present: Prepare, batch: int, method: Method = "vmap") -> None:
+        self._model, self._prepare, self._present, self._batch = model, prepare, present, batch
+        together = _TOGETHER[method]
+        self._advance = jax.jit(together(self._steps, 3), donate_argnums=0)
+        self._rest = jax.jit(together(self._remaining, 3), donate_argnums=0)
+        self._measure = jax.jit(together(self._measured, 1))
+        self._answer = jax.jit(together(self._answered, 1))
+
+    def advance(
+        self, state: State, order: Array, draws: Array, data: Resident, first: int, last: int
+    ) -> tuple[State, Logs]:
+        """Steps `first` (from 0) to `last`, which is not done any more, of an epoch: of whole batches.
+
+        Args:
+            state: of all trials; it is used up.
+            order: int32 (trials, n), the order of the examples.
+            draws: float32 (trials, n, columns), the random numbers of each.
+            data: the examples.
+            first: the first step.
+            last: the step after the last, more than `first`.
+
+        Returns:
+            The state after them, and loss and metrics so far in the epoch, each (trials,).
+        """
+        result: tuple[State, Logs] = self._advance(state, order, draws, data, first, last)
+        return result
+
+    def rest(self, state: State, order: Array, draws: Array, data: Resident) -> tuple[State, Logs]:
+        """The step of what is left after the last whole batch: order (trials, left), draws (trials, left, columns)."""
+        result: tuple[State, Logs] = self._rest(state, order, draws, data)
+        return result
+
+    def measure(self, state: State, data: Resident) -> Logs:
+        """Loss and metrics on all examples as in inference, each (trials,); the running sums are those of the state."""
+        result: Logs = self._measure(state, data)
+        return result
+
+    def answer(self, state: State, data: Resident) -> Array:
+        """What the model gives for each example, (trials, n, outputs)."""
+        return self._answer(state, data)
+
+    # ------------------------------------------------------------------------------------------ of one trial
+
+    def _step(self, state: State, rows: Array, draws: Array, data: Resident) -> tuple[State, Logs]:
+        batch = self._prepare(data.x[rows], data.y[rows], draws)
+        logs, after = self._model.train_step(tuple(state), batch)
+        return State(*map(list, after)), logs
+
+    def _steps(
+        self, state: State, order: Array, draws: Array, data: Resident, first: Array, last: Array
+    ) -> tuple[State, Logs]:
+        def step(number: Array, carried: tuple[State, Logs]) -> tuple[State, Logs]:
+            rows, drawn = (
+                lax.dynamic_slice_in_dim(whole, number * self._batch, self._batch) for whole in (order, draws)
+            )
+            return self._step(carried[0], rows, drawn, data)
+
+        _, shapes = jax.eval_shape(lambda s: self._step(s, order[: self._batch], draws[: self._batch], data), state)
+        nothing = {name: jnp.zeros(one.shape, one.dtype) for name, one in shapes.items()}
+        result: tuple[State, Logs] = lax.fori_loop(first, last, step, (state, nothing))
+        return result
+
+    def _remaining(self, state: State, order: Array, draws: Array, data: Resident) -> tuple[State, Logs]:
+        return self._step(state, order, draws, data)
+
+    def _measured(self, state: State, data: Resident) -> Logs:
+        def step(carried: tuple[list[Array], list[Array]], batch: Resident) -> tuple[Any, Logs]:
+            logs, (_, others, sums) = self._model.test_step((state.trainable, *carried), self._shown(batch))
+            return (list(others), list(sums)), logs
+
+        _, logs = self._over(step, (state.others, state.metrics), data)
+        return {name: values[-1] for name, values in logs.items()}
+
+    def _answered(self, state: State, data: Resident) -> Array:
+        def step(others: list[Array], batch: Resident) -> tuple[Any, Array]:
+            outputs, others = self._model.predict_step((state.trainable, others), self._shown(batch)[:1])
+            return list(others), outputs
+
+        _, outputs = self._over(step, state.others, data, joined=True)
+        return outputs
+
+    def _shown(self, batch: Resident) -> tuple[Array, ...]:
+        return self._present(batch.x, batch.y, jnp.zeros((len(batch.x), 0), jnp.float32))
+
+    def _over(self, step: Callable[..., Any], carried: Any, data: Resident, joined: bool = False) -> tuple[Any, Any]:
+        """A step over all examples in order, batch by batch, the last one smaller; what each gives, in order."""
+        whole = len(data.x) // self._batch
+        given = []
+        if whole:
+            batches = Resident(
+                *(one[: whole * self._batch].reshape(whole, self._batch, *one.shape[1:]) for one in data)
+            )
+            carried, found = lax.scan(step, carried, batches)
+            given.append(found.reshape(-1, *found.shape[2:]) if joined else found)
+        if whole * self._batch < len(data.x):
+            carried, found = step(carried, Resident(*(one[whole * self._batch :] for one in data)))
+            given.append(found if joined else jax.tree.map(lambda one: one[None], found))
+        return carried, jax.tree.map(lambda *parts: jnp.concatenate(parts), *given)
+
+
+def _widened(function: Callable[..., Any], of_trials: int) -> Callable[..., Any]:
+    """A function of one trial as one of several: its first arguments have an axis of trials, the others are shared."""
+
+    def together(*arguments: Any) -> Any:
+        own, shared = arguments[:of_trials], arguments[of_trials:]
+        return jax.vmap(lambda *one: function(*one, *shared))(*own)
+
+    return together
+
+
+def _in_turn(function: Callable[..., Any], of_trials: int) -> Callable[..., Any]:
+    """The same, one trial after the other."""
+
+    def together(*arguments: Any) -> Any:
+        own, shared = arguments[:of_trials], arguments[of_trials:]
+        return lax.map(lambda one: function(*one, *shared), own)
+
+    return together
+
+
+_TOGETHER: Mapping[Method, Callable[[Callable[..., Any], int], Callable[..., Any]]] = {
+    "vmap": _widened,
+    "map": _in_turn,
+}

@@ -1,0 +1,145 @@
+"""What must hold of the fused engine, in a process of its own: Keras runs on one back end in a process.
+
+    python -m tests.training.fused_checks FOLDER [CASE ...]
+
+Prints what was found as JSON; `test_fused.py` judges it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from specdsl.data import load
+from specdsl.recipes import TrainRecipe, Validation
+from specdsl.recipes.losses import CategoricalCrossentropy
+from specdsl.recipes.optimizers import SGD, Adam
+from specdsl.recipes.schedules import Cosine
+from specdsl.training import Plan, frameworks, run
+from specdsl.training.engine import Job
+from specdsl.training.streams import Streams
+from tests.training.models import SOURCE, SPEC, data, graph, recipe
+
+DATA = load(SOURCE)
+TRIALS = (1, 2, 3)
+
+CASES: dict[str, TrainRecipe] = {
+    "plain": recipe(),
+    "averaged": recipe(
+        optimizer=Adam(learning_rate=0.003, use_ema=True, ema_momentum=0.9),
+        loss=CategoricalCrossentropy(label_smoothing=0.1),
+        class_weight="balanced",
+        schedule=Cosine(warmup=1),
+    ),
+}
+
+CONVOLUTIONS = """
+model convolutions {
+    input image: (12, 12, 3)
+    Conv2D(3, 3, padding="same", strides=2)
+    Conv2D(4, (2, 3), dilation_rate=2, padding="same")
+    Reshape((9, 16))
+    Conv1D(4, 3, padding="causal", dilation_rate=2, activation="tanh")
+    Conv1D(4, 2, groups=2)
+    Flatten
+    Dense(43, "softmax")
+}
+"""
+
+
+class Listener:
+    """Notes what an engine tells of a trial, and what the trial's weights give on the test part."""
+
+    def __init__(self, trial: Any) -> None:
+        self.trial, self.rows = trial, []
+
+    def stopping(self) -> bool:
+        return False
+
+    def on_step(self, *told: Any) -> None:
+        pass
+
+    def on_epoch(self, epoch: Any) -> None:
+        row = {f"train {name}": value for name, value in epoch.values["train"].items()}
+        row |= {f"test {name}": value for name, value in self.trial.evaluate("test").items()}
+        self.rows.append(row | {"rate": epoch.learning_rate})
+
+
+def job(declared: TrainRecipe, trial: int, text: str = SPEC) -> Job:
+    return Job(graph(text), declared, DATA.train, None, DATA.test, Streams(0, trial))
+
+
+def histories(group: Any) -> tuple[list[Any], list[Any]]:
+    """What the epochs of a group's trials gave, and what the trials say of the test examples in the end."""
+    listeners = [Listener(trial) for trial in group.trials]
+    group.train(listeners)
+    return [one.rows for one in listeners], [trial.predict("test") for trial in group.trials]
+
+
+def difference(one: tuple[list[Any], list[Any]], other: tuple[list[Any], list[Any]]) -> float:
+    """The largest difference between two of these, of losses in proportion."""
+    found = [0.0]
+    for rows, others in zip(one[0], other[0], strict=True):
+        for row, wanted in zip(rows, others, strict=True):
+            assert row.keys() == wanted.keys()
+            found += [abs(row[name] - wanted[name]) / max(1.0, abs(wanted[name])) for name in row]
+    found += [float(abs(a - b).max()) for a, b in zip(one[1], other[1], strict=True)]
+    return max(found)
+
+
+def carried_out(folder: Path, epochs: int, trials: int, *, resume: bool = False) -> dict[str, Any]:
+    """A run by the runner: all histories without times, and the weights in its checkpoints, by trial."""
+    declared = recipe(epochs=epochs, data=data(validation=Validation(fraction=0.2)), keep="best")
+    plan = Plan(
+        graph(), declared, DATA, "tiny.spec", {"model.spec": SPEC}, "spec/model.spec", trials=trials, backend="jax",
+        engine="fused",
+    )  # fmt: skip
+    with (folder.parent / "log").open("a") as log:
+        summary = run(plan, folder, console=Console(file=log), resume=resume, every=1)
+    assert not summary.interrupted
+    found: dict[str, Any] = {}
+    for number in range(1, trials + 1):
+        lines = (folder / f"trial-{number}" / "history.csv").read_text().splitlines()
+        found[f"history {number}"] = [line.split(",")[:-2] for line in lines]
+        with np.load(folder / f"trial-{number}" / "predictions.npz") as predictions:
+            found[f"predictions {number}"] = predictions["probability"].tobytes()
+        (last, *_) = sorted((folder / f"trial-{number}" / "checkpoints").iterdir(), reverse=True)
+        found[f"kept {number}"] = last.name
+    return found
+
+
+def main(folder: Path, cases: list[str]) -> dict[str, Any]:
+    frameworks.start("jax")
+    from specdsl.training.engine import Alone
+    from specdsl.training.engine_fit import FitTrial
+    from specdsl.training.engine_fused import FusedGroup
+
+    found: dict[str, Any] = {}
+    for name in cases or CASES:
+        declared = CASES[name]
+        each = [histories(Alone(FitTrial(job(declared, trial)))) for trial in TRIALS]
+        wanted = [one[0][0] for one in each], [one[1][0] for one in each]
+        found[f"{name}: together as products"] = difference(
+            histories(FusedGroup([job(declared, trial) for trial in TRIALS], "vmap", products=True)), wanted
+        )
+        alone = histories(FusedGroup([job(declared, 2)], "map"))
+        found[f"{name}: one alone"] = difference(alone, ([wanted[0][1]], [wanted[1][1]]))
+        found[f"{name}: trials differ"] = wanted[0][0] != wanted[0][1]
+    short = recipe(epochs=1, optimizer=SGD(learning_rate=0.05))
+    fit = histories(Alone(FitTrial(job(short, 1, CONVOLUTIONS))))
+    found["convolutions of all kinds"] = difference(
+        histories(FusedGroup([job(short, 1, CONVOLUTIONS)], products=True)), fit
+    )
+    whole = carried_out(folder / "whole", 3, 2)
+    carried_out(folder / "parts", 2, 2)
+    found["resumed"] = carried_out(folder / "parts", 3, 2, resume=True) == whole
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2:])))
