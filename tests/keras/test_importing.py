@@ -193,6 +193,8 @@ def test_many_drawn_models_come_back(text: str) -> None:
 def check_comes_back(text: str) -> None:
     """Compile the last model of a spec, import what Keras writes of it, and compare both compiled."""
     assume(text.isascii())  # the names of inputs need not be, and are replaced
+    # Of the policy of a spatial dropout, Keras writes the type of its variables alone.
+    assume(re.search(r"SpatialDropout\dD\([^)]*dtype=\"mixed", text) is None)
     keras.backend.clear_session()
     model = specdsl.loads(text).model().to_keras()
     written = io.BytesIO(model.to_json().encode())
