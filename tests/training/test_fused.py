@@ -43,7 +43,7 @@ def test_an_engine_says_what_it_needs() -> None:
         check_engine("fused", "tensorflow", None)
     with pytest.raises(Misuse, match="one trial after the other"):
         check_engine("fit", "jax", 4)
-    given = ["train", str(ROOT / "specs" / "bn_cnn.spec"), "--data", "synthetic", "--engine", "fused"]
+    given = ["train", str(ROOT / "specs" / "bn_cnn.spec"), "--data", "synthetic(train=2, test=1)", "--engine", "fused"]
     result = CliRunner().invoke(cli, [*given, "--backend", "torch"])
     assert result.exit_code == 2
     assert "a program of JAX" in result.output
