@@ -59,6 +59,7 @@ class Activation(_Activation):
 class ReLU(_Activation):
     """max(0, x), optionally capped, with a slope below a threshold."""
 
+    applies = "relu"
     nickname = "relu"
 
     max_value: NonNegativeFloat | None = None
@@ -113,6 +114,7 @@ class PReLU(_Activation):
 class Softmax(_Activation):
     """exp(x), divided so that the values along `axis` sum to 1."""
 
+    applies = "softmax"
     options: ClassVar[Mapping[str, OptionKind]] = {"mask": "tensor"}
     call_arguments = ("inputs", "mask")
 

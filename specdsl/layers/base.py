@@ -145,6 +145,12 @@ class Layer(Declaration):
     implied: ClassVar[Mapping[str, Any]] = {}
     """What Keras's configuration has beside the arguments here, with the one value that a spec means by its silence."""
 
+    passes: ClassVar[bool] = False
+    """Whether in inference what leaves it are the values that entered, perhaps in another shape."""
+
+    applies: ClassVar[str | None] = None
+    """The activation that it is, for a layer that is nothing else."""
+
     nickname: ClassVar[str] = ""
     """What names of blocks call it, where that is not its own name."""
 

@@ -87,6 +87,8 @@ class Dense(Layer):
 class Identity(Layer):
     """The tensor as it is."""
 
+    passes = True
+
     intake = "any"
     keeps_dtype = True
 

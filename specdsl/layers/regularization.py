@@ -56,6 +56,8 @@ class Dropout(_Regularization):
     Srivastava et al., 2014.
     """
 
+    passes = True
+
     rate: Fraction
     noise_shape: NoiseShape = None
     seed: Seed = None
@@ -123,6 +125,8 @@ class SpatialDropout3D(_FormattedSpatialDropout):
 class GaussianDropout(_Regularization):
     """Each value times noise around 1, as varied as dropout of that rate (Srivastava et al., 2014, section 10)."""
 
+    passes = True
+
     rate: Fraction
     seed: Seed = None
 
@@ -140,6 +144,8 @@ class GaussianDropout(_Regularization):
 class GaussianNoise(_Regularization):
     """Each value plus noise around 0."""
 
+    passes = True
+
     stddev: Fraction
     seed: Seed = None
 
@@ -155,6 +161,8 @@ _SELU_LIMIT = -1.6732632423543772 * 1.0507009873554805
 
 class AlphaDropout(_Regularization):
     """Dropout for SELU networks, which keeps mean and variance (Klambauer et al., 2017)."""
+
+    passes = True
 
     rate: Fraction
     noise_shape: NoiseShape = None

@@ -31,6 +31,8 @@ class _Reshaping(Layer):
 class Flatten(_Reshaping):
     """All axes made one, in row-major order."""
 
+    passes = True
+
     data_format: DataFormat = None
 
     def result_shape(self, *shapes: Shape) -> Shape:
@@ -50,6 +52,8 @@ def _target(value: tuple[int, ...]) -> tuple[int, ...]:
 
 class Reshape(_Reshaping):
     """The same values in another shape, in row-major order; -1 stands for the size that follows from the rest."""
+
+    passes = True
 
     target_shape: Annotated[Ints, AfterValidator(_target)]
 

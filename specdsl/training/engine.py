@@ -221,3 +221,8 @@ def same_keys(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     for name, array in expected.items():
         if state[name].shape != array.shape or state[name].dtype != array.dtype:
             raise ValueError(f"{name} is {state[name].dtype} {state[name].shape}, not {array.dtype} {array.shape}")
+
+
+def stored_bits(value: NDArray[Any]) -> NDArray[Any]:
+    """An array of numpy's own types: bits of others, such as bfloat16, as unsigned integers."""
+    return value if value.dtype.kind in "biufc" else value.view(f"u{value.dtype.itemsize}")

@@ -19,7 +19,7 @@ from specdsl.backends import keras_model
 from specdsl.runs.checkpoints import State
 from specdsl.runs.history import Epoch
 from specdsl.training import compiling
-from specdsl.training.engine import Alone, Job, Outcome, Part, Stopped, Watcher, never, same_keys
+from specdsl.training.engine import Alone, Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
 from specdsl.training.targets import targets
 
 _LOOK_EVERY = 0.1
@@ -71,7 +71,7 @@ class FitTrial:
 
     def state(self) -> State:
         """Weights, statistics, seeds of layers and the optimizer's variables, as copies."""
-        return {name: _stored(_value(variable)) for name, variable in self._variables().items()}
+        return {name: stored_bits(_value(variable)) for name, variable in self._variables().items()}
 
     def restore(self, state: State) -> None:
         """Put back what `state` gave.
@@ -85,7 +85,7 @@ class FitTrial:
     def weights(self) -> State:
         """The weights and statistics, averaged where the optimizer averages them, as copies."""
         with self._averaged():
-            return {name: _stored(_value(variable)) for name, variable in self._weights().items()}
+            return {name: stored_bits(_value(variable)) for name, variable in self._weights().items()}
 
     def use(self, weights: State) -> None:
         """From now on evaluate, predict and save with what `weights` gave. Training ends with it."""
@@ -230,11 +230,6 @@ def _named(owner: str, variables: list[Any]) -> dict[str, Any]:
 def _value(variable: Any) -> NDArray[Any]:
     """The value of a variable as a copy: what Keras gives may be a view of memory that the next step writes to."""
     return np.array(keras.ops.convert_to_numpy(variable.value))
-
-
-def _stored(value: NDArray[Any]) -> NDArray[Any]:
-    """An array of numpy's own types: bits of others, such as bfloat16, as unsigned integers."""
-    return value if value.dtype.kind in "biufc" else value.view(f"u{value.dtype.itemsize}")
 
 
 def _assign(variables: Mapping[str, Any], stored: State) -> None:

@@ -26,7 +26,7 @@ from specdsl.recipes.augmentation import Pipeline, unit_range
 from specdsl.runs.checkpoints import State as Stored
 from specdsl.runs.history import Epoch
 from specdsl.training import compiling
-from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys
+from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
 from specdsl.training.fused_convolutions import as_product, replaceable
 from specdsl.training.fused_program import Method, Prepare, Program, Resident, State
 from specdsl.training.targets import Targets, targets
@@ -205,7 +205,7 @@ class FusedGroup:
         copies = self._copies["arrays", shown]
         kinds = ("model",) if shown else ("model", "optimizer")
         return {
-            name: _stored(np.array(copies[part][index][place]))
+            name: stored_bits(np.array(copies[part][index][place]))
             for name, (kind, part, index) in self._places.items()
             if kind in kinds
         }
@@ -364,8 +364,3 @@ def _averages(model: Any) -> list[int]:
         return []
     at = {id(variable): place for place, variable in enumerate(model.optimizer.variables)}
     return [at[id(average)] for average in optimizer._model_variables_moving_average]
-
-
-def _stored(value: NDArray[Any]) -> NDArray[Any]:
-    """An array of numpy's own types: bits of others, such as bfloat16, as unsigned integers."""
-    return value if value.dtype.kind in "biufc" else value.view(f"u{value.dtype.itemsize}")

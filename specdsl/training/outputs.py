@@ -7,9 +7,6 @@ from specdsl.functional import Functional
 from specdsl.graph import Graph
 from specdsl.recipes.losses import Loss
 
-_PASSING = {"Flatten", "Reshape", "Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Identity"}
-"""Layers behind an activation that leave its values as they are in inference."""
-
 _SUMMING = ("softmax", "sparsemax")
 """Activations whose values sum to 1."""
 _BOUNDED = (*_SUMMING, "sigmoid", "hard_sigmoid", "sparse_sigmoid")
@@ -23,16 +20,14 @@ _POSITIVE = (
 def last_activation(graph: Graph) -> str | None:
     """The activation that makes a model's only output, `"linear"` where there is none; None where it cannot be told."""
     node = graph.by_name[graph.outputs[0].node]
-    while type(node.layer).__name__ in _PASSING and len(node.inputs) == 1:
+    while node.layer.passes and len(node.inputs) == 1:
         node = graph.by_name[node.inputs[0].node]
     layer = node.layer
     if isinstance(layer, Functional):
         return last_activation(layer.graph) if len(layer.graph.outputs) == 1 else None
-    name = type(layer).__name__
-    if name == "Softmax":
-        return "softmax" if getattr(layer, "axis", -1) in (-1, len(node.shapes[0])) else None
-    if name == "ReLU":
-        return "relu"
+    if layer.applies is not None:
+        along = getattr(layer, "axis", -1)
+        return layer.applies if along in (-1, len(node.shapes[0])) else None
     if "activation" in layer.names() and "recurrent_activation" not in layer.names():
         activation = getattr(layer, "activation", None)
         return activation or "linear" if isinstance(activation, str | None) else None
