@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from specdsl.data import DataSet
     from specdsl.recipes import Source, TrainRecipe
     from specdsl.training import Plan
-    from specdsl.training.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +35,7 @@ class Request:
         batch: in place of the recipe's, or None.
         trials: in place of the experiment's, or None.
         seed: what all randomness comes from.
-        backend: the Keras back end.
-        engine: what trains.
-        together: how many trials are trained in one program at the most, or None.
+        way: what is asked for of the way to train, by the names of `Wanted`.
         limits: what `--limit` says.
     """
 
@@ -53,9 +50,7 @@ class Request:
     batch: int | None = None
     trials: int | None = None
     seed: int = 0
-    backend: str = "tensorflow"
-    engine: Engine = "fit"
-    together: int | None = None
+    way: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -82,7 +77,7 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
     """
     from specdsl.resolve import check_roots, overridden, train_recipe
     from specdsl.resolve import experiment as experiment_named
-    from specdsl.training import Plan, check_recipe
+    from specdsl.training import Plan, Wanted, check_recipe
 
     trials, recipe = request.trials, request.recipe
     given, others = recipe_settings(request.settings)
@@ -131,9 +126,7 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
             entry=start,
             trials=trials or 1,
             seed=request.seed,
-            backend=request.backend,
-            engine=request.engine,
-            together=request.together,
+            wanted=Wanted(**request.way),
             request=asdict(replace(request, models=(key,) if key else None)),
         )
     return made_plans

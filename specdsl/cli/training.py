@@ -49,10 +49,17 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option(
         "--engine",
-        type=click.Choice(["fit", "fused"]),
-        default="fit",
+        type=click.Choice(["auto", "fit", "fused"]),
+        default="auto",
         show_default=True,
         help="What trains: Keras's fit, or one program on JAX for all trials of a model together.",
+    ),
+    click.option(
+        "--method",
+        type=click.Choice(["auto", "vmap", "vmap-products", "map", "map-products"]),
+        default="auto",
+        show_default=True,
+        help="How the fused engine runs trials together.",
     ),
     click.option(
         "--together", type=click.IntRange(1), metavar="N", help="Trials in one program at most; by default all."
@@ -75,6 +82,9 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option("--log-models", is_flag=True, help="Hand the trained models to MLflow too."),
 )
+
+_WAY = ("engine", "backend", "method", "together")
+"""What may be asked for of the way to train."""
 
 _RESUMED = ("trials", "epochs", "data", "every", "logs", "log_models")
 _RESUMED_OPTIONS = ("--trials", "--epochs", "--data", "--checkpoint-every", "--log", "--log-models")
@@ -195,9 +205,9 @@ def _screen() -> Console:
 
 def _request(given: Mapping[str, Any], **more: Any) -> Request:
     """What the options ask for."""
-    names = ("model", "settings", "recipe", "data", "epochs", "batch", "trials", "seed", "engine", "together")
+    names = ("model", "settings", "recipe", "data", "epochs", "batch", "trials", "seed")
     values = {name: given[name] for name in names if name in given} | more
-    values["backend"] = given["backend"] or ("jax" if given["engine"] == "fused" else "tensorflow")
+    values["way"] = {name: given[name] for name in _WAY if given[name] not in (None, "auto")}
     for name in ("epochs", "batch"):
         if values[name] is not None and any(one.startswith(f"train.{name}=") for one in values["settings"]):
             raise WrongInput(f"--{name} and --set train.{name} say the same: give one of them")

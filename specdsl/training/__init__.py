@@ -2,5 +2,6 @@
 
 from specdsl.training.checks import check_fit, check_recipe
 from specdsl.training.runner import Plan, run, run_all
+from specdsl.training.ways import Wanted, Way
 
-__all__ = ["Plan", "check_fit", "check_recipe", "run", "run_all"]
+__all__ = ["Plan", "Wanted", "Way", "check_fit", "check_recipe", "run", "run_all"]

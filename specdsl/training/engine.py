@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specdsl.data.dataset import Examples
-from specdsl.declaration import Misuse
 from specdsl.graph import Graph
 from specdsl.recipes.training import TrainRecipe
 from specdsl.runs.checkpoints import State
@@ -24,9 +23,6 @@ from specdsl.training.streams import Streams
 
 Part = Literal["train", "validation", "test"]
 """Of which examples something is measured."""
-
-Engine = Literal["fit", "fused"]
-"""What trains: Keras's `fit`, or one program on JAX for an epoch of all trials together."""
 
 
 @dataclass(frozen=True)
@@ -184,24 +180,6 @@ class Alone:
         """Train it."""
         (trial,), (watcher,) = self.trials, watchers
         return [trial.train(watcher, after)]
-
-
-def check_engine(engine: Engine, backend: str, together: int | None) -> None:
-    """Check that an engine runs on a back end, and trains so many trials together.
-
-    Raises:
-        Misuse: it does not.
-    """
-    if engine == "fused" and backend != "jax":
-        raise Misuse(
-            f'the engine "fused" is a program of JAX, and the back end is {backend}',
-            argument="engine",
-            help="say --backend jax, or leave the back end out",
-        )
-    if engine == "fit" and together is not None:
-        raise Misuse(
-            'the engine "fit" trains one trial after the other', argument="together", help="say --engine fused"
-        )
 
 
 def never() -> bool:

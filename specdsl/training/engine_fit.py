@@ -21,6 +21,7 @@ from specdsl.runs.history import Epoch
 from specdsl.training import compiling
 from specdsl.training.engine import Alone, Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
 from specdsl.training.targets import targets
+from specdsl.training.ways import Way
 
 _LOOK_EVERY = 0.1
 """Seconds between looks at the running means: a look waits for the device."""
@@ -241,7 +242,7 @@ def _backend() -> str:
     return str(keras.backend.backend())
 
 
-def group(jobs: Sequence[Job]) -> Alone:
+def group(jobs: Sequence[Job], way: Way) -> Alone:
     """The trial of a job: `fit` trains one at a time."""
     (job,) = jobs
     return Alone(FitTrial(job))

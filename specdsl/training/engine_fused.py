@@ -28,8 +28,9 @@ from specdsl.runs.history import Epoch
 from specdsl.training import compiling
 from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
 from specdsl.training.fused_convolutions import as_product, replaceable
-from specdsl.training.fused_program import Method, Prepare, Program, Resident, State
+from specdsl.training.fused_program import Prepare, Program, Resident, State
 from specdsl.training.targets import Targets, targets
+from specdsl.training.ways import Method, Way
 
 _STEPS = 32
 """Steps that are handed to the device at once: so many that handing over costs nothing, so few that one can stop."""
@@ -44,10 +45,9 @@ class FusedGroup:
     Args:
         jobs: the trials; they differ in their streams alone.
         method: how they run together.
-        products: whether convolutions are carried out as matrix products.
     """
 
-    def __init__(self, jobs: Sequence[Job], method: Method = "vmap", products: bool = False) -> None:
+    def __init__(self, jobs: Sequence[Job], method: Method = "vmap") -> None:
         self.jobs = list(jobs)
         self._job = self.jobs[0]
         self.model = _seeded(self._job)
@@ -58,7 +58,7 @@ class FusedGroup:
         self._fresh: list[Any] = sums
         trainable, others, optimizer = jax.tree.map(lambda *one: jnp.stack(one), *states)
         self._state = State(trainable, others, optimizer, sums)
-        if products:
+        if method.endswith("products"):
             for layer in self.model._flatten_layers():
                 if replaceable(layer):
                     as_product(layer)
@@ -305,10 +305,10 @@ class FusedTrial:
         self._group.save(self._place, file)
 
 
-def group(jobs: Sequence[Job]) -> FusedGroup:
+def group(jobs: Sequence[Job], way: Way) -> FusedGroup:
     """The trials of jobs, trained together."""
-    # XLA on a CPU is slow at the gradients of convolutions within a loop, and at those of several trials anywhere.
-    return FusedGroup(jobs, products=jax.default_backend() == "cpu")
+    assert way.method is not None, "a fused engine has a method"
+    return FusedGroup(jobs, way.method)
 
 
 def _prepared(pipeline: Pipeline, examples: Examples, made: Targets) -> Prepare:

@@ -9,15 +9,15 @@ mean in `fit`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from specdsl.training.ways import Method
+
 Array = Any
-Method = Literal["vmap", "map"]
-"""How trials run together: as one wider computation, or one after the other on the device."""
 
 
 class State(NamedTuple):
@@ -67,7 +67,7 @@ class Program:
 
     def __init__(self, model: Any, prepare: Prepare, present: Prepare, batch: int, method: Method = "vmap") -> None:
         self._model, self._prepare, self._present, self._batch = model, prepare, present, batch
-        together = _TOGETHER[method]
+        together = _widened if method.startswith("vmap") else _in_turn
         self._advance = jax.jit(together(self._steps, 3), donate_argnums=0)
         self._rest = jax.jit(together(self._remaining, 3), donate_argnums=0)
         self._measure = jax.jit(together(self._measured, 1))
@@ -183,9 +183,3 @@ def _in_turn(function: Callable[..., Any], of_trials: int) -> Callable[..., Any]
         return lax.map(lambda one: function(*one, *shared), own)
 
     return together
-
-
-_TOGETHER: Mapping[Method, Callable[[Callable[..., Any], int], Callable[..., Any]]] = {
-    "vmap": _widened,
-    "map": _in_turn,
-}

@@ -25,7 +25,8 @@ from specdsl.runs.locking import Lock
 from specdsl.runs.records import SCHEMA, RunSummary, TrialSummary
 from specdsl.training import frameworks
 from specdsl.training.checks import check_data, check_recipe
-from specdsl.training.engine import Engine, Group, Job, check_engine
+from specdsl.training.choosing import Work, choose
+from specdsl.training.engine import Group, Job
 from specdsl.training.estimate import Estimate
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.progress import say
@@ -34,6 +35,7 @@ from specdsl.training.streams import Streams
 from specdsl.training.tracking import Described, Target, Tracking
 from specdsl.training.trials import Surroundings, run_trials
 from specdsl.training.versions import changes, versions
+from specdsl.training.ways import ANY, Wanted, Way
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,8 @@ class Plan:
         entry: that of them which the run is begun with.
         trials: how many times to train.
         seed: what all randomness comes from, at least 0.
-        backend: the Keras back end.
-        engine: what trains.
-        together: how many trials are trained in one program, where the engine can; None for all of a run.
+        wanted: what is asked for of the way to train.
+        way: how trials are trained; None before it is chosen.
         request: what was asked for, as JSON has it: what the same plan can be made from again.
     """
 
@@ -63,16 +64,15 @@ class Plan:
     entry: str
     trials: int = 1
     seed: int = 0
-    backend: str = "tensorflow"
-    engine: Engine = "fit"
-    together: int | None = None
+    wanted: Wanted = ANY
+    way: Way | None = None
     request: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Check what can be known without a framework.
 
         Raises:
-            Misuse: model and data do not fit, a number cannot be, or the back end is not installed.
+            Misuse: model and data do not fit, or a number cannot be.
             DataError: validation is declared, but the examples cannot be split.
         """
         if self.trials < 1:
@@ -81,8 +81,7 @@ class Plan:
             raise Misuse(f"a seed is at least 0, not {self.seed}", argument="seed")
         check_data(self.recipe.data, self.dataset)
         check_recipe(self.graph, self.recipe, self.dataset)
-        check_engine(self.engine, self.backend, self.together)
-        frameworks.check_installed(self.backend)
+        self.wanted.check()
         _ = self.parts
 
     @cached_property
@@ -94,6 +93,12 @@ class Plan:
         """
         validation = self.recipe.data.validation
         return (self.dataset.train, None) if validation is None else split(self.dataset.train, validation, self.seed)
+
+    @property
+    def chosen(self) -> Way:
+        """How trials are trained."""
+        assert self.way is not None, "the way to train is chosen before a run begins"
+        return self.way
 
     def job(self, trial: int) -> Job:
         """One of its trials, from 1."""
@@ -111,8 +116,8 @@ class Plan:
             "entry": self.entry,
             "model": self.graph.name,
             "model_parameters": dict(self.graph.parameters),
-            "backend": self.backend,
-            "engine": self.engine,
+            "backend": self.chosen.backend,
+            "way": self.chosen.to_dict(),
             "trials": self.trials,
             "seed": self.seed,
             "train": self.recipe,
@@ -154,7 +159,7 @@ class Run:
     def groups(self) -> list[list[int]]:
         """Those of them that are trained together."""
         left = self.left()
-        size = 1 if self.plan.engine == "fit" else self.plan.together or max(1, len(left))
+        size = self.plan.chosen.together or max(1, len(left))
         return [left[first : first + size] for first in range(0, len(left), size)]
 
     def carry_out(self, trials: Sequence[int], around: Surroundings) -> None:
@@ -255,11 +260,14 @@ def run_all(
         if pinned := pinned_layers(plan.graph):
             lost = f"The saved model will not keep the `training=` of {', '.join(pinned)}"
             say(console, f"{lost}: Keras has no place for it in a file.", style="yellow")
+    works = {key: Work(plan.job(1), plan.trials, plan.wanted) for key, plan in plans.items() if plan.way is None}
+    ways = choose(works, console)
+    plans = {key: replace(plan, way=plan.way or ways[key]) for key, plan in plans.items()}
     parameters = {key: _built(plan) for key, plan in plans.items()}
     with _locked(out, plans):
         check_free(out)
         remove_unfinished(out)
-        software = versions(next(iter(plans.values())).backend)
+        software = versions(next(iter(plans.values())).chosen.backend)
         runs = {}
         for key, plan in plans.items():
             config = {**plan.config, "parameters": parameters[key]}
@@ -284,11 +292,15 @@ def _locked(out: Path, keys: Iterable[str]) -> Iterator[None]:
         yield
 
 
-def _engine(engine: Engine, backend: str) -> Callable[[Sequence[Job]], Group]:
-    """What makes trials that are trained together, with its framework started."""
-    frameworks.start(backend)
-    make: Callable[[Sequence[Job]], Group] = import_module(f"specdsl.training.engine_{engine}").group
-    return make
+def _engine(way: Way) -> Callable[[Sequence[Job]], Group]:
+    """What makes trials that are trained together, with its framework started.
+
+    Raises:
+        Misuse: the back end is not installed, or Keras already runs on another.
+    """
+    frameworks.start(way.backend)
+    make: Callable[[Sequence[Job], Way], Group] = import_module(f"specdsl.training.engine_{way.engine}").group
+    return lambda jobs: make(jobs, way)
 
 
 def _track(
@@ -311,7 +323,7 @@ def _built(plan: Plan) -> int:
     Raises:
         Misuse: it cannot.
     """
-    (trial,) = _engine(plan.engine, plan.backend)([plan.job(1)]).trials
+    (trial,) = _engine(plan.chosen)([plan.job(1)]).trials
     trial.check()
     return int(trial.parameters)
 
@@ -323,8 +335,12 @@ def _resumed(plan: Plan, path: Path, console: Console) -> Run:
         RunError: it says something else.
     """
     folder = RunFolder(path)
+    try:
+        plan = replace(plan, way=Way.of(folder.config["way"]))
+    except (KeyError, TypeError):
+        raise RunError(f"{path} does not say how it was trained, so that it cannot be gone on with") from None
     check_same(path, folder.config, plan.config)
-    for change in changes(folder.path / VERSIONS, plan.backend):
+    for change in changes(folder.path / VERSIONS, plan.chosen.backend):
         say(console, f"{path}: {change}: equality to the last bit is not promised.", style="yellow")
     trials, epochs = folder.config["trials"], folder.config["train"]["epochs"]
     if plan.trials < trials or plan.recipe.epochs < epochs:
@@ -352,8 +368,7 @@ def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> 
             _draw(runs)
         return summaries
     with Interrupts(told) as interrupts:
-        plan = next(iter(runs.values())).plan
-        make = _engine(plan.engine, plan.backend)
+        makers = {key: _engine(run.plan.chosen) for key, run in runs.items()}
         estimate = Estimate([key for _, key in left], {key: run.plan.recipe.epochs for key, run in runs.items()})
 
         def ended(epoch: int) -> None:
@@ -361,7 +376,6 @@ def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> 
                 trials = sum(len(numbers) for numbers, _ in left)
                 say(console, f"by these epochs all {trials} trials will take about {estimate.left()}")
 
-        around = Surroundings(make, interrupts, console, every, ended)
         for place, (numbers, key) in enumerate(left):
             if interrupts.requested:
                 break
@@ -373,7 +387,7 @@ def _carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> 
                 of = f" ({place + 1} of {len(left)})" if len(runs) > 1 else ""
                 to_go = f", about {estimate.left()} to go" if estimate.left() else ""
                 say(console, f"{model}{which} of {trials}{of}{to_go}", style="bold")
-            runs[key].carry_out(numbers, around)
+            runs[key].carry_out(numbers, Surroundings(makers[key], interrupts, console, every, ended))
         summaries = {key: run.summarise() for key, run in runs.items()}
         _draw(runs)
         for key, run in runs.items():

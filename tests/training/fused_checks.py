@@ -20,7 +20,7 @@ from specdsl.recipes import TrainRecipe, Validation
 from specdsl.recipes.losses import CategoricalCrossentropy
 from specdsl.recipes.optimizers import SGD, Adam
 from specdsl.recipes.schedules import Cosine
-from specdsl.training import Plan, frameworks, run
+from specdsl.training import Plan, Way, frameworks, run
 from specdsl.training.engine import Job
 from specdsl.training.streams import Streams
 from tests.training.models import SOURCE, SPEC, data, graph, recipe
@@ -96,8 +96,8 @@ def carried_out(folder: Path, epochs: int, trials: int, *, resume: bool = False)
     """A run by the runner: all histories without times, and the weights in its checkpoints, by trial."""
     declared = recipe(epochs=epochs, data=data(validation=Validation(fraction=0.2)), keep="best")
     plan = Plan(
-        graph(), declared, DATA, "tiny.spec", {"model.spec": SPEC}, "spec/model.spec", trials=trials, backend="jax",
-        engine="fused",
+        graph(), declared, DATA, "tiny.spec", {"model.spec": SPEC}, "spec/model.spec", trials=trials,
+        way=Way("fused", "jax", "vmap-products", None),
     )  # fmt: skip
     with (folder.parent / "log").open("a") as log:
         summary = run(plan, folder, console=Console(file=log), resume=resume, every=1)
@@ -125,7 +125,7 @@ def main(folder: Path, cases: list[str]) -> dict[str, Any]:
         each = [histories(Alone(FitTrial(job(declared, trial)))) for trial in TRIALS]
         wanted = [one[0][0] for one in each], [one[1][0] for one in each]
         found[f"{name}: together as products"] = difference(
-            histories(FusedGroup([job(declared, trial) for trial in TRIALS], "vmap", products=True)), wanted
+            histories(FusedGroup([job(declared, trial) for trial in TRIALS], "vmap-products")), wanted
         )
         alone = histories(FusedGroup([job(declared, 2)], "map"))
         found[f"{name}: one alone"] = difference(alone, ([wanted[0][1]], [wanted[1][1]]))
@@ -134,7 +134,7 @@ def main(folder: Path, cases: list[str]) -> dict[str, Any]:
         short = recipe(epochs=1, optimizer=SGD(learning_rate=0.05))
         fit = histories(Alone(FitTrial(job(short, 1, CONVOLUTIONS))))
         found["convolutions of all kinds"] = difference(
-            histories(FusedGroup([job(short, 1, CONVOLUTIONS)], products=True)), fit
+            histories(FusedGroup([job(short, 1, CONVOLUTIONS)], "vmap-products")), fit
         )
     whole = carried_out(folder / "whole", 3, 2)
     carried_out(folder / "parts", 2, 2)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from specdsl.cli import cli
 from specdsl.declaration import Misuse
-from specdsl.training.engine import check_engine
+from specdsl.training import Wanted
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,9 +40,9 @@ def test_trials_are_the_same_experiment_fused_and_in_fit(case: str, tmp_path: Pa
 
 def test_an_engine_says_what_it_needs() -> None:
     with pytest.raises(Misuse, match="a program of JAX"):
-        check_engine("fused", "tensorflow", None)
+        Wanted(engine="fused", backend="tensorflow").check()
     with pytest.raises(Misuse, match="one trial after the other"):
-        check_engine("fit", "jax", 4)
+        Wanted(engine="fit", backend="jax", together=4).check()
     given = ["train", str(ROOT / "specs" / "bn_cnn.spec"), "--data", "synthetic(train=2, test=1)", "--engine", "fused"]
     result = CliRunner().invoke(cli, [*given, "--backend", "torch"])
     assert result.exit_code == 2

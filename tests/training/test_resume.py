@@ -22,7 +22,7 @@ from specdsl.recipes.schedules import Cosine
 from specdsl.runs import RunError, read_run
 from specdsl.runs.checkpoints import Checkpoints
 from specdsl.runs.locking import Lock
-from specdsl.training import runner
+from specdsl.training import Way, runner
 from tests.training.engine_numpy import NumpyTrial
 from tests.training.faults import carry_out, content, numpy_engine, plan
 
@@ -188,8 +188,8 @@ def test_more_epochs_are_refused_where_the_first_ones_would_have_been_others(tmp
 
 def test_trials_together_are_the_trials_alone(tmp_path: Path, engine, monkeypatch) -> None:
     """Also where they have not come equally far, and where one of them crashes, which the others do not notice."""
-    together = replace(plan(trials=4), engine="fused", backend="jax")
-    alone = replace(together, together=1)
+    together = replace(plan(trials=4), way=Way("fused", "jax", "vmap", None))
+    alone = replace(together, way=Way("fused", "jax", "vmap", 1))
     carry_out(tmp_path / "alone", alone)
     original = NumpyTrial.predict
 

@@ -1,0 +1,105 @@
+"""Ways to train: which engine on which back end, and how trials share it. Light: imports no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from specdsl.declaration import Misuse
+
+Engine = Literal["fit", "fused"]
+"""What trains: Keras's `fit`, or one program on JAX for an epoch of several trials together."""
+
+Method = Literal["vmap", "vmap-products", "map", "map-products"]
+"""How trials run together in the fused engine."""
+
+METHODS: Mapping[Method, str] = {
+    "vmap": "one wider computation; convolutions have a group for each trial",
+    "vmap-products": "one wider computation, with convolutions as batched matrix products",
+    "map": "one trial after the other within the program",
+    "map-products": "one trial after the other within the program, with convolutions as matrix products",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the trials of a run are trained. What a trial comes to does not depend on it, but for the rounding of floats.
+
+    Attributes:
+        engine: what trains.
+        backend: the Keras back end.
+        method: how trials run together; None for `fit`.
+        together: how many trials one program trains at the most; None for all. 1 for `fit`.
+        processes: how many processes share the trials, each with its share of the cores.
+        devices: how many devices a program runs on: of several trials each has some, of one alone a part of its batch.
+    """
+
+    engine: Engine = "fit"
+    backend: str = "tensorflow"
+    method: Method | None = None
+    together: int | None = 1
+    processes: int = 1
+    devices: int = 1
+
+    def __str__(self) -> str:
+        more: list[str] = [self.method] if self.method else []
+        more += [f"{self.processes} processes"] if self.processes > 1 else []
+        more += [f"{self.devices} devices"] if self.devices > 1 else []
+        return f"{self.engine} on {self.backend}" + (f" ({', '.join(more)})" if more else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `config.json` says."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Way:
+        """The way that `to_dict` told.
+
+        Raises:
+            TypeError: it is none.
+        """
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for of a way; None leaves it to be chosen.
+
+    Attributes:
+        engine, backend, method, together, processes, devices: as in `Way`.
+        probe: whether ways are timed before one is chosen; None where that pays.
+    """
+
+    engine: Engine | None = None
+    backend: str | None = None
+    method: Method | None = None
+    together: int | None = None
+    processes: int | None = None
+    devices: int | None = None
+    probe: bool | None = None
+
+    def check(self) -> None:
+        """Check that it is not contradictory.
+
+        Raises:
+            Misuse: it is.
+        """
+        if self.engine == "fused" and self.backend not in (None, "jax"):
+            raise Misuse(
+                f'the engine "fused" is a program of JAX, and the back end is {self.backend}',
+                argument="engine",
+                help="say --backend jax, or leave the back end out",
+            )
+        if self.engine == "fit":
+            for argument, what in (
+                ("together", "one trial after the other"),
+                ("method", "one trial after the other"),
+                ("devices", "on one device"),
+            ):
+                if getattr(self, argument) is not None:
+                    raise Misuse(f'the engine "fit" trains {what}', argument=argument, help="say --engine fused")
+
+
+ANY = Wanted()
+"""That everything is left to be chosen."""
