@@ -1,0 +1,124 @@
+"""What worker processes get of the machine: cores of their own, and their share of a device's memory. Light.
+
+The worker at a place, from 0, is started with `environment(way, place)` beside the variables that there are, and calls
+`pin(way, place)` before it imports any framework.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from specdsl.training.ways import Way
+
+_CPUS = Path("/sys/devices/system/cpu")
+_CGROUP = Path("/sys/fs/cgroup/cpu.max")
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "PJRT_NPROC",
+    "NPROC",
+)
+"""How many threads BLAS, TensorFlow and JAX begin, each under its names."""
+
+_MEMORY = "XLA_CLIENT_MEM_FRACTION"
+_MEMORY_BEFORE = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+"""Which share of a GPU's memory JAX takes at its start; the older name may not be given beside the newer one."""
+
+_USABLE = 0.92
+"""The share of a GPU's memory that processes have between them: each needs some beside, for its context and kernels."""
+
+
+def environment(way: Way, place: int) -> dict[str, str]:
+    """The variables of the environment that make a worker keep to its share; none where one process has everything.
+
+    Args:
+        way: how trials are trained.
+        place: which of its processes it is, from 0.
+    """
+    if way.processes == 1:
+        return {}
+    threads = dict.fromkeys(_THREADS, str(cores_each(way.processes)))
+    return {
+        **threads,
+        _MEMORY: f"{int(_usable(os.environ) / way.processes * 1000) / 1000:.3f}",
+        _MEMORY_BEFORE: "",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    }
+
+
+def pin(way: Way, place: int) -> None:
+    """Keep this process, with all its threads, to the cores of a worker, where the system lets it.
+
+    Not where a quota, as that of a container, leaves less than the cores there are: which of them are free it does not
+    say, and the number of threads follows it all the same.
+    """
+    cores = _cores()
+    if way.processes == 1 or not hasattr(os, "sched_setaffinity") or _quota() < len(cores):
+        return
+    mine = share(cores, way.processes, place)
+    for thread in _threads():
+        try:
+            os.sched_setaffinity(thread, mine)
+        except ProcessLookupError:
+            continue
+
+
+def cores_each(processes: int) -> int:
+    """How many cores each of several processes has: all as many, so that a trial's sums do not depend on its place."""
+    return max(1, int(min(len(_cores()), _quota())) // processes)
+
+
+def share(cores: list[int], processes: int, place: int) -> list[int]:
+    """The cores of one of several processes; more processes than cores share them in turn."""
+    each = len(cores) // processes
+    return cores[place * each : (place + 1) * each] if each else [cores[place % len(cores)]]
+
+
+def _usable(variables: Mapping[str, str]) -> float:
+    """The share of a GPU's memory that all processes have together: what was said for one, or nearly all."""
+    for name in (_MEMORY, _MEMORY_BEFORE):
+        try:
+            return float(variables[name])
+        except (KeyError, ValueError):
+            continue
+    return _USABLE
+
+
+def _cores() -> list[int]:
+    """The cores that this process may run on; threads of one core stand next to each other."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0), key=_seat)
+    return list(range(os.cpu_count() or 1))
+
+
+def _seat(core: int) -> tuple[int, int, int]:
+    """Where a core sits: the chip, the core on it, and its own number; threads of one core are neighbours."""
+    topology = _CPUS / f"cpu{core}" / "topology"
+    try:
+        return int((topology / "physical_package_id").read_text()), int((topology / "core_id").read_text()), core
+    except (OSError, ValueError):
+        return 0, core, core
+
+
+def _quota() -> float:
+    """How many cores' time the system allows, infinite where it does not say."""
+    try:
+        allowed, period = _CGROUP.read_text().split()[:2]
+        return max(1.0, int(allowed) / int(period))
+    except (OSError, ValueError, IndexError):
+        return float("inf")
+
+
+def _threads() -> list[int]:
+    """The threads of this process: those that a library has begun before keep the cores that they began with."""
+    try:
+        return [int(one.name) for one in Path("/proc/self/task").iterdir()]
+    except OSError:
+        return [0]

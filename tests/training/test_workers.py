@@ -1,0 +1,77 @@
+"""Worker processes: their share of the machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from specdsl.training import workers
+from specdsl.training.ways import Way
+
+pinnable = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 7, 16])
+@pytest.mark.parametrize("processes", [1, 2, 3, 5])
+def test_each_process_has_as_many_cores_and_none_has_those_of_another(cores: int, processes: int) -> None:
+    shares = [workers.share(list(range(cores)), processes, place) for place in range(processes)]
+    assert len({len(one) for one in shares}) == 1
+    if cores >= processes:
+        assert len({core for one in shares for core in one}) == processes * len(shares[0])
+        assert (len(shares[0]) + 1) * processes > cores
+    else:
+        assert all(len(one) == 1 for one in shares)
+
+
+def test_threads_of_one_core_stay_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system numbers the second threads of all cores after the first ones."""
+    for core in range(4):
+        topology = tmp_path / f"cpu{core}" / "topology"
+        topology.mkdir(parents=True)
+        (topology / "physical_package_id").write_text("0\n")
+        (topology / "core_id").write_text(f"{core % 2}\n")
+    monkeypatch.setattr(workers, "_CPUS", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
+    assert workers.share(workers._cores(), 2, 1) == [1, 3]
+
+
+def test_the_memory_of_a_device_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The share that was given to one process, under either name, is that of all together."""
+    two = Way(processes=2)
+    monkeypatch.delenv("XLA_CLIENT_MEM_FRACTION", raising=False)
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
+    assert workers.environment(Way(), 0) == {}
+    assert workers.environment(two, 1)["XLA_CLIENT_MEM_FRACTION"] == "0.460"
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", ".5")
+    given = workers.environment(two, 0)
+    assert (given["XLA_CLIENT_MEM_FRACTION"], given["XLA_PYTHON_CLIENT_MEM_FRACTION"]) == ("0.250", "")
+
+
+def test_a_quota_bounds_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that may use two cores' time on a machine of eight."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    assert workers.cores_each(2) == 4
+    (tmp_path / "cpu.max").write_text("200000 100000\n")
+    monkeypatch.setattr(workers, "_CGROUP", tmp_path / "cpu.max")
+    assert workers.cores_each(2) == 1
+    assert workers.environment(Way(processes=2), 0)["OMP_NUM_THREADS"] == "1"
+
+
+@pinnable
+def test_a_pinned_process_has_its_cores_with_all_its_threads() -> None:
+    code = """
+import os, threading
+from specdsl.training import workers
+from specdsl.training.ways import Way
+waiting = threading.Event()
+before = threading.Thread(target=waiting.wait, daemon=True)
+before.start()
+cores = workers._cores()
+workers.pin(Way(processes=len(cores)), len(cores) - 1)
+assert os.sched_getaffinity(0) == os.sched_getaffinity(before.native_id) == {cores[-1]}, os.sched_getaffinity(0)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
