@@ -72,6 +72,13 @@ class Stopped(Exception):  # noqa: N818 - no error
     """An evaluation was ended before its time, because its watcher wants to stop."""
 
 
+class OutOfMemory(Exception):  # noqa: N818 - nothing is wrong
+    """The memory of the device, or of the machine, does not suffice for what is trained together.
+
+    A group's making, its training and all that its trials do may raise it: fewer trials may go on.
+    """
+
+
 class Watcher(Protocol):
     """Who is told how training goes, and may end it."""
 
@@ -163,7 +170,11 @@ class Group(Protocol):
         """The trials, in the order of their jobs."""
 
     def train(self, watchers: Sequence[Watcher], after: int = 0) -> Sequence[Outcome]:
-        """Train all of them, each with its watcher, as `Trial.train` does one."""
+        """Train all of them, each with its watcher, as `Trial.train` does one.
+
+        Raises:
+            OutOfMemory: they are too many for the memory.
+        """
 
 
 class Alone:

@@ -20,6 +20,7 @@ from specdsl.runs.checkpoints import State
 from specdsl.runs.history import Epoch
 from specdsl.training import compiling
 from specdsl.training.engine import Alone, Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
+from specdsl.training.exhaustion import exhaustion_told
 from specdsl.training.targets import targets
 from specdsl.training.ways import Way
 
@@ -30,6 +31,7 @@ _LOOK_EVERY = 0.1
 class FitTrial:
     """A trial trained by `Model.fit`, seeded before its model is built."""
 
+    @exhaustion_told()
     def __init__(self, job: Job) -> None:
         self.job = job
         self.model: Any = compiling.seeded(job.graph, job.recipe, job.steps, job.streams.weights())
@@ -54,6 +56,7 @@ class FitTrial:
             self.model, self.job.graph.name, self.job.recipe.loss, compiling.few(self.job.recipe, self.job.test)
         )
 
+    @exhaustion_told()
     def train(self, watcher: Watcher, after: int = 0) -> Outcome:
         """Train the epochs after the first `after` ones, until the watcher stops it or the loss is no number."""
         assert not self._fixed, "training has ended with the weights that are used"
@@ -93,6 +96,7 @@ class FitTrial:
         _assign(self._weights(), weights)
         self._fixed = True
 
+    @exhaustion_told()
     def evaluate(self, part: Part, stopping: Callable[[], bool] = never) -> dict[str, float]:
         """Loss and metrics on a whole part, with the averaged weights where the optimizer averages.
 
@@ -107,6 +111,7 @@ class FitTrial:
         stopper.check()
         return {name: float(value) for name, value in values.items()}
 
+    @exhaustion_told()
     def predict(self, part: Part, stopping: Callable[[], bool] = never) -> NDArray[np.float32]:
         """What the model gives for each example of a part: float32 (n, outputs).
 

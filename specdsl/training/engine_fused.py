@@ -27,6 +27,7 @@ from specdsl.runs.checkpoints import State as Stored
 from specdsl.runs.history import Epoch
 from specdsl.training import compiling
 from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
+from specdsl.training.exhaustion import exhaustion_told
 from specdsl.training.fused_convolutions import as_product, replaceable
 from specdsl.training.fused_program import Prepare, Program, Resident, State
 from specdsl.training.targets import Targets, targets
@@ -47,6 +48,7 @@ class FusedGroup:
         method: how they run together.
     """
 
+    @exhaustion_told()
     def __init__(self, jobs: Sequence[Job], method: Method = "vmap") -> None:
         self.jobs = list(jobs)
         self._job = self.jobs[0]
@@ -79,6 +81,7 @@ class FusedGroup:
         self._copies: dict[tuple[str, bool], list[list[NDArray[Any]]]] = {}
         self.trials = [FusedTrial(self, place) for place in range(len(self.jobs))]
 
+    @exhaustion_told()
     def train(self, watchers: Sequence[Watcher], after: int = 0) -> list[Outcome]:
         """Train the epochs after the first `after` ones, until each trial is stopped or its loss is no number.
 
@@ -170,6 +173,7 @@ class FusedGroup:
                 variable.assign(value[0])
         return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
+    @exhaustion_told()
     def measured(self, part: Part, place: int) -> dict[str, float]:
         """Loss and metrics of a trial on a part; all trials are measured at once."""
         if ("measured", part) not in self._known:
@@ -178,6 +182,7 @@ class FusedGroup:
             self._known["measured", part] = {name: np.asarray(one) for name, one in logs.items()}
         return {name: float(one[place]) for name, one in self._known["measured", part].items()}
 
+    @exhaustion_told()
     def answers(self, part: Part, place: int) -> NDArray[np.float32]:
         """What a trial gives for each example of a part; all trials answer at once."""
         if ("answers", part) not in self._known:
@@ -197,6 +202,7 @@ class FusedGroup:
         ]
         return self._state._replace(trainable=trainable)
 
+    @exhaustion_told()
     def stored(self, place: int, shown: bool = False) -> Stored:
         """The arrays of a trial by the names that the `fit` engine gives them."""
         if ("arrays", shown) not in self._copies:  # of all trials at once: each copy waits for the device
@@ -210,6 +216,7 @@ class FusedGroup:
             if kind in kinds
         }
 
+    @exhaustion_told()
     def put(self, place: int, stored: Stored, fixed: bool = False) -> None:
         """Put arrays back that `stored` gave, all or those of the model."""
         parts = [list(part) for part in self._state]

@@ -26,8 +26,9 @@ from specdsl.runs.records import SCHEMA, RunSummary, TrialSummary
 from specdsl.training import frameworks
 from specdsl.training.checks import check_data, check_recipe
 from specdsl.training.choosing import Work, choose
-from specdsl.training.engine import Group, Job
+from specdsl.training.engine import Group, Job, OutOfMemory
 from specdsl.training.estimate import Estimate
+from specdsl.training.exhaustion import LESS_MEMORY
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.progress import say
 from specdsl.training.resuming import check_longer, check_same
@@ -323,8 +324,11 @@ def _built(plan: Plan) -> int:
     Raises:
         Misuse: it cannot.
     """
-    (trial,) = _engine(plan.chosen)([plan.job(1)]).trials
-    trial.check()
+    try:
+        (trial,) = _engine(plan.chosen)([plan.job(1)]).trials
+        trial.check()
+    except OutOfMemory as error:
+        raise Misuse(f"{plan.graph.name} does not go into the memory: {error}", help=LESS_MEMORY) from None
     return int(trial.parameters)
 
 
