@@ -1,7 +1,8 @@
 """Training: trials of a model under a recipe, with a folder that holds what came of it."""
 
 from specdsl.training.checks import check_fit, check_recipe
-from specdsl.training.runner import Plan, run, run_all
+from specdsl.training.plans import Plan
+from specdsl.training.runner import run, run_all
 from specdsl.training.ways import Wanted, Way
 
 __all__ = ["Plan", "Wanted", "Way", "check_fit", "check_recipe", "run", "run_all"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from specdsl.runs.history import Epoch
 from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys
+from specdsl.training.ways import Way
 
 
 class NumpyTrial:
@@ -103,3 +104,8 @@ class NumpyGroup:
 
     def train(self, watchers: Sequence[Watcher], after: int = 0) -> list[Outcome]:
         return [trial.train(watcher, after) for trial, watcher in zip(self.trials, watchers, strict=True)]
+
+
+def group(jobs: Sequence[Job], way: Way) -> NumpyGroup:
+    """Trials that are trained together."""
+    return NumpyGroup(jobs)

@@ -28,8 +28,7 @@ from specdsl.data import DataSet, Examples
 from specdsl.recipes import TrainRecipe, Validation
 from specdsl.runs import RunError
 from specdsl.runs.files import CannotWrite
-from specdsl.training import Plan, frameworks, run_all, runner
-from tests.training.engine_numpy import NumpyGroup
+from specdsl.training import Plan, carrying, engines, frameworks, run_all
 from tests.training.models import SPEC, data
 
 KILLED = 9
@@ -66,9 +65,10 @@ def carry_out(out: Path, made: Plan | None = None, every: int | None = 1, name: 
 @contextmanager
 def numpy_engine() -> Iterator[None]:
     """Within, runs are trained by the engine of the tests."""
+    ours = engines.Source("tests.training.engine_numpy", framework=False)
     with (
-        mock.patch.object(runner, "_engine", return_value=NumpyGroup),
-        mock.patch.object(runner, "_draw"),
+        mock.patch.dict(engines.ENGINES, fit=ours, fused=ours),
+        mock.patch.object(carrying, "_draw"),
         mock.patch.object(frameworks, "check_installed"),
     ):
         yield

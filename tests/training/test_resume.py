@@ -22,7 +22,7 @@ from specdsl.recipes.schedules import Cosine
 from specdsl.runs import RunError, read_run
 from specdsl.runs.checkpoints import Checkpoints
 from specdsl.runs.locking import Lock
-from specdsl.training import Way, runner
+from specdsl.training import Way, carrying
 from tests.training.engine_numpy import NumpyTrial
 from tests.training.faults import carry_out, content, numpy_engine, plan
 
@@ -149,7 +149,7 @@ def test_curves_that_were_never_drawn_are_drawn(tmp_path: Path, engine: None) ->
     """The process was killed after the last trial; what is drawn is left as it is."""
     carry_out(tmp_path / "run")
     for drawn in (False, True):
-        with mock.patch.object(runner, "_draw") as draw:
+        with mock.patch.object(carrying, "_draw") as draw:
             assert "nothing left" in carry_out(tmp_path / "run")
         assert draw.called is not drawn
         (tmp_path / "run" / "loss.svg").touch()
@@ -313,15 +313,15 @@ with Lock(Path({str(tmp_path / "run")!r})):
 
 def test_an_experiment_goes_trial_by_trial_and_on_after_a_crash(tmp_path: Path, engine: None, monkeypatch) -> None:
     order: list[tuple[str, int]] = []
-    carry_out_trials = runner.Run.carry_out
+    carry_out_trials = carrying.Run.carry_out
 
-    def noted(self: runner.Run, trials: Any, around: Any) -> None:
+    def noted(self: carrying.Run, trials: Any, around: Any) -> None:
         order.extend((self.folder.path.name, number) for number in trials)
         if len(order) == 3:
             raise RunError("as if the disk were full")
         carry_out_trials(self, trials, around)
 
-    monkeypatch.setattr(runner.Run, "carry_out", noted)
+    monkeypatch.setattr(carrying.Run, "carry_out", noted)
     with pytest.raises(RunError):
         carry_out(tmp_path / "e", name="both")
     carry_out(tmp_path / "e", name="both")

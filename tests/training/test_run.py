@@ -21,7 +21,7 @@ from specdsl.data import DataSet, load
 from specdsl.declaration import Misuse
 from specdsl.recipes import OPTIMIZERS, Synthetic, TrainRecipe, Validation, default_data
 from specdsl.runs import RunError, RunSummary, read_run
-from specdsl.training import Plan, check_fit, progress, run
+from specdsl.training import Plan, Wanted, check_fit, progress, run
 from tests.training.models import SOURCE, SPEC, data, graph, recipe
 
 TOP = {
@@ -295,7 +295,7 @@ def test_a_folder_in_use_is_refused(runs: Runs) -> None:
     [
         ({"trials": 0}, "at least one trial"),
         ({"seed": -1}, "at least 0"),
-        ({"backend": "theano"}, 'no back end "theano"'),
+        ({"wanted": Wanted(backend="theano")}, 'no back end "theano"'),
     ],
 )
 def test_arguments_that_cannot_be_are_refused_before_anything_is_written(runs: Runs, options: Any, told: str) -> None:

@@ -1,0 +1,47 @@
+"""The engines by their names, and starting them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from specdsl.training import frameworks
+from specdsl.training.engine import Group, Job
+from specdsl.training.ways import Way
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an engine comes from.
+
+    Attributes:
+        module: what has its `group(jobs, way)`.
+        framework: whether the back end must run before that is imported.
+    """
+
+    module: str
+    framework: bool = True
+
+
+ENGINES: dict[str, Source] = {
+    "fit": Source("specdsl.training.engine_fit"),
+    "fused": Source("specdsl.training.engine_fused"),
+}
+
+
+def maker(way: Way, source: Source | None = None) -> Callable[[Sequence[Job]], Group]:
+    """What makes trials that are trained together, with its framework started.
+
+    Args:
+        way: how trials are trained.
+        source: where the engine comes from, in place of the one that the way names.
+
+    Raises:
+        Misuse: the back end is not installed, or Keras already runs on another.
+    """
+    source = source or ENGINES[way.engine]
+    if source.framework:
+        frameworks.start(way.backend)
+    make: Callable[[Sequence[Job], Way], Group] = import_module(source.module).group
+    return lambda jobs: make(jobs, way)
