@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+from specdsl.declaration import Misuse
 from specdsl.training import frameworks
-from specdsl.training.engine import Group, Job
+from specdsl.training.engine import Group, Job, OutOfMemory
+from specdsl.training.exhaustion import LESS_MEMORY
 from specdsl.training.ways import Way
 
 
@@ -45,3 +47,22 @@ def maker(way: Way, source: Source | None = None) -> Callable[[Sequence[Job]], G
         frameworks.start(way.backend)
     make: Callable[[Sequence[Job], Way], Group] = import_module(source.module).group
     return lambda jobs: make(jobs, way)
+
+
+def built(way: Way, job: Job, source: Source | None = None) -> int:
+    """Build a model to see whether it can be trained, and give the number of its parameters.
+
+    Args:
+        way: how trials are trained.
+        job: one of them.
+        source: as for `maker`.
+
+    Raises:
+        Misuse: it cannot.
+    """
+    try:
+        (trial,) = maker(way, source)([job]).trials
+        trial.check()
+    except OutOfMemory as error:
+        raise Misuse(f"{job.graph.name} does not go into the memory: {error}", help=LESS_MEMORY) from None
+    return int(trial.parameters)

@@ -18,8 +18,6 @@ from specdsl.runs.records import SCHEMA, RunSummary
 from specdsl.training import engines
 from specdsl.training.carrying import Run, carry_out
 from specdsl.training.choosing import Work, choose
-from specdsl.training.engine import OutOfMemory
-from specdsl.training.exhaustion import LESS_MEMORY
 from specdsl.training.plans import Plan
 from specdsl.training.progress import say
 from specdsl.training.resuming import check_longer, check_same
@@ -96,7 +94,7 @@ def run_all(
     works = {key: Work(plan.job(1), plan.trials, plan.wanted) for key, plan in plans.items() if plan.way is None}
     ways = choose(works, console)
     plans = {key: replace(plan, way=plan.way or ways[key]) for key, plan in plans.items()}
-    parameters = {key: _built(plan) for key, plan in plans.items()}
+    parameters = {key: engines.built(plan.chosen, plan.job(1)) for key, plan in plans.items()}
     with _locked(out, plans):
         check_free(out)
         remove_unfinished(out)
@@ -137,20 +135,6 @@ def _track(
         name = key or run.plan.graph.name
         told = Described(name, experiment or name, run.folder.path, run.plan.config, resume)
         run.tracking = Tracking.begin(logs, told, console)
-
-
-def _built(plan: Plan) -> int:
-    """Build a model to see whether it can be trained, and give the number of its parameters.
-
-    Raises:
-        Misuse: it cannot.
-    """
-    try:
-        (trial,) = engines.maker(plan.chosen)([plan.job(1)]).trials
-        trial.check()
-    except OutOfMemory as error:
-        raise Misuse(f"{plan.graph.name} does not go into the memory: {error}", help=LESS_MEMORY) from None
-    return int(trial.parameters)
 
 
 def _resumed(plan: Plan, path: Path, console: Console) -> Run:
