@@ -29,7 +29,9 @@ from specdsl.training import compiling
 from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
 from specdsl.training.exhaustion import exhaustion_told
 from specdsl.training.fused_convolutions import as_product, replaceable
+from specdsl.training.fused_devices import spread
 from specdsl.training.fused_program import Prepare, Program, Resident, State
+from specdsl.training.sharing import Sharing, sharing
 from specdsl.training.targets import Targets, targets
 from specdsl.training.ways import Method, Way
 
@@ -46,20 +48,23 @@ class FusedGroup:
     Args:
         jobs: the trials; they differ in their streams alone.
         method: how they run together.
+        shared: how devices share them.
     """
 
     @exhaustion_told()
-    def __init__(self, jobs: Sequence[Job], method: Method = "vmap") -> None:
+    def __init__(self, jobs: Sequence[Job], method: Method = "vmap", shared: Sharing = Sharing()) -> None:  # noqa: B008
         self.jobs = list(jobs)
         self._job = self.jobs[0]
+        self._spread = spread(shared)
         self.model = _seeded(self._job)
         states = [_copied(_variables(self.model))]
         states += [_copied(_variables(_seeded(job))) for job in self.jobs[1:]]
+        states += states[:1] * self._spread.spare
         _measurable(self.model, self._job)
-        sums = [jnp.stack([jnp.array(one.value)] * len(self.jobs)) for one in self.model.metrics_variables]
-        self._fresh: list[Any] = sums
+        sums = [jnp.stack([jnp.array(one.value)] * len(states)) for one in self.model.metrics_variables]
+        self._fresh: list[Any] = self._spread.own(sums)
         trainable, others, optimizer = jax.tree.map(lambda *one: jnp.stack(one), *states)
-        self._state = State(trainable, others, optimizer, sums)
+        self._state: State = self._spread.own(State(trainable, others, optimizer, sums))
         if method.endswith("products"):
             for layer in self.model._flatten_layers():
                 if replaceable(layer):
@@ -72,6 +77,7 @@ class FusedGroup:
             _prepared(data.evaluate, job.train, told),
             job.recipe.batch,
             method,
+            self._spread,
         )
         self._data: dict[Part, Resident] = {}
         self._places = _places(self.model)
@@ -117,8 +123,8 @@ class FusedGroup:
         job, count, batch = self._job, len(self._job.train), self._job.recipe.batch
         data, whole, began = self.resident("train"), count // batch, perf_counter()
         streams = [one.streams for one in self.jobs]
-        order = jnp.asarray(np.stack([one.order(number, count) for one in streams]))
-        draws = jnp.asarray(np.stack([one.draws(number, count, job.recipe.data.augment) for one in streams]))
+        order = self._of_all([one.order(number, count) for one in streams])
+        draws = self._of_all([one.draws(number, count, job.recipe.data.augment) for one in streams])
         self._forget()
         self._state = self._state._replace(metrics=[one + 0 for one in self._fresh])
         logs: Mapping[str, Any] = {}
@@ -136,6 +142,10 @@ class FusedGroup:
             order, draws = order[:, whole * batch :], draws[:, whole * batch :]
             self._state, logs = self._program.rest(self._state, order, draws, data)
         return {name: np.asarray(one) for name, one in logs.items()}
+
+    def _of_all(self, arrays: list[NDArray[Any]]) -> Any:
+        """An array of each trial as one, where the program takes it."""
+        return self._spread.own(np.stack(arrays + arrays[:1] * self._spread.spare))
 
     def _tell(
         self, epoch: int, step: int, logs: Mapping[str, Any], began: float, watchers: Sequence[Watcher],
@@ -162,7 +172,7 @@ class FusedGroup:
         """The examples of a part, on the device since they were first asked for."""
         if part not in self._data:
             examples = self._job.examples(part)
-            self._data[part] = Resident(jnp.asarray(examples.x), jnp.asarray(examples.y))
+            self._data[part] = self._spread.shared(Resident(examples.x, examples.y))
         return self._data[part]
 
     def rate(self) -> float:
@@ -170,7 +180,7 @@ class FusedGroup:
         _, _, optimizer = _variables(self.model)
         for variable, value in zip(optimizer, self._state.optimizer, strict=True):
             if variable is self.model.optimizer.iterations:
-                variable.assign(value[0])
+                variable.assign(np.asarray(value)[0])
         return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     @exhaustion_told()
@@ -195,7 +205,7 @@ class FusedGroup:
         """The state that is evaluated: with the averaged weights where the optimizer averages."""
         if not self._averages:
             return self._state
-        fixed = jnp.asarray(self._fixed)
+        fixed = jnp.asarray(self._fixed + [False] * self._spread.spare)
         trainable = [
             jnp.where(fixed.reshape(-1, *[1] * (own.ndim - 1)), own, self._state.optimizer[place])
             for own, place in zip(self._state.trainable, self._averages, strict=True)
@@ -224,7 +234,7 @@ class FusedGroup:
             _, part, index = self._places[name]
             held = parts[part][index]
             parts[part][index] = held.at[place].set(jnp.asarray(array.view(np.dtype(held.dtype))))
-        self._state = State(*parts)
+        self._state = self._spread.own(State(*parts))
         self._fixed[place] = self._fixed[place] or fixed
         self._forget()
 
@@ -239,7 +249,7 @@ class FusedGroup:
         trainable, others, _ = _variables(self.model)
         for variables, values in ((trainable, state.trainable), (others, state.others)):
             for variable, value in zip(variables, values, strict=True):
-                variable.assign(value[place])
+                variable.assign(np.asarray(value)[place])
         keras_model.uncompiled(self.model).save(file)
 
 
@@ -315,7 +325,8 @@ class FusedTrial:
 def group(jobs: Sequence[Job], way: Way) -> FusedGroup:
     """The trials of jobs, trained together."""
     assert way.method is not None, "a fused engine has a method"
-    return FusedGroup(jobs, way.method)
+    shared = sharing(len(jobs), jobs[0].recipe.batch, way.devices, way.together)
+    return FusedGroup(jobs, way.method, shared)
 
 
 def _prepared(pipeline: Pipeline, examples: Examples, made: Targets) -> Prepare:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from specdsl.training.fused_devices import OneDevice, Spread
 from specdsl.training.ways import Method
 
 Array = Any
@@ -63,15 +64,25 @@ class Program:
         present: the same for evaluation; it draws nothing.
         batch: examples of a step.
         method: how trials run together.
+        spread: how they lie on devices.
     """
 
-    def __init__(self, model: Any, prepare: Prepare, present: Prepare, batch: int, method: Method = "vmap") -> None:
+    def __init__(
+        self,
+        model: Any,
+        prepare: Prepare,
+        present: Prepare,
+        batch: int,
+        method: Method = "vmap",
+        spread: Spread = OneDevice(),  # noqa: B008 - it has no state
+    ) -> None:
         self._model, self._prepare, self._present, self._batch = model, prepare, present, batch
+        self._spread = spread
         together = _widened if method.startswith("vmap") else _in_turn
-        self._advance = jax.jit(together(self._steps, 3), donate_argnums=0)
-        self._rest = jax.jit(together(self._remaining, 3), donate_argnums=0)
-        self._measure = jax.jit(together(self._measured, 1))
-        self._answer = jax.jit(together(self._answered, 1))
+        self._advance = spread.program(together(self._steps, 3), 3, uses_up=True)
+        self._rest = spread.program(together(self._remaining, 3), 3, uses_up=True)
+        self._measure = spread.program(together(self._measured, 1), 1)
+        self._answer = spread.program(together(self._answered, 1), 1)
 
     def advance(
         self, state: State, order: Array, draws: Array, data: Resident, first: int, last: int
@@ -109,7 +120,7 @@ class Program:
     # ------------------------------------------------------------------------------------------ of one trial
 
     def _step(self, state: State, rows: Array, draws: Array, data: Resident) -> tuple[State, Logs]:
-        batch = self._prepare(data.x[rows], data.y[rows], draws)
+        batch = self._made(self._prepare, rows, draws, data)
         logs, after = self._model.train_step(tuple(state), batch)
         return State(*map(list, after)), logs
 
@@ -131,36 +142,44 @@ class Program:
         return self._step(state, order, draws, data)
 
     def _measured(self, state: State, data: Resident) -> Logs:
-        def step(carried: tuple[list[Array], list[Array]], batch: Resident) -> tuple[Any, Logs]:
-            logs, (_, others, sums) = self._model.test_step((state.trainable, *carried), self._shown(batch))
+        def step(carried: tuple[list[Array], list[Array]], rows: Array) -> tuple[Any, Logs]:
+            logs, (_, others, sums) = self._model.test_step((state.trainable, *carried), self._shown(rows, data))
             return (list(others), list(sums)), logs
 
-        _, logs = self._over(step, (state.others, state.metrics), data)
+        _, logs = self._over(step, (state.others, state.metrics), len(data.x))
         return {name: values[-1] for name, values in logs.items()}
 
     def _answered(self, state: State, data: Resident) -> Array:
-        def step(others: list[Array], batch: Resident) -> tuple[Any, Array]:
-            outputs, others = self._model.predict_step((state.trainable, others), self._shown(batch)[:1])
+        def step(others: list[Array], rows: Array) -> tuple[Any, Array]:
+            outputs, others = self._model.predict_step((state.trainable, others), self._shown(rows, data)[:1])
             return list(others), outputs
 
-        _, outputs = self._over(step, state.others, data, joined=True)
+        _, outputs = self._over(step, state.others, len(data.x), joined=True)
         return outputs
 
-    def _shown(self, batch: Resident) -> tuple[Array, ...]:
-        return self._present(batch.x, batch.y, jnp.zeros((len(batch.x), 0), jnp.float32))
+    def _shown(self, rows: Array, data: Resident) -> tuple[Array, ...]:
+        return self._made(self._present, rows, jnp.zeros((len(rows), 0), jnp.float32), data)
 
-    def _over(self, step: Callable[..., Any], carried: Any, data: Resident, joined: bool = False) -> tuple[Any, Any]:
+    def _made(self, prepare: Prepare, rows: Array, draws: Array, data: Resident) -> tuple[Array, ...]:
+        """A batch of examples, each made on the device that works on it."""
+        made: tuple[Array, ...] = self._spread.batch(
+            lambda rows, draws, data: prepare(data.x[rows], data.y[rows], draws), rows, draws, data
+        )
+        return made
+
+    def _over(self, step: Callable[..., Any], carried: Any, count: int, joined: bool = False) -> tuple[Any, Any]:
         """A step over all examples in order, batch by batch, the last one smaller; what each gives, in order."""
-        whole = len(data.x) // self._batch
+        whole = count // self._batch
         given = []
         if whole:
-            batches = Resident(
-                *(one[: whole * self._batch].reshape(whole, self._batch, *one.shape[1:]) for one in data)
+            carried, found = lax.scan(
+                lambda carried, number: step(carried, number * self._batch + jnp.arange(self._batch)),
+                carried,
+                jnp.arange(whole),
             )
-            carried, found = lax.scan(step, carried, batches)
             given.append(found.reshape(-1, *found.shape[2:]) if joined else found)
-        if whole * self._batch < len(data.x):
-            carried, found = step(carried, Resident(*(one[whole * self._batch :] for one in data)))
+        if whole * self._batch < count:
+            carried, found = step(carried, jnp.arange(whole * self._batch, count))
             given.append(found if joined else jax.tree.map(lambda one: one[None], found))
         return carried, jax.tree.map(lambda *parts: jnp.concatenate(parts), *given)
 
