@@ -17,6 +17,7 @@ from specdsl.training.plans import Plan
 from specdsl.training.progress import say
 from specdsl.training.tracking import Tracking
 from specdsl.training.trials import Surroundings, run_trials
+from specdsl.training.ways import even
 
 
 class Run:
@@ -40,9 +41,11 @@ class Run:
 
     def groups(self) -> list[list[int]]:
         """Those of them that are trained together."""
-        left = self.left()
-        size = self.plan.chosen.together or max(1, len(left))
-        return [left[first : first + size] for first in range(0, len(left), size)]
+        left, groups = self.left(), []
+        for size in even(len(left), self.plan.chosen.together):
+            groups.append(left[:size])
+            left = left[size:]
+        return groups
 
     def carry_out(self, trials: Sequence[int], around: Surroundings) -> None:
         """Carry out trials, from where they were broken off or from their beginning.
@@ -52,8 +55,15 @@ class Run:
             KeyboardInterrupt: Ctrl-C was pressed twice.
         """
         jobs, folders = zip(*((self.plan.job(number), self.folder.trial(number)) for number in trials), strict=True)
-        run_trials(jobs, folders, replace(around, tracking=self.tracking))
+        most = self.plan.chosen.together
+        run_trials(jobs, folders, replace(around, tracking=self.tracking, most=most, fewer=self.fewer))
         self.summarise()
+
+    def fewer(self, most: int) -> None:
+        """Train so many together at the most from now on, also when the run is gone on with."""
+        way = replace(self.plan.chosen, together=most)
+        self.plan = replace(self.plan, way=way)
+        self.folder.change(way=way.to_dict())
 
     def summarise(self) -> RunSummary:
         """Write down, and give, how the run ended or how far it has come."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -15,15 +16,17 @@ from specdsl.runs.answers import scores
 from specdsl.runs.checkpoints import Checkpoint
 from specdsl.runs.files import RunError, save_with, write_bytes, write_text
 from specdsl.runs.folder import TrialFolder
-from specdsl.runs.history import History
+from specdsl.runs.history import Epoch, History
 from specdsl.runs.layout import MODEL, PREDICTIONS, TRACEBACK
 from specdsl.runs.records import TrialSummary
-from specdsl.training.engine import Group, Job, Outcome, Part, Stopped, Trial
+from specdsl.training.engine import Group, Job, Outcome, OutOfMemory, Part, Stopped, Trial
+from specdsl.training.exhaustion import LESS_MEMORY, exhaustion_told, give_back, is_exhaustion
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.keeping import Keeper
 from specdsl.training.progress import Display, Shown, say
 from specdsl.training.tracking import Tracking
 from specdsl.training.watching import Pace, TrialWatcher
+from specdsl.training.ways import even
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Surroundings:
         every: epochs from one checkpoint to the next, None for the usual pace.
         told: is told the number of each epoch that has ended.
         tracking: who else is told how it goes.
+        most: how many trials may be trained together, None for all.
+        fewer: is told when memory suffices for so many only.
     """
 
     make: Callable[[Sequence[Job]], Group]
@@ -45,34 +50,100 @@ class Surroundings:
     every: int | None = None
     told: Callable[[int], None] = lambda epoch: None
     tracking: Tracking = field(default_factory=Tracking)
+    most: int | None = None
+    fewer: Callable[[int], None] = lambda most: None
 
 
 def run_trials(jobs: Sequence[Job], folders: Sequence[TrialFolder], around: Surroundings) -> list[TrialSummary]:
     """Train trials from their last checkpoints, or from the beginning, and keep what comes of them.
 
-    Those that have come equally far are trained together. What goes wrong within a trial is a part of how it ended: the
-    message stands in its summary, the traceback in its folder.
+    Those that have come equally far are trained together, as many as are allowed. Where memory does not suffice for
+    that, halves go on, each trial from its last epoch; where something else goes wrong, whom it concerns goes on alone.
+    What goes wrong with a trial alone is a part of how it ended: the message stands in its summary, the traceback in
+    its folder.
 
     Raises:
         RunError: a folder cannot be written.
         KeyboardInterrupt: Ctrl-C was pressed twice.
     """
     underway = [_Underway(job, folder, around) for job, folder in zip(jobs, folders, strict=True)]
-    for epoch in sorted({one.after for one in underway}):
-        members = [one for one in underway if one.after == epoch]
-        try:
-            _carry_out(members, around)
-        except RunError:
-            raise
-        except Exception as error:
-            for one in members:
-                if one.summary is None:
-                    one.fail(error)
+    _in_groups(underway, around, _Most(around))
     return [one.summary for one in underway if one.summary is not None]
 
 
+class _Most:
+    """How many trials may be trained together, which becomes fewer where memory does not suffice."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._number = around.most
+
+    def first(self, trials: int) -> int:
+        """How many of so many trials make the first group."""
+        return even(trials, self._number)[0]
+
+    def halve(self, trials: int) -> None:
+        """Memory does not suffice for so many."""
+        self._number = -(-trials // 2)
+        what = f"Memory does not suffice for {trials} trials together"
+        say(self._around.console, f"{what}: going on with {self._number} at the most.", style="yellow")
+        self._around.fewer(self._number)
+
+
+def _in_groups(members: Sequence[_Underway], around: Surroundings, most: _Most) -> None:
+    """Carry out trials in groups of those that have come equally far."""
+    by_epoch: dict[int, list[_Underway]] = {}
+    for one in members:
+        by_epoch.setdefault(one.after, []).append(one)
+    for _, equal in sorted(by_epoch.items()):
+        while equal:
+            number = most.first(len(equal))
+            _group(equal[:number], around, most)
+            equal = equal[number:]
+
+
+def _group(members: Sequence[_Underway], around: Surroundings, most: _Most) -> None:
+    """Carry out a group; what does not come to its end together goes on in smaller groups."""
+    exhausted = False
+    try:
+        _carry_out(members, around)
+    except RunError:
+        raise
+    except Exception as error:
+        exhausted = isinstance(error, OutOfMemory)
+        for one in _left(members):
+            one.error = one.error or error
+    left = _left(members)
+    if len(members) == 1 or not left:
+        for one in left:
+            one.fail()
+        return
+    told = [] if exhausted else sorted({_in_short(one.error) for one in left if one.error})
+    for one in left:
+        one.part()
+    give_back()  # nothing refers to the group any more, no error either
+    if exhausted:
+        most.halve(len(members))
+        _in_groups(left, around, most)
+        return
+    for what in told:
+        say(around.console, f"Training together was broken off: {what}. Going on alone.", style="yellow")
+    for one in left:
+        _group([one], around, most)
+
+
+def _left(members: Iterable[_Underway]) -> list[_Underway]:
+    """Those that have not come to an end."""
+    return [one for one in members if one.summary is None]
+
+
+@exhaustion_told()
 def _carry_out(members: Sequence[_Underway], around: Surroundings) -> None:
-    """Trials that have come equally far, as long as nothing goes wrong in training them."""
+    """Trials that have come equally far, to their end; with those that meet an error of their own it is noted.
+
+    Raises:
+        OutOfMemory: memory does not suffice for them.
+    """
     job, after = members[0].job, members[0].after
     group = around.make([one.job for one in members])
     with Display(
@@ -84,23 +155,18 @@ def _carry_out(members: Sequence[_Underway], around: Surroundings) -> None:
             told = _nobody
         outcomes = _train(group, members, around.interrupts)
     for one in members:  # all of them, before one is evaluated: those together are measured at once
-        one.settle()
+        one.attempt(one.settle)
     for one, outcome in zip(members, outcomes, strict=True):
-        try:
-            one.end(outcome)
-        except RunError:
-            raise
-        except Exception as error:
-            one.fail(error)
+        one.attempt(partial(one.end, outcome))
 
 
 def _train(group: Group, members: Sequence[_Underway], interrupts: Interrupts) -> Sequence[Outcome]:
     """Train what is left to train."""
-    watchers = [one.watcher for one in members]
+    watchers = [_Guarded(one) for one in members]
     try:
         for one in members:
-            one.watcher.begin(one.start)
-        if all(watcher.ended or watcher.stopping() for watcher in watchers):
+            one.attempt(partial(one.watcher.begin, one.start))
+        if all(one.watcher.ended or watcher.stopping() for one, watcher in zip(members, watchers, strict=True)):
             return [Outcome(stopped=True) for _ in members]
         return group.train(watchers, members[0].after)
     except KeyboardInterrupt:
@@ -111,11 +177,28 @@ def _train(group: Group, members: Sequence[_Underway], interrupts: Interrupts) -
         return [Outcome(stopped=True) for _ in members]
 
 
+class _Guarded:
+    """The watcher of one of several trials: what goes wrong in it ends that trial, and the others go on."""
+
+    def __init__(self, one: _Underway) -> None:
+        self._one = one
+
+    def stopping(self) -> bool:
+        return self._one.error is not None or self._one.watcher.stopping()
+
+    def on_step(self, epoch: int, step: int, values: Mapping[str, float], images_per_second: float) -> None:
+        self._one.attempt(lambda: self._one.watcher.on_step(epoch, step, values, images_per_second))
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        self._one.attempt(lambda: self._one.watcher.on_epoch(epoch))
+
+
 class _Underway:
     """A trial on its way.
 
     Attributes:
         start: the checkpoint that it goes on from, None for the beginning.
+        error: what went wrong with it, or with its group; None where all is well.
         summary: how it ended, None before.
     """
 
@@ -123,6 +206,7 @@ class _Underway:
         self.job, self._folder, self._around = job, folder, around
         self._began = perf_counter()
         self.history = History(job.recipe.columns, validated=job.validation is not None)
+        self.error: Exception | None = None
         self.summary: TrialSummary | None = None
         self._together = 0
         self.start = self._last_checkpoint()
@@ -167,6 +251,37 @@ class _Underway:
             around.tracking,
         )
 
+    def attempt(self, what: Callable[[], None]) -> None:
+        """Do what is this trial's own, unless something has gone wrong with it; what goes wrong now is noted.
+
+        Raises:
+            RunError: its folder cannot be written.
+            Exception: memory does not suffice.
+        """
+        if self.error is not None:
+            return
+        try:
+            what()
+        except RunError:
+            raise
+        except Exception as error:
+            if is_exhaustion(error):
+                raise
+            self.error = error
+
+    def part(self) -> None:
+        """Leave a group, and all that refers to it, to go on from the last epoch."""
+        self.error = None
+        if not self._together:
+            return
+        watcher = self.watcher
+        watcher.save()
+        self.start = watcher.last or self.start
+        notes = self.start.notes if self.start else {}
+        self._began = perf_counter() - watcher.seconds + notes.get("seconds", 0.0)
+        self.history.epochs[:] = [Epoch(**epoch) for epoch in notes.get("epochs", ())]
+        self._leave()
+
     def settle(self) -> None:
         """Write the last checkpoint, and let the trial have the weights that are kept."""
         if self.watcher.last is not None:
@@ -207,8 +322,10 @@ class _Underway:
             )
         )
 
-    def fail(self, error: Exception) -> None:
+    def fail(self) -> None:
         """Keep what made it crash."""
+        error, self.error = self.error, None
+        assert error is not None, "something has gone wrong"
         if self._together:
             self.watcher.write_history()
         file = self._folder.path / TRACEBACK
@@ -227,11 +344,20 @@ class _Underway:
         assert self.summary is not None
         say(self._around.console, f"This trial failed: {self.summary.failed}.", style="bold red")
         say(self._around.console, f"Where it failed stands in {file}")
+        if isinstance(error, OutOfMemory):
+            say(self._around.console, f"Memory does not suffice for a single trial: {LESS_MEMORY}.")
 
     def _close(self, summary: TrialSummary) -> None:
         self.summary = summary
+        self._leave()
         self._folder.end(summary)
         self._around.tracking.trial_end(summary, self._folder.path)
+
+    def _leave(self) -> None:
+        """Refer no more to what the engine has made, so that its memory can be given back."""
+        if self._together:
+            del self.watcher, self._trial
+        self._together = 0
 
 
 def _evaluate(trial: Trial, job: Job, folder: TrialFolder, stop: Callable[[], bool]) -> dict[str, float]:
@@ -255,7 +381,8 @@ def _nobody(epoch: int) -> None:
     """Where one of several has told of an epoch already."""
 
 
-def _in_short(error: Exception) -> str:
-    """The kind of an error and the first line of what it says."""
+def _in_short(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says; for want of memory those of the framework's."""
+    error = (isinstance(error, OutOfMemory) and error.__cause__) or error
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__

@@ -101,5 +101,19 @@ class Wanted:
                     raise Misuse(f'the engine "fit" trains {what}', argument=argument, help="say --engine fused")
 
 
+def even(trials: int, most: int | None) -> list[int]:
+    """How many trials each group has: as few groups as can be, all as large as each other or one smaller.
+
+    What is left after the first group falls into the groups that are left, so that a run that is gone on with has the
+    groups that it was begun with.
+
+    Args:
+        trials: how many there are.
+        most: how many a group may have, None for all.
+    """
+    groups = -(-trials // most) if most else min(trials, 1)
+    return [-(-(trials - place) // groups) for place in range(groups)]
+
+
 ANY = Wanted()
 """That everything is left to be chosen."""
