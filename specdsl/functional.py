@@ -10,7 +10,7 @@ from specdsl.counts import Count, Size, product, total
 from specdsl.declaration import Misuse, text
 from specdsl.graph import Graph, Tensor, longest_path, said_layer
 from specdsl.layers import Layer, Shape, Weight
-from specdsl.layers.base import Kept, OptionKind, show
+from specdsl.layers.base import Arithmetic, Kept, OptionKind, show
 from specdsl.traced.numbers import key as same
 
 
@@ -134,6 +134,25 @@ class Functional(Layer):
     def operations(self, *shapes: Shape) -> Count:
         flow = self._flow(shapes)
         return Count(((flow.operations,),)) if flow.operations != 0 else Count()
+
+    def work_by_kind(self, *shapes: Shape) -> Mapping[Arithmetic, Size]:
+        found: dict[Arithmetic, Size] = {}
+        for layer, entering in self._applied(shapes):
+            for kind, macs in layer.work_by_kind(*entering).items():
+                before = found.get(kind, 0)
+                found[kind] = None if before is None or macs is None else before + macs
+        return found
+
+    def turns(self, *shapes: Shape) -> Size:
+        turns = [layer.turns(*entering) for layer, entering in self._applied(shapes)]
+        return None if None in turns else sum(one for one in turns if one is not None)
+
+    def _applied(self, shapes: tuple[Shape, ...]) -> Iterator[tuple[Layer, tuple[Shape, ...]]]:
+        """Its layers as they are called, and the shapes that enter each."""
+        flow = self._flow(shapes).shapes
+        for node in self.graph.nodes:
+            if node.inputs:
+                yield said_layer(node.layer, node.options, flow.__getitem__), tuple(flow[one] for one in node.inputs)
 
     work = "those of its layers"
 

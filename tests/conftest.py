@@ -7,6 +7,9 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Keras runs on one back end in a process: nobody is to choose another for the tests' own.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
 settings.register_profile(
     "default",
     deadline=None,

@@ -10,6 +10,7 @@ from specdsl.analyses.counting import (
     tensor_bytes,
     values,
 )
+from specdsl.analyses.effort import Effort, effort
 from specdsl.analyses.memory import (
     TrainingMemory,
     inference_bytes,
@@ -24,6 +25,7 @@ from specdsl.analyses.traffic import Traffic, intensity, layer_traffic, traffic
 __all__ = [
     "QUANTITIES",
     "Analysis",
+    "Effort",
     "LayerAnalysis",
     "Regime",
     "Totals",
@@ -33,6 +35,7 @@ __all__ = [
     "analyse_layer",
     "broken_expectations",
     "effective_stride",
+    "effort",
     "inference_bytes",
     "intensity",
     "layer_traffic",

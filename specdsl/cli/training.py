@@ -45,7 +45,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--backend",
         type=click.Choice(["tensorflow", "jax", "torch"]),
-        help="The Keras back end; by default that of the engine: tensorflow, or jax.",
+        help="The Keras back end; by default the one on which the run takes the least time.",
     ),
     click.option(
         "--engine",
@@ -53,6 +53,11 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
         default="auto",
         show_default=True,
         help="What trains: Keras's fit, or one program on JAX for all trials of a model together.",
+    ),
+    click.option(
+        "--probe/--no-probe",
+        default=None,
+        help="Time the ways to train for some seconds each before one is chosen; by default where a run is long.",
     ),
     click.option(
         "--method",
@@ -83,7 +88,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option("--log-models", is_flag=True, help="Hand the trained models to MLflow too."),
 )
 
-_WAY = ("engine", "backend", "method", "together")
+_WAY = ("engine", "backend", "method", "together", "probe")
 """What may be asked for of the way to train."""
 
 _RESUMED = ("trials", "epochs", "data", "every", "logs", "log_models")

@@ -86,6 +86,10 @@ NOTHING_KEPT = Kept()
 """Where gradients follow from those behind alone, as those of a sum."""
 
 
+Arithmetic = Literal["products", "convolutions", "grouped"]
+"""How multiply-accumulates are carried out: in matrix products, in convolutions over all channels, or over some."""
+
+
 class Modes(NamedTuple):
     """How a layer acts in training and in inference, where the two differ."""
 
@@ -303,6 +307,19 @@ class Layer(Declaration):
     def macs(self, *shapes: Shape) -> Count:
         """Multiply-accumulates for one example: of matrix products and convolutions, without additions of a bias."""
         return Count()
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """How its multiply-accumulates are carried out, or most of them."""
+        return "products"
+
+    def work_by_kind(self, *shapes: Shape) -> Mapping[Arithmetic, Size]:
+        """Its multiply-accumulates for one example, by how they are carried out."""
+        return {self.arithmetic: self.macs(*shapes).value}
+
+    def turns(self, *shapes: Shape) -> Size:
+        """How many computations it makes of which each waits for the one before, as along a sequence; 0 where none."""
+        return 0
 
     def operations(self, *shapes: Shape) -> Count:
         """Operations on single values beside the multiply-accumulates, for one example, in inference.

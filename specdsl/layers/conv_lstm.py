@@ -13,7 +13,7 @@ from specdsl.layers.arguments import (
     Padding,
     RegularizerArgument,
 )
-from specdsl.layers.base import Modes, Shape, Weight, known, require_rank
+from specdsl.layers.base import Arithmetic, Modes, Shape, Weight, known, require_rank
 from specdsl.layers.cells import Cell, LSTMCell, check_forget_bias, dropped
 from specdsl.layers.recurrent import Recurrent
 from specdsl.layers.spatial import either_stride_or_dilate, join, slide, split
@@ -61,6 +61,10 @@ class _ConvLSTMCell(Cell):
         recurrent = Weight("recurrent_kernel", (*self.kernel_size, self.filters, width), role="recurrent")
         bias = (Weight("bias", (width,)),) if self.use_bias else ()
         return (Weight("kernel", (*self.kernel_size, channels, width)), recurrent, *bias)
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "grouped"
 
     def macs(self, *shapes: Shape) -> Count:
         _, channels = self._split(shapes[0])

@@ -18,7 +18,7 @@ from specdsl.layers.arguments import (
     Padding,
     RegularizerArgument,
 )
-from specdsl.layers.base import Kept, Layer, Reach, Shape, Weight, Window, known, show
+from specdsl.layers.base import Arithmetic, Kept, Layer, Reach, Shape, Weight, Window, known, show
 from specdsl.layers.spatial import either_stride_or_dilate, join, seen, slid, slide, split, told
 from specdsl.layers.values import (
     Ints,
@@ -84,6 +84,10 @@ class _Convolution(Layer):
         fan_in = _channels(self, shapes[0]) // self.groups
         kernel = Weight("kernel", (*self.kernel_size, fan_in, self.filters))
         return (kernel, *_bias(self, self.filters))
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "convolutions" if self.groups == 1 and self.data_format != "channels_first" else "grouped"
 
     def macs(self, *shapes: Shape) -> Count:
         fan_in = _channels(self, shapes[0]) // self.groups
@@ -209,6 +213,10 @@ class _TransposedConvolution(Layer):
         shape = (*self.kernel_size, self.filters, _channels(self, shapes[0]))
         return (Weight("kernel", shape), *_bias(self, self.filters))
 
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "grouped"
+
     def macs(self, *shapes: Shape) -> Count:
         spatial, channels = split(shapes[0], self.rank, self, self.data_format)
         return product(*spatial, *self.kernel_size, channels, self.filters)
@@ -322,6 +330,10 @@ class _DepthwiseConvolution(Layer):
         kernel = Weight("kernel", shape, role="depthwise")
         return (kernel, *_bias(self, channels * self.depth_multiplier))
 
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "grouped"
+
     def macs(self, *shapes: Shape) -> Count:
         return _depthwise_macs(self, shapes[0])
 
@@ -399,6 +411,10 @@ class _SeparableConvolution(Layer):
             Weight("pointwise_kernel", pointwise, role="pointwise"),
             *_bias(self, self.filters),
         )
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "grouped"
 
     def macs(self, *shapes: Shape) -> Count:
         channels = _channels(self, shapes[0]) * self.depth_multiplier

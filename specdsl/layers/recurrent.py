@@ -5,10 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
-from specdsl.counts import Count
+from specdsl.counts import Count, Size
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import Kept, Layer, Modes, OptionKind, Shape, Weight, check_given, known, require_rank
+from specdsl.layers.base import (
+    Arithmetic,
+    Kept,
+    Layer,
+    Modes,
+    OptionKind,
+    Shape,
+    Weight,
+    check_given,
+    known,
+    require_rank,
+)
 from specdsl.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, check_forget_bias, stacked
 from specdsl.layers.dtypes import Intake
 from specdsl.layers.inner import fault_of, freeze_inner, inner_weights
@@ -75,6 +86,13 @@ class Recurrent(Layer):
 
     def role(self, weight: str) -> str:
         return self.inner.role(weight.partition("/")[2])
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return self.inner.arithmetic
+
+    def turns(self, *shapes: Shape) -> Size:
+        return shapes[0][0]
 
     def macs(self, *shapes: Shape) -> Count:
         return shapes[0][0] * self.inner.macs(self._step(shapes[0]))

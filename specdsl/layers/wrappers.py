@@ -1,10 +1,11 @@
 """Layers around a layer: each step of a sequence for itself, a sequence in both directions."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from specdsl.counts import Count, product
+from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse, text
-from specdsl.layers.base import TRAINING, Kept, Layer, Modes, Reach, Shape, Weight, check_given, known, show
+from specdsl.layers.base import TRAINING, Arithmetic, Kept, Layer, Modes, Reach, Shape, Weight, check_given, known, show
 from specdsl.layers.dtypes import FLOATS
 from specdsl.layers.inner import freeze_inner, infer_inner, inner_dtypes, inner_weights
 from specdsl.layers.pipeline import Pipeline
@@ -40,6 +41,13 @@ class TimeDistributed(Layer):
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         return inner_weights("", self.layer, self._step(shapes[0]))
+
+    def work_by_kind(self, *shapes: Shape) -> Mapping[Arithmetic, Size]:
+        steps, inner = shapes[0][0], self.layer.work_by_kind(self._step(shapes[0]))
+        return {kind: None if steps is None or macs is None else steps * macs for kind, macs in inner.items()}
+
+    def turns(self, *shapes: Shape) -> Size:
+        return self.layer.turns(self._step(shapes[0]))
 
     def macs(self, *shapes: Shape) -> Count:
         return shapes[0][0] * self.layer.macs(self._step(shapes[0]))
@@ -124,6 +132,14 @@ class Bidirectional(Layer):
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         forward, backward = self._both()
         return inner_weights("forward_", forward, *shapes) + inner_weights("backward_", backward, *shapes)
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return self.layer.arithmetic
+
+    def turns(self, *shapes: Shape) -> Size:
+        turns = [layer.turns(*shapes) for layer in self._both()]
+        return None if None in turns else sum(one for one in turns if one is not None)
 
     def macs(self, *shapes: Shape) -> Count:
         forward, backward = self._both()
@@ -223,6 +239,12 @@ class SpectralNormalization(Layer):
             raise Misuse(message, argument="layer")
         direction = Weight("vector_u", (1, kernel.shape[-1]), trainable=False, dtype=kernel.dtype)
         return (kernel, direction, *(weight for weight in inner if weight is not kernel))
+
+    def work_by_kind(self, *shapes: Shape) -> Mapping[Arithmetic, Size]:
+        return self.layer.work_by_kind(*shapes)
+
+    def turns(self, *shapes: Shape) -> Size:
+        return self.layer.turns(*shapes)
 
     def macs(self, *shapes: Shape) -> Count:
         return self.layer.macs(*shapes)

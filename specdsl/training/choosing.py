@@ -1,47 +1,306 @@
-"""Choosing the way to train."""
+"""Choosing the way to train: by known costs, or where a run is long by timing the ways that there are. Light."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from specdsl.training import frameworks
-from specdsl.training.engine import Job
-from specdsl.training.ways import Wanted, Way
+from specdsl.training import costs, frameworks, probe_cache, probing
+from specdsl.training.candidates import Candidates, Here, candidates
+from specdsl.training.estimate import duration
+from specdsl.training.probe_cache import Known
+from specdsl.training.probing import Rate
+from specdsl.training.progress import say
+from specdsl.training.ways import Way
+from specdsl.training.works import Work
+
+SHARE = 0.05
+"""The share of a run that timing may take, where nobody asks for it."""
+
+ALIKE = 1.15
+"""How many times as long as the best a way may take by known costs to pass for as good: of those the first is taken."""
+
+NEARLY = 1.03
+"""The same where ways have been timed."""
+
+HOPELESS = 8.0
+"""How many times as long as the best a way may take by known costs to be timed all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What is to be trained.
+@dataclass(frozen=True)
+class Choice:
+    """How a model's trials are to be trained.
 
     Attributes:
-        job: a trial of it.
-        trials: how many.
-        wanted: what was asked for.
+        way: that.
+        why: the reason, in words.
     """
 
-    job: Job
-    trials: int
-    wanted: Wanted
+    way: Way
+    why: str
 
 
-def choose(works: Mapping[str, Work], console: Console) -> dict[str, Way]:
+@dataclass
+class _Case:
+    """One model, with the ways that it could be trained in and what is known of them.
+
+    Attributes:
+        work: what is to be trained.
+        here: what there is to train on.
+        found: the ways that can be had.
+        foretold: how fast each should be.
+        timed: how fast each was that has been timed, now or before.
+        before: what of that is from the cache.
+    """
+
+    work: Work
+    here: Here
+    found: Candidates
+    foretold: Mapping[Way, Rate]
+    timed: dict[Way, Rate] = field(default_factory=dict)
+    before: dict[Way, Known] = field(default_factory=dict)
+
+    @property
+    def hopeful(self) -> list[Way]:
+        """The ways that are worth timing, the best by known costs first."""
+        ways = sorted(self.found.ways, key=lambda way: self._foretold(way))
+        return [way for way in ways if self._foretold(way) <= HOPELESS * self._foretold(ways[0])]
+
+    @property
+    def known(self) -> bool:
+        """Whether all ways that are worth it have been timed."""
+        return all(way in self.timed for way in self.hopeful)
+
+    @property
+    def compared(self) -> bool:
+        """Whether the choice is by what was timed."""
+        return any(rate.failed is None for rate in self.timed.values())
+
+    @property
+    def usual(self) -> Sequence[Way]:
+        """The ways to choose from: on an accelerator one fused program, where there is one and nothing was timed."""
+        if self.compared or self.here.hardware.platform == "cpu":
+            return self.found.ways
+        fused = [way for way in self.found.ways if way.engine == "fused"] or self.found.ways
+        return [way for way in fused if way.processes == min(one.processes for one in fused)]
+
+    def seconds(self, way: Way) -> float:
+        """How long a run takes in a way: by what was timed, if anything was."""
+        if self.compared:
+            return self.timed[way].total(self.work, way) if way in self.timed else float("inf")
+        return self._foretold(way)
+
+    def best(self, backend: str) -> Way:
+        """The way of a back end that takes the least time, or the first of those that take hardly more."""
+        ways = [way for way in self.usual if way.backend == backend]
+        least = min(map(self.seconds, ways))
+        return next(way for way in ways if self.seconds(way) <= least * (ALIKE if not self.compared else NEARLY))
+
+    def _foretold(self, way: Way) -> float:
+        return self.foretold[way].total(self.work, way)
+
+
+def choose(works: Mapping[str, Work], console: Console, here: Here | None = None) -> dict[str, Choice]:
     """The way of each model of an experiment, all on one back end, with the reason told.
+
+    Args:
+        works: what is to be trained, by the keys of the models; what is asked for is the same for all.
+        console: where the choice is told.
+        here: what there is to train on.
 
     Raises:
         Misuse: what is asked for cannot be had here.
+        KeyboardInterrupt: Ctrl-C was pressed while ways were timed; nothing is left behind.
     """
-    ways = {key: _way(work) for key, work in works.items()}
-    for way in ways.values():
-        frameworks.check_installed(way.backend)
-    return ways
+    if not works:
+        return {}
+    here = here or Here.now()
+    cases = {key: _case(work, here) for key, work in works.items()}
+    probe = next(iter(works.values())).wanted.probe
+    if probe is not False:
+        _recall(cases, here)
+        if not all(case.known for case in cases.values()) and (probe or _pays(cases)):
+            _probe(cases, here, console)
+    backend = _backend(cases)
+    chosen = {}
+    for key, case in cases.items():
+        way = case.best(backend)
+        chosen[key] = Choice(way, _reason(case, way, here))
+    frameworks.check_installed(backend)
+    _tell(cases, chosen, here, console)
+    return chosen
 
 
-def _way(work: Work) -> Way:
-    wanted = work.wanted
-    engine = wanted.engine or "fit"
-    if engine == "fit":
-        return Way("fit", wanted.backend or "tensorflow")
-    return Way("fused", "jax", wanted.method or "vmap-products", wanted.together)
+def _case(work: Work, here: Here) -> _Case:
+    found = candidates(work, here)
+    foretold = {way: costs.predicted(work, way, here.hardware) for way in found.ways}
+    for way, rate in foretold.items():
+        if way.backend == here.running and way.processes == 1:
+            foretold[way] = replace(rate, starting_seconds=0.0)
+    return _Case(work, here, found, foretold)
+
+
+def _backend(cases: Mapping[str, _Case]) -> str:
+    """The back end on which all models together take the least time."""
+    shared = [
+        backend
+        for backend in frameworks.BACKENDS
+        if all(any(way.backend == backend for way in case.usual) for case in cases.values())
+    ]
+    needed = {backend: sum(case.seconds(case.best(backend)) for case in cases.values()) for backend in shared}
+    alike = NEARLY if any(case.compared for case in cases.values()) else ALIKE
+    return next(backend for backend in shared if needed[backend] <= alike * min(needed.values()))
+
+
+# ------------------------------------------------------------------------------------------------------ timing
+
+
+def _recall(cases: Mapping[str, _Case], here: Here) -> None:
+    """Take what was timed before, where that is everything worth timing: what stands alone compares with nothing."""
+    for case in cases.values():
+        if len(case.hopeful) > 1:
+            for way in case.hopeful:
+                if known := probe_cache.read(case.work, way, here.hardware):
+                    case.before[way] = known
+    if all(len(case.before) == len(case.hopeful) for case in cases.values() if len(case.hopeful) > 1):
+        for case in cases.values():
+            case.timed |= {way: known.rate for way, known in case.before.items()}
+
+
+def _pays(cases: Mapping[str, _Case]) -> bool:
+    """Whether a run is so long that timing the ways costs little of it."""
+    if not _open(cases):
+        return False
+    backend = _backend(cases)
+    run = sum(case.seconds(case.best(backend)) for case in cases.values())
+    cost = sum(_cost(case, way) for case in _open(cases).values() for way in case.hopeful if way not in case.before)
+    return cost <= SHARE * run
+
+
+def _open(cases: Mapping[str, _Case]) -> dict[str, _Case]:
+    """The models with several ways that are worth timing."""
+    return {key: case for key, case in cases.items() if len(case.hopeful) > 1}
+
+
+def _cost(case: _Case, way: Way) -> float:
+    """About how many seconds it takes to time a way."""
+    rate = case.foretold[way]
+    return rate.starting_seconds + rate.compiling_seconds + 2 * probing.SECONDS
+
+
+def _probe(cases: Mapping[str, _Case], here: Here, console: Console) -> None:
+    """Time what is worth it and has not been timed before."""
+    left = [(case, way) for case in _open(cases).values() for way in case.hopeful if way not in case.before]
+    if not left:
+        return
+    about = duration(sum(_cost(case, way) for case, way in left))
+    several = f"{len(left)} ways to train" if len(left) > 1 else "a way to train"
+    say(console, f"Timing {several}, which takes about {about}; --no-probe chooses without.")
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    ) as progress:  # fmt: skip
+        for place, (case, way) in enumerate(left):
+            task = progress.add_task(f"{place + 1} of {len(left)}: {way}", total=None)
+            rate = probing.rates(case.work, [way], examples=_examples(case, way))[way]
+            case.timed[way] = rate
+            progress.remove_task(task)
+    for case in _open(cases).values():
+        for way, known in case.before.items():
+            case.timed[way] = known.rate
+        if case.compared:
+            for way, rate in case.timed.items():
+                if way not in case.before:
+                    probe_cache.write(case.work, way, here.hardware, rate)
+
+
+def _examples(case: _Case, way: Way) -> int:
+    """How many examples an epoch of a probe has: an epoch's, or as many as take a few seconds by known costs."""
+    job, rate = case.work.job, case.foretold[way]
+    of_each = rate.images_per_second / (sum(probing.sizes_of(case.work, way)) or 1)
+    return min(len(job.train), max(2 * job.recipe.batch, int(of_each * probing.SECONDS / 3)))
+
+
+# ------------------------------------------------------------------------------------------------------ telling
+
+
+def _reason(case: _Case, way: Way, here: Here) -> str:
+    """Why a way was chosen, in words."""
+    others = [one for one in case.found.ways if one != way]
+    if not others:
+        return case.found.asked or _only(case)
+    asked = f"{case.found.asked}; " if case.found.asked else ""
+    if case.compared:
+        days = {known.day for known in case.before.values()}
+        when = f", on {min(days)}: kept in {probe_cache.folder()}" if days else ""
+        return f"{asked}the fastest of {len(case.timed)} ways that were timed{when}"
+    rival = min((one for one in others if one.engine != way.engine), key=case.seconds, default=None)
+    if rival is None:
+        return asked + _among(case, way, here)
+    ratio = case.seconds(rival) / case.seconds(way)
+    times = f"about {ratio:.0f} times" if ratio >= 3 else f"about {ratio:.1f} times" if ratio >= 1.15 else "about"
+    longer = f"{times} as long"
+    return f"{asked}{_kind(case, way, here)}; by known costs {rival} would take {longer}"
+
+
+def _only(case: _Case) -> str:
+    missing = "; ".join(f"{name} cannot be had: {why}" for name, why in case.found.missing.items())
+    return missing or "there is no other way here"
+
+
+def _among(case: _Case, way: Way, here: Here) -> str:
+    """Why one of the ways of an engine was chosen."""
+    missing = "; ".join(f"{name} cannot be had: {why}" for name, why in case.found.missing.items())
+    if missing:
+        return missing
+    if way.processes > 1:
+        return f"{way.processes} processes have a share of the {here.hardware.cores} cores each"
+    return "the fastest by known costs"
+
+
+def _kind(case: _Case, way: Way, here: Here) -> str:
+    """What it is in the work that makes a way the best."""
+    effort = case.work.effort
+    convolved = effort.convolutions + effort.grouped
+    if way.engine == "fit":
+        if convolved > effort.products:
+            return f"convolutions are {convolved / max(1, effort.macs):.0%} of the multiply-accumulates"
+        return "steps take much longer than to begin them"
+    if here.hardware.platform != "cpu":
+        return f"whole epochs stay on the device ({here.hardware})"
+    return "steps are over in less time than it takes to begin them one by one"
+
+
+def _tell(cases: Mapping[str, _Case], chosen: Mapping[str, Choice], here: Here, console: Console) -> None:
+    """Say what was chosen, and what was measured."""
+    if here.hardware.note:
+        say(console, f"{here.hardware.note[0].upper()}{here.hardware.note[1:]}.", style="yellow")
+    for key, case in cases.items():
+        if case.timed:
+            for line in _table(case, chosen[key].way, key):
+                say(console, line)
+    told: dict[tuple[Way, str], list[str]] = {}
+    for key, choice in chosen.items():
+        told.setdefault((choice.way, choice.why), []).append(key)
+    for (way, why), keys in told.items():
+        which = f"{', '.join(keys)}: trained" if len(told) > 1 else "Trained"
+        say(console, f"{which} by {way}: {why}.")
+
+
+def _table(case: _Case, way: Way, key: str) -> Sequence[str]:
+    """What was timed, the best first."""
+    ways = sorted(case.timed, key=case.seconds)
+    width = max(len(str(one)) for one in ways)
+    title = f"timed{f' for {key}' if key else ''}"
+    lines = [f"{title:<{width + 2}}{'examples/s':>12}{'whole run':>14}"]
+    for one in ways:
+        rate = case.timed[one]
+        if rate.failed is not None:
+            lines.append(f"  {one!s:<{width}}  cannot be had: {rate.failed}")
+            continue
+        mark = "*" if one == way else " "
+        lines.append(f"{mark} {one!s:<{width}}{rate.images_per_second:>12,.0f}{duration(case.seconds(one)):>14}")
+    return lines

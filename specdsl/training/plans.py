@@ -35,6 +35,7 @@ class Plan:
         seed: what all randomness comes from, at least 0.
         wanted: what is asked for of the way to train.
         way: how trials are trained; None before it is chosen.
+        why: why in this way, in words; "" where nobody has chosen.
         request: what was asked for, as JSON has it: what the same plan can be made from again.
     """
 
@@ -48,6 +49,7 @@ class Plan:
     seed: int = 0
     wanted: Wanted = ANY
     way: Way | None = None
+    why: str = ""
     request: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
@@ -100,6 +102,7 @@ class Plan:
             "model_parameters": dict(self.graph.parameters),
             "backend": self.chosen.backend,
             "way": self.chosen.to_dict(),
+            "why": self.why,
             "trials": self.trials,
             "seed": self.seed,
             "train": self.recipe,

@@ -37,7 +37,8 @@ def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
     train = dict(config.get("train", {}), epochs=None)
     if isinstance(train.get("data"), dict):
         train["data"] = dict(train["data"], source=None)
-    rest = {name: value for name, value in config.items() if name not in ("request", "trials", "spec", "parameters")}
+    told = ("request", "trials", "spec", "parameters", "why")
+    rest = {name: value for name, value in config.items() if name not in told}
     return {**rest, "train": train}
 
 

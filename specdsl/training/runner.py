@@ -17,13 +17,14 @@ from specdsl.runs.locking import Lock
 from specdsl.runs.records import SCHEMA, RunSummary
 from specdsl.training import engines
 from specdsl.training.carrying import Run, carry_out
-from specdsl.training.choosing import Work, choose
+from specdsl.training.choosing import choose
 from specdsl.training.plans import Plan
 from specdsl.training.progress import say
 from specdsl.training.resuming import check_longer, check_same
 from specdsl.training.tracking import Described, Target, Tracking
 from specdsl.training.versions import changes, versions
 from specdsl.training.ways import Way
+from specdsl.training.works import Work
 
 
 def run(
@@ -92,8 +93,8 @@ def run_all(
             lost = f"The saved model will not keep the `training=` of {', '.join(pinned)}"
             say(console, f"{lost}: Keras has no place for it in a file.", style="yellow")
     works = {key: Work(plan.job(1), plan.trials, plan.wanted) for key, plan in plans.items() if plan.way is None}
-    ways = choose(works, console)
-    plans = {key: replace(plan, way=plan.way or ways[key]) for key, plan in plans.items()}
+    choices = choose(works, console)
+    plans = {key: replace(plan, **vars(choices[key])) if key in choices else plan for key, plan in plans.items()}
     parameters = {key: engines.built(plan.chosen, plan.job(1)) for key, plan in plans.items()}
     with _locked(out, plans):
         check_free(out)
@@ -145,7 +146,7 @@ def _resumed(plan: Plan, path: Path, console: Console) -> Run:
     """
     folder = RunFolder(path)
     try:
-        plan = replace(plan, way=Way.of(folder.config["way"]))
+        plan = replace(plan, way=Way.of(folder.config["way"]), why=folder.config.get("why", ""))
     except (KeyError, TypeError):
         raise RunError(f"{path} does not say how it was trained, so that it cannot be gone on with") from None
     check_same(path, folder.config, plan.config)

@@ -129,8 +129,10 @@ def test_a_run_leaves_everything_in_its_folder(runs: Runs) -> None:
     loss = -np.log(probability[np.arange(len(train)), train.y]).mean()
     assert loss == pytest.approx(trial.final["train_loss"], rel=1e-4), "the kept weights, without dropout"
 
-    lines = runs.printed.splitlines()
-    assert len(lines) == 4
+    way, *lines = runs.printed.splitlines()
+    assert way == "Trained by fit on tensorflow: Keras already runs on tensorflow in this process."
+    assert (config["way"]["engine"], f"fit on tensorflow: {config['why']}." in way) == ("fit", True)
+    assert len(lines) == 3 + 1
     assert lines[0].split() == ["epoch", "train", "loss", "train", "accu", "test", "loss", "test", "accu", "img/s"]
     assert [line.split()[0] for line in lines[1:]] == ["1/3", "2/3", "3/3"]
     assert max(map(len, lines)) <= 80

@@ -237,6 +237,14 @@ def commands(samples: Sequence[Sample]) -> list[str]:
     return list(found)
 
 
+def _way(way: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The options by which trials are trained in the way in which they were."""
+    engine = way.get("engine")
+    names = ("method", "together", "processes", "devices") if engine == "fused" else ("processes",)
+    said = [(f"--{name}", way.get(name)) for name in names if name == "together" or way.get(name) != 1]
+    return [("--engine", engine), *said] if engine else []
+
+
 def _command(run: RunRecord, experiment: str, group: Sequence[Sample]) -> str:
     """A command as a shell takes it, with every option that is not the default of the text."""
     asked = run.config.get("request") or {}
@@ -259,6 +267,7 @@ def _command(run: RunRecord, experiment: str, group: Sequence[Sample]) -> str:
         ("--trials", run.config.get("trials")),
         ("--seed", run.config.get("seed")),
         ("--backend", run.config.get("backend")),
+        *_way(run.config.get("way") or {}),
     ):
         if value is not None:
             words += [option, str(value)]

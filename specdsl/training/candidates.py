@@ -1,0 +1,197 @@
+"""The ways to train that can be had for some work here, and why others cannot. Light: imports no framework."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+
+from specdsl.declaration import Misuse
+from specdsl.training import frameworks
+from specdsl.training.hardware import Hardware, hardware
+from specdsl.training.ways import Engine, Method, Wanted, Way
+from specdsl.training.works import Work
+
+_SEVERAL = 4
+"""How many processes may share one accelerator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What there is to train on.
+
+    Attributes:
+        hardware: the machine.
+        installed: the back ends that can be imported.
+        running: the one that Keras already runs on in this process, or None.
+        variable: the one that the variable KERAS_BACKEND names, or None.
+    """
+
+    hardware: Hardware
+    installed: frozenset[str]
+    running: str | None = None
+    variable: str | None = None
+
+    @classmethod
+    def now(cls) -> Here:
+        """What there is in this process."""
+        installed = {name for name in frameworks.BACKENDS if name in sys.modules or find_spec(name) is not None}
+        running = str(sys.modules["keras"].backend.backend()) if "keras" in sys.modules else None
+        variable = os.environ.get("KERAS_BACKEND")
+        return cls(
+            hardware(),
+            frozenset(installed),
+            running,
+            variable if variable in frameworks.BACKENDS else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The ways that can be had.
+
+    Attributes:
+        ways: those, and of ways that are equally good the one to take before others.
+        asked: what was asked for, so that it was not to be chosen, in words; or None.
+        missing: why an engine on a back end cannot be had, by its name in words, where it was not ruled out by asking.
+    """
+
+    ways: tuple[Way, ...]
+    asked: str | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+def candidates(work: Work, here: Here) -> Candidates:
+    """The ways in which some work can be done here, as far as what was asked for leaves them open.
+
+    Raises:
+        Misuse: what is asked for cannot be had.
+    """
+    wanted = work.wanted
+    wanted.check()
+    backends, asked = _backends(wanted, here)
+    engine = _engine(wanted)
+    missing: dict[str, str] = {}
+    fused: list[Way] = []
+    fits = [] if engine == "fused" else [way for backend in backends for way in _fit(work, here, backend)]
+    if engine != "fit":
+        try:
+            if "jax" not in backends and not (asked and engine is None):
+                raise _without_jax(here)
+            if "jax" in backends:
+                fused = _fused(work, here)
+        except Misuse as misuse:
+            if engine == "fused":
+                raise
+            missing["fused on jax"] = misuse.message + (f": {misuse.help}" if misuse.help else "")
+    ways = [way for way in fits if way.backend == "tensorflow"] + fused
+    ways += [way for way in fits if way.backend != "tensorflow"]
+    assert ways, "a back end has been found, and fit runs on all of them"
+    said = [asked] if asked else []
+    given = {"engine": wanted.engine, "method": wanted.method, "together": wanted.together}
+    given |= {"processes": wanted.processes, "devices": wanted.devices}
+    said += [f"--{name} {value} was asked for" for name, value in given.items() if value is not None]
+    return Candidates(tuple(dict.fromkeys(ways)), " and ".join(said) or None, missing)
+
+
+def _engine(wanted: Wanted) -> Engine | None:
+    """The engine that was asked for, in so many words or by what only the fused one takes."""
+    if wanted.engine is not None:
+        return wanted.engine
+    return "fused" if wanted.method or wanted.together or wanted.devices else None
+
+
+def _backends(wanted: Wanted, here: Here) -> tuple[list[str], str | None]:
+    """The back ends that are open, and what was asked for that has closed others, in words.
+
+    Raises:
+        Misuse: the one that is asked for cannot be had.
+    """
+    needed = wanted.backend or ("jax" if _engine(wanted) == "fused" else None)
+    if needed is not None:
+        frameworks.check_installed(needed)
+        if needed not in here.installed:
+            raise _not_installed(needed)
+        if here.running not in (None, needed):
+            raise Misuse(
+                f"Keras already runs on {here.running} in this process, so that {needed} cannot be had",
+                argument="backend" if wanted.backend else "engine",
+            )
+        return [needed], f"--backend {needed} was asked for" if wanted.backend else None
+    if here.running is not None:
+        return [here.running], f"Keras already runs on {here.running} in this process"
+    if here.variable is not None and here.variable in here.installed:
+        return [here.variable], f"KERAS_BACKEND is {here.variable}"
+    found = [name for name in frameworks.BACKENDS if name in here.installed]
+    if not found:
+        raise _not_installed("tensorflow")
+    return found, None
+
+
+def _not_installed(backend: str) -> Misuse:
+    return Misuse(
+        f"training on {backend} needs the package {backend}, which is not installed",
+        argument="backend",
+        help=f"pip install 'specdsl[{backend}]'",
+    )
+
+
+def _without_jax(here: Here) -> Misuse:
+    return Misuse("it needs JAX, which is not installed", argument="engine", help="pip install 'specdsl[jax]'")
+
+
+def _processes(work: Work, here: Here) -> Iterator[int]:
+    """How many processes may share the trials."""
+    if work.wanted.processes is not None:
+        yield work.wanted.processes
+        return
+    yield 1
+    most = min(work.trials, here.hardware.cores if here.hardware.platform == "cpu" else _SEVERAL)
+    if most > 1:
+        yield most
+
+
+def _fit(work: Work, here: Here, backend: str) -> Iterator[Way]:
+    for processes in _processes(work, here):
+        yield Way("fit", backend, processes=processes)
+
+
+def _fused(work: Work, here: Here) -> list[Way]:
+    """The ways of the fused engine.
+
+    Raises:
+        Misuse: there are not so many devices, or not even one trial fits into the memory.
+    """
+    wanted, machine = work.wanted, here.hardware
+    if wanted.devices is not None and wanted.devices > machine.devices:
+        raise Misuse(
+            f"there {'is 1 device' if machine.devices == 1 else f'are {machine.devices} devices'} here, "
+            f"not {wanted.devices}",
+            argument="devices",
+        )
+    found = []
+    for processes in _processes(work, here):
+        for devices in [wanted.devices] if wanted.devices is not None else _devices(work, here):
+            for method in [wanted.method] if wanted.method is not None else _methods(work, here):
+                most = -(-work.trials // processes)
+                found.append(Way("fused", "jax", method, min(wanted.together or most, most), processes, devices))
+    return found
+
+
+def _methods(work: Work, here: Here) -> list[Method]:
+    """The methods that may be the best ones. On a processor convolutions in a loop are tens of times slower."""
+    convolves = work.effort.convolutions + work.effort.grouped > 0
+    if not convolves:
+        return ["vmap", "map"] if work.trials > 1 else ["vmap"]
+    if here.hardware.platform == "cpu":
+        return ["vmap-products", "map-products"] if work.trials > 1 else ["vmap-products"]
+    return ["vmap-products", "vmap", "map", "map-products"] if work.trials > 1 else ["vmap", "vmap-products"]
+
+
+def _devices(work: Work, here: Here) -> list[int]:
+    """On how many devices: several trials on as many as there are, one alone on one or on all."""
+    if here.hardware.platform == "cpu" or here.hardware.devices == 1:
+        return [1]
+    return [min(here.hardware.devices, work.trials)] if work.trials > 1 else [1, here.hardware.devices]

@@ -1,0 +1,95 @@
+"""What ways to train cost, by measured constants: how long a step takes to begin, and how fast its work is done. Light.
+
+The constants rank ways; they do not foretell times. They were measured by the probe on the cores of a server's
+processor (docs/engines.md has how), those of accelerators are estimates. Where a run is long enough, a probe replaces
+them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specdsl.training.hardware import Hardware
+from specdsl.training.probing import Rate, sizes_of
+from specdsl.training.ways import Way
+from specdsl.training.works import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What an engine on a back end costs.
+
+    Attributes:
+        start: seconds until a process begins to build models.
+        compile: seconds to build and compile those that are trained together.
+        step: seconds that a step takes to begin, however small it is.
+        layer: what each layer adds to that.
+        epoch: seconds that an epoch and the evaluation after it take to begin.
+        turn: seconds of each computation that waits for the one before, forwards and backwards.
+        products: operations of matrix products in a second, on one core or on the accelerator.
+        convolutions: the same of convolutions over all channels.
+        grouped: the same of other convolutions.
+        others: operations on single values in a second.
+    """
+
+    start: float
+    compile: float
+    step: float
+    layer: float
+    epoch: float
+    turn: float
+    products: float
+    convolutions: float
+    grouped: float
+    others: float
+
+
+PROCESSOR = {
+    ("fit", "tensorflow"): Costs(7.0, 1.5, 4e-4, 4e-5, 0.02, 1e-4, 8.5e10, 7.6e10, 1e10, 1e10),
+    ("fused", "jax"): Costs(6.0, 12.0, 5e-5, 5e-6, 0.005, 1e-5, 4.8e10, 5.8e10, 4e8, 1e10),
+    ("fit", "jax"): Costs(7.0, 5.0, 2e-4, 1e-5, 0.03, 1e-5, 4.8e10, 3e10, 4e9, 1e10),
+    ("fit", "torch"): Costs(7.0, 1.0, 1e-3, 1.5e-4, 0.04, 3e-4, 8.5e10, 5e10, 5e9, 1e10),
+}
+"""On one core of a processor."""
+
+ACCELERATOR = {
+    ("fit", "tensorflow"): Costs(12.0, 5.0, 4e-3, 5e-5, 0.2, 2e-4, 2e13, 1e13, 1e12, 3e11),
+    ("fused", "jax"): Costs(10.0, 20.0, 2e-4, 2e-5, 0.02, 3e-5, 2e13, 1e13, 1e12, 3e11),
+    ("fit", "jax"): Costs(10.0, 8.0, 2e-3, 1e-5, 0.2, 3e-5, 2e13, 1e13, 1e12, 3e11),
+    ("fit", "torch"): Costs(10.0, 3.0, 5e-3, 3e-4, 0.2, 4e-4, 2e13, 1e13, 1e12, 3e11),
+}
+"""On an accelerator; estimates, by which nothing is chosen there but what is worth timing."""
+
+_CORES = 0.5
+"""The power of the number of cores with which a process gets faster: two make it 1.4 times as fast."""
+
+_BACKWARD = 2.0
+"""The work of the gradients, in terms of that of the forward pass."""
+
+
+def predicted(work: Work, way: Way, hardware: Hardware) -> Rate:
+    """How fast a way should be for some work, by the constants."""
+    processor = hardware.platform == "cpu"
+    costs = (PROCESSOR if processor else ACCELERATOR)[way.engine, way.backend]
+    cores = max(1.0, hardware.cores / way.processes)
+    speed = cores**_CORES if processor else way.devices / way.processes
+    job, effort = work.job, work.effort
+    together = sizes_of(work, way)[0]
+    in_turn = way.method is not None and way.method.startswith("map")
+    forward = (
+        2 * effort.products / costs.products
+        + 2 * effort.convolutions / costs.convolutions
+        + 2 * effort.grouped / costs.grouped
+        + effort.operations / costs.others
+    )
+    begin = (costs.step + effort.layers * costs.layer) * (together if in_turn else 1)
+    turns = effort.turns * costs.turn * (together if in_turn else 1)
+    learned = together * len(job.train) * forward * (1 + _BACKWARD) / speed
+    seconds = costs.epoch + learned + job.steps * (begin + 2 * turns)
+    if work.measured:
+        steps = -(-work.measured // job.recipe.batch)
+        measured = together * work.measured * forward / speed + steps * (begin + turns)
+        seconds += measured / job.recipe.evaluate_every
+    rate = together * len(job.train) * len(sizes_of(work, way)) / seconds
+    starts = 1 if way.processes == 1 else 2  # the process that begins others builds a model too, to see that it can be
+    return Rate(rate, starts * costs.start, costs.compile)
