@@ -12,7 +12,7 @@ READY := $(VENV)/ready
 LOCK := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow mutants check bench lock clean
+.PHONY: help install demo test test-slow mutants check bench bench-train lock clean
 
 help:
 	@echo 'make demo       compile a model with report and drawing, train it on drawn traffic signs, show how well it does'
@@ -21,6 +21,7 @@ help:
 	@echo 'make mutants    plant mistakes in the rules, one after the other, and see whether the tests notice'
 	@echo 'make check      look for mistakes in style and types'
 	@echo 'make bench      measure speed and memory against their bars'
+	@echo 'make bench-train  measure how fast networks train here, by each way there is (12 minutes)'
 	@echo 'make install    only set up $(VENV)'
 	@echo 'make lock       resolve the versions in constraints.txt anew'
 	@echo 'make clean      remove what make made'
@@ -48,6 +49,10 @@ check: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m compileall -q specdsl
 	@$(BIN)/python bench/report.py
+
+bench-train: $(READY)
+	@$(BIN)/python -m compileall -q specdsl bench
+	@$(BIN)/python -m bench.train $(if $(WRITE),--write)
 
 install: $(READY)
 	@echo 'specdsl is in $(BIN)/specdsl'
