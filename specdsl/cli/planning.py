@@ -187,7 +187,9 @@ def complaints() -> Iterator[None]:
     except (Misuse, DataError) as error:
         raise WrongInput(told(error)) from None
     except RunError as error:
-        kind = Failure if isinstance(error, CannotWrite) else WrongInput
+        from specdsl.training.workers import WorkerLost
+
+        kind = Failure if isinstance(error, CannotWrite | WorkerLost) else WrongInput
         raise kind(told(error)) from None
 
 

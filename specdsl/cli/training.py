@@ -69,6 +69,12 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--together", type=click.IntRange(1), metavar="N", help="Trials in one program at most; by default all."
     ),
+    click.option(
+        "--processes",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Processes that share the trials, each with its share of the cores.",
+    ),
     click.option("--out", type=PATH, metavar="DIR", help="The folder to make; by default a new one in `runs`."),
     click.option("--resume", type=PATH, metavar="DIR", help="Go on with what was broken off in this folder."),
     click.option(
@@ -88,7 +94,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option("--log-models", is_flag=True, help="Hand the trained models to MLflow too."),
 )
 
-_WAY = ("engine", "backend", "method", "together", "probe")
+_WAY = ("engine", "backend", "method", "together", "processes", "probe")
 """What may be asked for of the way to train."""
 
 _RESUMED = ("trials", "epochs", "data", "every", "logs", "log_models")

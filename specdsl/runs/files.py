@@ -38,6 +38,10 @@ class CannotWrite(RunError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
         goes_on = "what was written before is whole, and `--resume` goes on from it when this can be written"
         super().__init__(f"{what}: {error.strerror or error}", help=goes_on if full else None)
+        self._what, self._error = what, error
+
+    def __reduce__(self) -> Any:
+        return type(self), (self._what, self._error)
 
 
 _UNFINISHED = ".unfinished-"

@@ -6,12 +6,15 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from types import TracebackType
 
 from specdsl.runs.files import RunError, make_folder
 
 _LOCK = ".lock"
+
+_ENDING = 5.0
+"""Seconds that processes which hold a lock with another one have to end when that has ended."""
 
 
 class Lock:
@@ -28,6 +31,12 @@ class Lock:
         self.folder = folder
         self._handle: int | None = None
 
+    @property
+    def handle(self) -> int:
+        """The open file, while it is entered: whoever else has it open holds the lock too."""
+        assert self._handle is not None
+        return self._handle
+
     def __enter__(self) -> Lock:
         """Take the lock.
 
@@ -36,6 +45,7 @@ class Lock:
         """
         make_folder(self.folder)
         file = self.folder / _LOCK
+        deadline = monotonic() + _ENDING
         while True:
             try:
                 handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
@@ -46,7 +56,11 @@ class Lock:
             except OSError:
                 who = os.read(handle, 200).decode("utf-8", "replace").strip()
                 os.close(handle)
+                if _has_ended(who) and monotonic() < deadline:  # its workers notice that, and end too
+                    sleep(0.05)
+                    continue
                 by = f" by the process {who}" if who else ""
+                by = f" by workers of the process {who}, which has ended" if _has_ended(who) else by
                 raise RunError(
                     f"{self.folder} is being written to{by}", help="two runs cannot write into one folder"
                 ) from None
@@ -69,6 +83,20 @@ class Lock:
                 (self.folder / _LOCK).unlink(missing_ok=True)
         os.close(self._handle)
         self._handle = None
+
+
+def _has_ended(who: str) -> bool:
+    """Whether a process of this machine, as a file of a lock names it, is there no more."""
+    number, _, host = who.partition(" on ")
+    if os.name == "nt" or not number.isdigit() or host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _take_soon(handle: int) -> None:

@@ -30,7 +30,9 @@ class TrialSummary:
         failed: what made it crash, or None.
         seconds: how long it took, evaluation and building included.
         together: how many trials were trained together in that time.
-        images_per_second: its own, the median over its epochs, training alone; None without an epoch.
+        processes: how many processes trained trials of the run at that time, each on its share of the machine.
+        images_per_second: its own, the median over its epochs, training alone; None without an epoch. Beside other
+            processes it is what its share of the machine gives, not what all of it would.
     """
 
     trial: int
@@ -45,6 +47,7 @@ class TrialSummary:
     failed: str | None = None
     seconds: float = 0.0
     together: int = 1
+    processes: int = 1
     images_per_second: float | None = None
 
     @property
@@ -74,7 +77,8 @@ class RunSummary:
         planned: how many there were to be.
         parameters: the model's parameters, None when it was never built.
         interrupted: the run was ended before its time.
-        seconds: how long it took in all.
+        seconds: how long its trials took, one after the other; what several took together counts once.
+        wall_seconds: how long it took by the clock, where several processes trained its trials at the same time too.
     """
 
     model: str
@@ -84,6 +88,7 @@ class RunSummary:
     parameters: int | None
     interrupted: bool
     seconds: float
+    wall_seconds: float = 0.0
 
     @property
     def mean(self) -> dict[str, float]:
@@ -105,4 +110,5 @@ class RunSummary:
             "trials": [trial.to_dict() for trial in self.trials],
             "images_per_second": mean(rates) if rates else None,
             "seconds": self.seconds,
+            "wall_seconds": self.wall_seconds,
         }

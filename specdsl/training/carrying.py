@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from specdsl.runs.files import RunError, read_json
 from specdsl.runs.folder import RunFolder
-from specdsl.runs.layout import EXPERIMENT
+from specdsl.runs.layout import EXPERIMENT, SUMMARY
 from specdsl.runs.records import RunSummary, TrialSummary
-from specdsl.training import engines
+from specdsl.training import engines, workers
 from specdsl.training.estimate import Estimate
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.plans import Plan
-from specdsl.training.progress import say
+from specdsl.training.progress import Bars, say
 from specdsl.training.tracking import Tracking
 from specdsl.training.trials import Surroundings, run_trials
-from specdsl.training.ways import even
+from specdsl.training.ways import Way, even
+
+if TYPE_CHECKING:
+    from specdsl.training.workers_pool import Workers
+    from specdsl.training.workers_shares import Share
+
+
+class Clock:
+    """The time in which anything of a run is trained.
+
+    Args:
+        before: seconds of it that have passed before.
+    """
+
+    def __init__(self, before: float) -> None:
+        self._before, self._since, self._running = before, 0.0, 0
+
+    def begin(self) -> None:
+        """Something begins."""
+        if not self._running:
+            self._since = perf_counter()
+        self._running += 1
+
+    def end(self) -> None:
+        """Something of what was begun has ended."""
+        self._before, self._running = self.seconds, self._running - 1
+        self._since = perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """How long that was so far."""
+        return self._before + (perf_counter() - self._since if self._running else 0.0)
 
 
 class Run:
@@ -29,11 +64,16 @@ class Run:
 
     Attributes:
         tracking: who else is told how it goes.
+        clock: the time in which it is carried out, all the times that it was gone on with included.
     """
 
     def __init__(self, plan: Plan, folder: RunFolder) -> None:
         self.plan, self.folder = plan, folder
         self.tracking = Tracking()
+        before = 0.0
+        with suppress(RunError, TypeError, ValueError):
+            before = float(read_json(folder.path / SUMMARY).get("wall_seconds", 0.0))
+        self.clock = Clock(before)
 
     def left(self) -> list[int]:
         """The trials that have not come to their end; one that crashed is among them, for it may go well next time."""
@@ -41,11 +81,7 @@ class Run:
 
     def groups(self) -> list[list[int]]:
         """Those of them that are trained together."""
-        left, groups = self.left(), []
-        for size in even(len(left), self.plan.chosen.together):
-            groups.append(left[:size])
-            left = left[size:]
-        return groups
+        return grouped(self.left(), self.plan.chosen)
 
     def carry_out(self, trials: Sequence[int], around: Surroundings) -> None:
         """Carry out trials, from where they were broken off or from their beginning.
@@ -55,8 +91,10 @@ class Run:
             KeyboardInterrupt: Ctrl-C was pressed twice.
         """
         jobs, folders = zip(*((self.plan.job(number), self.folder.trial(number)) for number in trials), strict=True)
+        self.clock.begin()
         most = self.plan.chosen.together
         run_trials(jobs, folders, replace(around, tracking=self.tracking, most=most, fewer=self.fewer))
+        self.clock.end()
         self.summarise()
 
     def fewer(self, most: int) -> None:
@@ -77,6 +115,7 @@ class Run:
             parameters=self.folder.config.get("parameters"),
             interrupted=len(trials) < self.plan.trials or any(trial.interrupted for trial in trials),
             seconds=sum(trial.seconds / trial.together for trial in trials),
+            wall_seconds=self.clock.seconds,
         )
         self.folder.summarise(summary)
         return summary
@@ -87,11 +126,22 @@ class Run:
         return bool(ended.diverged) or ended.stopped_early or ended.epochs >= self.plan.recipe.epochs
 
 
-def carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> dict[str, RunSummary]:
-    """Carry out what is left of runs: all first trials, then all second ones."""
+def carry_out(
+    runs: Mapping[str, Run], console: Console, every: int | None, others: Workers | None = None
+) -> dict[str, RunSummary]:
+    """Carry out what is left of runs: all first trials, then all second ones.
+
+    Args:
+        runs: the runs by their keys.
+        console: where progress is shown.
+        every: epochs from one checkpoint to the next, None for the usual pace.
+        others: the processes that train; None for this one.
+    """
 
     def told() -> None:
         say(console, "Stopping after this step and saving what there is. Ctrl-C again stops at once.")
+        if others is not None:
+            others.wake()
 
     left = [(numbers, key) for key, run in runs.items() for numbers in run.groups()]
     left.sort(key=lambda one: one[0])
@@ -102,26 +152,18 @@ def carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> d
             _draw(runs)
         return summaries
     with Interrupts(told) as interrupts:
-        makers = {key: engines.maker(run.plan.chosen) for key, run in runs.items()}
-        estimate = Estimate([key for _, key in left], {key: run.plan.recipe.epochs for key, run in runs.items()})
-
-        def ended(epoch: int) -> None:
-            if estimate.epoch(epoch) and len(left) > 1:
-                trials = sum(len(numbers) for numbers, _ in left)
-                say(console, f"by these epochs all {trials} trials will take about {estimate.left()}")
-
-        for place, (numbers, key) in enumerate(left):
-            if interrupts.requested:
-                break
-            estimate.begin(place)
-            trials = runs[key].plan.trials
-            if len(runs) > 1 or trials > 1:
-                model = f"{key}, " if key else ""
-                which = f"trial {numbers[0]}" if len(numbers) == 1 else f"trials {numbers[0]} to {numbers[-1]}"
-                of = f" ({place + 1} of {len(left)})" if len(runs) > 1 else ""
-                to_go = f", about {estimate.left()} to go" if estimate.left() else ""
-                say(console, f"{model}{which} of {trials}{of}{to_go}", style="bold")
-            runs[key].carry_out(numbers, Surroundings(makers[key], interrupts, console, every, ended))
+        underway = _Underway(runs, left, console, others.count if others else 1)
+        if others is None:
+            makers = {key: engines.maker(run.plan.chosen) for key, run in runs.items()}
+            for place, (numbers, key) in enumerate(left):
+                if interrupts.requested:
+                    break
+                underway.begin(place)
+                surroundings = Surroundings(makers[key], interrupts, console, every, underway.epoch(0))
+                runs[key].carry_out(numbers, surroundings)
+        else:
+            with Bars(console, max(map(len, underway.names))) as bars:
+                others.carry_out([underway.share(place, bars) for place in range(len(left))], interrupts, every)
         summaries = {key: run.summarise() for key, run in runs.items()}
         _draw(runs)
         for key, run in runs.items():
@@ -129,6 +171,81 @@ def carry_out(runs: Mapping[str, Run], console: Console, every: int | None) -> d
     if any(summary.interrupted for summary in summaries.values()):
         say(console, "Stopped.")
     return summaries
+
+
+def grouped(trials: Sequence[int], way: Way) -> list[list[int]]:
+    """Trials by those that are trained together: in as many groups as there are processes, where they go round."""
+    each = max(1, -(-len(trials) // way.processes))
+    left, groups = list(trials), []
+    for size in even(len(left), min(way.together or each, each)):
+        groups.append(left[:size])
+        left = left[size:]
+    return groups
+
+
+class _Underway:
+    """Says what begins, and how long all of it will take.
+
+    Args:
+        runs: the runs by their keys.
+        left: the trials that are trained together, with the keys of their runs, in order.
+        console: where to.
+        lanes: how many of them are trained side by side.
+
+    Attributes:
+        names: what each of `left` is called beside others.
+    """
+
+    def __init__(
+        self, runs: Mapping[str, Run], left: Sequence[tuple[Sequence[int], str]], console: Console, lanes: int
+    ) -> None:
+        self._runs, self._left, self._console = runs, left, console
+        self._estimate = Estimate(
+            [key for _, key in left], {key: run.plan.recipe.epochs for key, run in runs.items()}, lanes
+        )
+        self.names = [f"{key} {_which(numbers)}".strip() for numbers, key in left]
+        if lanes > 1:
+            each = workers.cores_each(next(iter(runs.values())).plan.chosen.processes)
+            say(console, f"{lanes} processes with {each} core{'s' if each > 1 else ''} each")
+
+    def begin(self, place: int, lane: int = 0) -> None:
+        """One of `left` begins."""
+        self._estimate.begin(place, lane)
+        numbers, key = self._left[place]
+        trials = self._runs[key].plan.trials
+        if len(self._runs) > 1 or trials > 1:
+            model = f"{key}, " if key else ""
+            of = f" ({place + 1} of {len(self._left)})" if len(self._runs) > 1 else ""
+            to_go = f", about {self._estimate.left()} to go" if self._estimate.left() else ""
+            say(self._console, f"{model}{_which(numbers)} of {trials}{of}{to_go}", style="bold")
+
+    def epoch(self, lane: int) -> Callable[[int], None]:
+        """What is told of the epochs of what is trained in a lane."""
+
+        def ended(epoch: int) -> None:
+            if self._estimate.epoch(epoch, lane) and len(self._left) > 1:
+                trials = sum(len(numbers) for numbers, _ in self._left)
+                say(self._console, f"by these epochs all {trials} trials will take about {self._estimate.left()}")
+
+        return ended
+
+    def share(self, place: int, bars: Bars) -> Share:
+        """One of `left`, to be handed to a worker; each has a lane of its own."""
+        from specdsl.training.workers_shares import Share
+
+        numbers, key = self._left[place]
+
+        def begun() -> None:
+            self.begin(place, place)
+
+        def ended() -> None:
+            self._estimate.end(place)
+
+        return Share(self._runs[key], key, numbers, self.names[place], bars, begun, self.epoch(place), ended)
+
+
+def _which(numbers: Sequence[int]) -> str:
+    return f"trial {numbers[0]}" if len(numbers) == 1 else f"trials {numbers[0]} to {numbers[-1]}"
 
 
 def _drawn(runs: Mapping[str, Run]) -> bool:

@@ -49,19 +49,18 @@ def maker(way: Way, source: Source | None = None) -> Callable[[Sequence[Job]], G
     return lambda jobs: make(jobs, way)
 
 
-def built(way: Way, job: Job, source: Source | None = None) -> int:
+def built(make: Callable[[Sequence[Job]], Group], job: Job) -> int:
     """Build a model to see whether it can be trained, and give the number of its parameters.
 
     Args:
-        way: how trials are trained.
-        job: one of them.
-        source: as for `maker`.
+        make: what `maker` gave.
+        job: a trial.
 
     Raises:
         Misuse: it cannot.
     """
     try:
-        (trial,) = maker(way, source)([job]).trials
+        (trial,) = make([job]).trials
         trial.check()
     except OutOfMemory as error:
         raise Misuse(f"{job.graph.name} does not go into the memory: {error}", help=LESS_MEMORY) from None

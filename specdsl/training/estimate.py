@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heapreplace
 from itertools import pairwise
 from statistics import mean
 from time import perf_counter
@@ -18,38 +20,55 @@ class Estimate:
     Args:
         trials: the keys of the trials' models, in the order of the trials.
         epochs: how many epochs a trial of each model has.
+        lanes: how many trials are trained side by side; what is left goes to whichever is free first.
     """
 
-    def __init__(self, trials: Sequence[str], epochs: Mapping[str, int]) -> None:
-        self._trials, self._epochs = trials, epochs
+    def __init__(self, trials: Sequence[str], epochs: Mapping[str, int], lanes: int = 1) -> None:
+        self._trials, self._epochs, self._lanes = trials, epochs, lanes
         self._seconds: dict[str, float] = {}
-        self._place = 0
-        self._left = 0
-        self._last: float | None = None
+        self._begun = 0
+        self._underway: dict[int, _Underway] = {}
 
-    def begin(self, place: int) -> None:
-        """A trial begins: its place among all, from 0."""
-        self._place, self._last = place, None
-        self._left = self._epochs[self._trials[place]]
+    def begin(self, place: int, lane: int = 0) -> None:
+        """A trial begins in a lane: its place among all, from 0."""
+        key = self._trials[place]
+        self._begun = max(self._begun, place + 1)
+        self._underway[lane] = _Underway(key, self._epochs[key])
 
-    def epoch(self, number: int) -> bool:
+    def epoch(self, number: int, lane: int = 0) -> bool:
         """An epoch has ended; says whether it is the first by which anything can be told."""
-        now, key = perf_counter(), self._trials[self._place]
+        now, one = perf_counter(), self._underway[lane]
         known = bool(self._seconds)
-        self._left = self._epochs[key] - number
-        if self._last is not None:  # the first epoch compiles
-            self._seconds[key] = now - self._last
-        self._last = now
+        one.left = self._epochs[one.key] - number
+        if one.last is not None:  # the first epoch compiles
+            self._seconds[one.key] = now - one.last
+        one.last = now
         return not known and bool(self._seconds)
+
+    def end(self, lane: int = 0) -> None:
+        """Nothing is trained in a lane any more."""
+        self._underway.pop(lane, None)
 
     def left(self) -> str | None:
         """How long it will take from here, in words; None where nothing is known yet."""
         if not self._seconds:
             return None
         usual = mean(self._seconds.values())
-        here, *later = self._trials[self._place :]
-        seconds = self._left * self._seconds.get(here, usual)
-        return duration(seconds + sum(self._epochs[key] * self._seconds.get(key, usual) for key in later))
+        busy = [one.left * self._seconds.get(one.key, usual) for one in self._underway.values()]
+        free = [*busy, *[0.0] * (self._lanes - len(busy))]
+        heapify(free)
+        for key in self._trials[self._begun :]:
+            heapreplace(free, free[0] + self._epochs[key] * self._seconds.get(key, usual))
+        return duration(max(free))
+
+
+@dataclass(slots=True)
+class _Underway:
+    """What is trained in a lane: its model, the epochs that are left, and when the last one ended."""
+
+    key: str
+    left: int
+    last: float | None = None
 
 
 def duration(seconds: float) -> str:

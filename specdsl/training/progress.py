@@ -29,6 +29,58 @@ class Shown(Protocol):
         """Show an epoch that has ended."""
 
 
+class Displayed(Protocol):
+    """Where the progress of trials is shown that are trained together."""
+
+    def of(self, trial: int) -> Shown:
+        """Where one of them is shown, by its number."""
+
+
+class Bars:
+    """The bars of all that trains at the same time, below the lines that are told.
+
+    Args:
+        console: where to.
+        width: how wide the names are of what trains; 0 where there is only one thing at a time.
+
+    Attributes:
+        progress: the bars.
+    """
+
+    def __init__(self, console: Console, width: int = 0) -> None:
+        self.console, self.width = console, width
+        self.progress = Progress(
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
+            TextColumn("{task.fields[values]}", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            expand=True,
+        )
+        self._titles = ""
+
+    def __enter__(self) -> Bars:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def tell(self, name: str, row: str) -> None:
+        """Show a row of something that trains."""
+        say(self.console, f"{name:<{self.width}}  {row}" if self.width else row)
+
+    def entitle(self, titles: str) -> None:
+        """Show the titles of columns, unless those of the last rows were the same."""
+        if titles != self._titles or not self.width:
+            self._titles = titles
+            self.tell("", titles)
+
+
 class Display:
     """Progress of one trial on a console, or of the mean of several that are trained together.
 
@@ -39,43 +91,52 @@ class Display:
         steps: steps of an epoch.
         first: how many of the epochs were trained before.
         trials: how many trials there are.
+        bars: the bars that it shares with others; None where nothing else trains.
+        name: what it is called beside others.
     """
 
     def __init__(
-        self, console: Console, history: History, epochs: int, steps: int, first: int = 0, trials: int = 1
+        self,
+        console: Console,
+        history: History,
+        epochs: int,
+        steps: int,
+        first: int = 0,
+        trials: int = 1,
+        bars: Bars | None = None,
+        name: str = "",
     ) -> None:
-        self._console, self._history, self._epochs, self._steps, self._first = console, history, epochs, steps, first
+        self._history, self._epochs, self._steps, self._first = history, epochs, steps, first
         self._trials = trials
         self._gathered: dict[int, Epoch] = {}
         self._shown = history.metrics[:2]
         self._width = max(len(f"{epochs}/{epochs}"), len("epoch"))
         self._tested: float | None = None
-        self._progress = Progress(
-            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
-            TextColumn("{task.fields[values]}", table_column=Column(no_wrap=True)),
-            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-            expand=True,
-        )
-        self._task = self._progress.add_task("starting", total=(epochs - first) * steps, values="")
+        self._shares, self._name = bars is not None, name
+        self._bars = bars or Bars(console)
+        self._progress = self._bars.progress
+        self._before = f"{name}, " if name else ""
+        total = (epochs - first) * steps
+        self._task = self._progress.add_task(f"{self._before}starting", total=total, values="")
 
     def __enter__(self) -> Display:
-        self._progress.start()
+        if not self._shares:
+            self._bars.__enter__()
         if self._trials > 1:
-            say(self._console, f"{self._trials} trials together, and the mean of them:")
+            say(self._bars.console, f"{self._before}{self._trials} trials together, and the mean of them:")
         if self._first:
-            say(self._console, f"going on after epoch {self._first} of {self._epochs}")
-        self._print(self._header())
+            say(self._bars.console, f"{self._before}going on after epoch {self._first} of {self._epochs}")
+        self._bars.entitle(self._header())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._show_gathered()
-        self._progress.stop()
+        if self._shares:
+            self._progress.remove_task(self._task)
+        else:
+            self._bars.__exit__(kind, error, traceback)
 
     def of(self, trial: int) -> Shown:
         """Where one of the trials is shown, by its number."""
@@ -108,7 +169,7 @@ class Display:
         self._progress.update(
             self._task,
             completed=(epoch - 1 - self._first) * self._steps + step,
-            description=f"epoch {epoch}/{self._epochs}",
+            description=f"{self._before}epoch {epoch}/{self._epochs}",
             values="  ".join([*told, f"{images_per_second:,.0f}/s"]),
         )
 
@@ -116,9 +177,9 @@ class Display:
         """Show an epoch that has ended."""
         self._progress.update(self._task, completed=(epoch.number - self._first) * self._steps)
         self._tested = epoch.values.get("test", {}).get(self._shown[-1])
-        every = -(-self._epochs // _LINES) if self._console.is_terminal else 1
+        every = -(-self._epochs // _LINES) if self._bars.console.is_terminal else 1
         if epoch.number % every == 0 or epoch.number in (self._first + 1, self._epochs):
-            self._print(self._row(epoch))
+            self._bars.tell(self._name, self._row(epoch))
 
     def _header(self) -> str:
         titles = [
@@ -130,9 +191,6 @@ class Display:
         values = [epoch.values.get(part, {}).get(name) for part in self._history.parts for name in self._shown]
         cells = "".join(f"{'-' if value is None else in_width(value):>11}" for value in values)
         return f"{f'{epoch.number}/{self._epochs}':>{self._width}}{cells}{epoch.images_per_second:>11,.0f}"
-
-    def _print(self, line: str) -> None:
-        say(self._console, line)
 
 
 def in_width(value: float) -> str:

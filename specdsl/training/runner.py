@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from specdsl.declaration import Misuse
 from specdsl.functional import pinned_layers
 from specdsl.runs.files import RunError, remove_unfinished, write_json
 from specdsl.runs.folder import RunFolder, check_free
@@ -16,7 +20,7 @@ from specdsl.runs.layout import CONFIG, EXPERIMENT, VERSIONS
 from specdsl.runs.locking import Lock
 from specdsl.runs.records import SCHEMA, RunSummary
 from specdsl.training import engines
-from specdsl.training.carrying import Run, carry_out
+from specdsl.training.carrying import Run, carry_out, grouped
 from specdsl.training.choosing import choose
 from specdsl.training.plans import Plan
 from specdsl.training.progress import say
@@ -25,6 +29,9 @@ from specdsl.training.tracking import Described, Target, Tracking
 from specdsl.training.versions import changes, versions
 from specdsl.training.ways import Way
 from specdsl.training.works import Work
+
+if TYPE_CHECKING:
+    from specdsl.training.workers_pool import Workers
 
 
 def run(
@@ -82,46 +89,97 @@ def run_all(
         for key in plans:
             if not (out / key / CONFIG).exists():
                 raise RunError(f"{out / key} cannot be gone on with: there is no {CONFIG} in it")
-        with _locked(out, plans):
+        with _locked(out, plans) as locks:
             remove_unfinished(out)
             runs = {key: _resumed(plan, out / key, console) for key, plan in plans.items()}
             _track(runs, logs, name, console, resume)
-            return carry_out(runs, console, every)
+            plans = {key: run.plan for key, run in runs.items()}
+            with _workers(plans, sum(len(run.groups()) for run in runs.values()), console) as others:
+                return _carried_out(runs, console, every, others, locks)
     check_free(out)
     for plan in plans.values():
         if pinned := pinned_layers(plan.graph):
             lost = f"The saved model will not keep the `training=` of {', '.join(pinned)}"
             say(console, f"{lost}: Keras has no place for it in a file.", style="yellow")
+    plans = _with_ways(plans, console)
+    groups = sum(len(grouped(range(1, plan.trials + 1), plan.chosen)) for plan in plans.values())
+    with _workers(plans, groups, console) as others:
+        parameters = others.check() if others else _parameters(plans)
+        with _locked(out, plans) as locks:
+            check_free(out)
+            remove_unfinished(out)
+            software = versions(next(iter(plans.values())).chosen.backend)
+            runs = {}
+            for key, plan in plans.items():
+                config = {**plan.config, "parameters": parameters[key]}
+                runs[key] = Run(plan, RunFolder.make(out / key, config, plan.texts, software))
+            if name is not None:
+                declared = {"schema": SCHEMA, "name": name, "models": list(plans), "published": published or {}}
+                write_json(out / EXPERIMENT, declared)
+            _track(runs, logs, name, console, resume)
+            return _carried_out(runs, console, every, others, locks)
+
+
+def _with_ways(plans: Mapping[str, Plan], console: Console) -> dict[str, Plan]:
+    """The plans with the ways that are chosen for them. Processes are shared by all: there are as many for each.
+
+    Raises:
+        Misuse: what is asked for cannot be had here.
+    """
     works = {key: Work(plan.job(1), plan.trials, plan.wanted) for key, plan in plans.items() if plan.way is None}
     choices = choose(works, console)
+    trials = sum(plan.trials for plan in plans.values())
+    given = [plan.way.processes for plan in plans.values() if plan.way is not None]
+    processes = max([*given, *(min(choice.way.processes, trials) for choice in choices.values())])
     plans = {key: replace(plan, **vars(choices[key])) if key in choices else plan for key, plan in plans.items()}
-    parameters = {key: engines.built(plan.chosen, plan.job(1)) for key, plan in plans.items()}
-    with _locked(out, plans):
-        check_free(out)
-        remove_unfinished(out)
-        software = versions(next(iter(plans.values())).chosen.backend)
-        runs = {}
-        for key, plan in plans.items():
-            config = {**plan.config, "parameters": parameters[key]}
-            runs[key] = Run(plan, RunFolder.make(out / key, config, plan.texts, software))
-        if name is not None:
-            declared = {"schema": SCHEMA, "name": name, "models": list(plans), "published": published or {}}
-            write_json(out / EXPERIMENT, declared)
-        _track(runs, logs, name, console, resume)
-        return carry_out(runs, console, every)
+    return {key: replace(plan, way=replace(plan.chosen, processes=processes)) for key, plan in plans.items()}
+
+
+def _parameters(plans: Mapping[str, Plan]) -> dict[str, int]:
+    """The parameters of each model, which is built here to see whether it can be trained.
+
+    Raises:
+        Misuse: one cannot.
+    """
+    return {key: engines.built(engines.maker(plan.chosen), plan.job(1)) for key, plan in plans.items()}
 
 
 @contextmanager
-def _locked(out: Path, keys: Iterable[str]) -> Iterator[None]:
+def _workers(plans: Mapping[str, Plan], groups: int, console: Console) -> Iterator[Workers | None]:
+    """The processes that train, while it is entered; None where it is this one, or where there is nothing to train.
+
+    Raises:
+        Misuse: several are asked for, and the system cannot hand over what they need.
+    """
+    processes = next(iter(plans.values())).chosen.processes
+    if processes == 1 or not groups:
+        yield None
+        return
+    if not hasattr(socket, "send_fds"):
+        raise Misuse(f"several processes cannot train on {sys.platform}", argument="processes", help="leave it at 1")
+    from specdsl.training.workers_pool import Workers
+
+    with Workers(plans, min(processes, groups), console) as others:
+        yield others
+
+
+def _carried_out(
+    runs: Mapping[str, Run], console: Console, every: int | None, others: Workers | None, locks: Sequence[Lock]
+) -> dict[str, RunSummary]:
+    """Carry out runs; other processes that write for them hold their locks too, and end before these are given up."""
+    with others.holding([lock.handle for lock in locks]) if others else nullcontext():
+        return carry_out(runs, console, every, others)
+
+
+@contextmanager
+def _locked(out: Path, keys: Iterable[str]) -> Iterator[list[Lock]]:
     """Hold the lock of a folder, and those of the runs in it: each of them could be gone on with alone.
 
     Raises:
         RunError: another process has one of them.
     """
     with ExitStack() as locks:
-        for key in ("", *(key for key in keys if key)):
-            locks.enter_context(Lock(out / key))
-        yield
+        yield [locks.enter_context(Lock(out / key)) for key in ("", *(key for key in keys if key))]
 
 
 def _track(

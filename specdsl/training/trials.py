@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -23,7 +24,7 @@ from specdsl.training.engine import Group, Job, Outcome, OutOfMemory, Part, Stop
 from specdsl.training.exhaustion import LESS_MEMORY, exhaustion_told, give_back, is_exhaustion
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.keeping import Keeper
-from specdsl.training.progress import Display, Shown, say
+from specdsl.training.progress import Display, Displayed, Shown, say
 from specdsl.training.tracking import Tracking
 from specdsl.training.watching import Pace, TrialWatcher
 from specdsl.training.ways import even
@@ -42,6 +43,8 @@ class Surroundings:
         tracking: who else is told how it goes.
         most: how many trials may be trained together, None for all.
         fewer: is told when memory suffices for so many only.
+        display: what shows progress, as `Display` does.
+        processes: how many processes train trials at the same time.
     """
 
     make: Callable[[Sequence[Job]], Group]
@@ -52,6 +55,8 @@ class Surroundings:
     tracking: Tracking = field(default_factory=Tracking)
     most: int | None = None
     fewer: Callable[[int], None] = lambda most: None
+    display: Callable[..., AbstractContextManager[Displayed]] = Display
+    processes: int = 1
 
 
 def run_trials(jobs: Sequence[Job], folders: Sequence[TrialFolder], around: Surroundings) -> list[TrialSummary]:
@@ -146,7 +151,7 @@ def _carry_out(members: Sequence[_Underway], around: Surroundings) -> None:
     """
     job, after = members[0].job, members[0].after
     group = around.make([one.job for one in members])
-    with Display(
+    with around.display(
         around.console, members[0].history, job.recipe.epochs, job.steps, after, trials=len(members)
     ) as display:
         told = around.told
@@ -318,6 +323,7 @@ class _Underway:
                 diverged=outcome.diverged,
                 seconds=watcher.seconds,
                 together=max(1, self._together),
+                processes=self._around.processes,
                 images_per_second=self.history.images_per_second(),
             )
         )
@@ -338,6 +344,7 @@ class _Underway:
                 failed=_in_short(error),
                 seconds=perf_counter() - self._began,
                 together=max(1, self._together),
+                processes=self._around.processes,
                 images_per_second=self.history.images_per_second(),
             )
         )

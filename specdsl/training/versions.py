@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from specdsl.runs.files import RunError, read_json
+from specdsl.training.hardware import cores
 from specdsl.version import __version__
 
 
@@ -19,7 +19,7 @@ def versions(backend: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
-        "cpus": os.cpu_count(),
+        "cpus": cores(),
         "packages": {name: _version(name) for name in ("keras", backend, "numpy")},
     }
 

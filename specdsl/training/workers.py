@@ -10,10 +10,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from specdsl.runs.files import RunError
+from specdsl.training import hardware
 from specdsl.training.ways import Way
 
 _CPUS = Path("/sys/devices/system/cpu")
-_CGROUP = Path("/sys/fs/cgroup/cpu.max")
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -33,6 +34,10 @@ _MEMORY_BEFORE = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 
 _USABLE = 0.92
 """The share of a GPU's memory that processes have between them: each needs some beside, for its context and kernels."""
+
+
+class WorkerLost(RunError):  # noqa: N818 - no mistake of anybody
+    """A worker process ended before it could do anything."""
 
 
 def environment(way: Way, place: int) -> dict[str, str]:
@@ -60,7 +65,7 @@ def pin(way: Way, place: int) -> None:
     say, and the number of threads follows it all the same.
     """
     cores = _cores()
-    if way.processes == 1 or not hasattr(os, "sched_setaffinity") or _quota() < len(cores):
+    if way.processes == 1 or not hasattr(os, "sched_setaffinity") or hardware.cores() < len(cores):
         return
     mine = share(cores, way.processes, place)
     for thread in _threads():
@@ -72,7 +77,7 @@ def pin(way: Way, place: int) -> None:
 
 def cores_each(processes: int) -> int:
     """How many cores each of several processes has: all as many, so that a trial's sums do not depend on its place."""
-    return max(1, int(min(len(_cores()), _quota())) // processes)
+    return max(1, hardware.cores() // processes)
 
 
 def share(cores: list[int], processes: int, place: int) -> list[int]:
@@ -105,15 +110,6 @@ def _seat(core: int) -> tuple[int, int, int]:
         return int((topology / "physical_package_id").read_text()), int((topology / "core_id").read_text()), core
     except (OSError, ValueError):
         return 0, core, core
-
-
-def _quota() -> float:
-    """How many cores' time the system allows, infinite where it does not say."""
-    try:
-        allowed, period = _CGROUP.read_text().split()[:2]
-        return max(1.0, int(allowed) / int(period))
-    except (OSError, ValueError, IndexError):
-        return float("inf")
 
 
 def _threads() -> list[int]:

@@ -95,7 +95,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _timeless(item) for name, item in value.items() if name != "seconds"}
+        return {name: _timeless(item) for name, item in value.items() if name not in ("seconds", "wall_seconds")}
     return [_timeless(item) for item in value] if isinstance(value, list) else value
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from specdsl.training import workers
+from specdsl.training import hardware, workers
 from specdsl.training.ways import Way
 
 pinnable = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
@@ -51,12 +51,11 @@ def test_the_memory_of_a_device_is_shared(monkeypatch: pytest.MonkeyPatch) -> No
     assert (given["XLA_CLIENT_MEM_FRACTION"], given["XLA_PYTHON_CLIENT_MEM_FRACTION"]) == ("0.250", "")
 
 
-def test_a_quota_bounds_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quota_bounds_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container that may use two cores' time on a machine of eight."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(hardware, "cores", lambda: 8)
     assert workers.cores_each(2) == 4
-    (tmp_path / "cpu.max").write_text("200000 100000\n")
-    monkeypatch.setattr(workers, "_CGROUP", tmp_path / "cpu.max")
+    monkeypatch.setattr(hardware, "cores", lambda: 2)
     assert workers.cores_each(2) == 1
     assert workers.environment(Way(processes=2), 0)["OMP_NUM_THREADS"] == "1"
 
@@ -65,7 +64,7 @@ def test_a_quota_bounds_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_pinned_process_has_its_cores_with_all_its_threads() -> None:
     code = """
 import os, threading
-from specdsl.training import workers
+from specdsl.training import hardware, workers
 from specdsl.training.ways import Way
 waiting = threading.Event()
 before = threading.Thread(target=waiting.wait, daemon=True)
