@@ -28,7 +28,7 @@ from tests.training.faults import carry_out, content, numpy_engine, plan
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="several processes need what only such systems have")
 
-TWO = Way(processes=2)
+ONE, TWO = Way(), Way(processes=2)
 Faults = Callable[..., Path]
 
 
@@ -87,7 +87,7 @@ def same(one: Path, two: Path) -> None:
 
 
 def test_several_processes_come_to_what_one_comes_to(tmp_path: Path) -> None:
-    carry_out(tmp_path / "one", plan(trials=5))
+    carry_out(tmp_path / "one", replace(plan(trials=5), way=ONE))
     told = carry_out(tmp_path / "two", replace(plan(trials=5), way=TWO))
     same(tmp_path / "one", tmp_path / "two")
     lines = told.splitlines()
@@ -139,7 +139,7 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest
 
 def test_trials_of_a_worker_that_dies_go_on_in_another(tmp_path: Path, faults: Faults) -> None:
     """From the last checkpoint, to the same end, whatever it died of."""
-    carry_out(tmp_path / "one", plan(trials=4))
+    carry_out(tmp_path / "one", replace(plan(trials=4), way=ONE))
     faults(die=[(2, 2, signal.SIGKILL, 1), (3, 1, -7, 1)])
     told = carry_out(tmp_path / "two", replace(plan(trials=4), way=TWO)).replace("\n", " ")
     same(tmp_path / "one", tmp_path / "two")
@@ -151,7 +151,7 @@ def test_trials_of_a_worker_that_dies_go_on_in_another(tmp_path: Path, faults: F
 
 def test_trials_whose_workers_die_twice_have_failed(tmp_path: Path, faults: Faults) -> None:
     """The others come to their end; when the run is gone on with, they have another chance."""
-    carry_out(tmp_path / "one", plan(trials=3))
+    carry_out(tmp_path / "one", replace(plan(trials=3), way=ONE))
     faults(die=[(1, 2, signal.SIGSEGV, 2)])
     made = replace(plan(trials=3), way=TWO)
     carry_out(tmp_path / "two", made, every=100)
@@ -169,7 +169,7 @@ def test_trials_whose_workers_die_twice_have_failed(tmp_path: Path, faults: Faul
 def test_ctrl_c_stops_all_and_going_on_is_the_run_that_went_through(
     tmp_path: Path, faults: Faults, monkeypatch
 ) -> None:
-    carry_out(tmp_path / "one", plan(trials=3))
+    carry_out(tmp_path / "one", replace(plan(trials=3), way=ONE))
     notes = faults(pause=0.05)
     made, show = replace(plan(trials=3), way=TWO), Share._epoch
     with monkeypatch.context() as patched:
@@ -223,7 +223,7 @@ def test_workers_end_with_their_run_and_hold_its_lock_until_then(tmp_path: Path,
 
     The script has no guard around what it does, and comes from standard input.
     """
-    carry_out(tmp_path / "one", plan(trials=3))
+    carry_out(tmp_path / "one", replace(plan(trials=3), way=ONE))
     notes = faults(pause=0.05)
     out = tmp_path / "two"
     with subprocess.Popen(
