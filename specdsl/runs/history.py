@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -67,6 +68,7 @@ class History:
     metrics: Sequence[str]
     validated: bool
     epochs: list[Epoch] = field(default_factory=list)
+    _rows: list[tuple[Epoch, str]] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -85,15 +87,25 @@ class History:
 
     def to_csv(self) -> str:
         """The table as CSV, with empty cells for what was not measured."""
-        text = io.StringIO()
-        table = csv.DictWriter(text, self.columns(), restval="", lineterminator="\n")
-        table.writeheader()
-        for epoch in self.epochs:
-            values = {name: f"{value:.9g}" for name, value in epoch.flat().items()}
-            values["learning_rate"] = f"{epoch.learning_rate:.9g}"
-            speed = {"seconds": f"{epoch.seconds:.3f}", "images_per_second": f"{epoch.images_per_second:.1f}"}
-            table.writerow({"epoch": epoch.number} | values | speed)
-        return text.getvalue()
+        same = sum(1 for _ in takewhile(lambda both: both[0] is both[1][0], zip(self.epochs, self._rows, strict=False)))
+        columns = self.columns()
+        self._rows[same:] = [(epoch, _row(columns, epoch)) for epoch in self.epochs[same:]]
+        return _line(columns) + "".join(text for _, text in self._rows)
+
+
+def _row(columns: Sequence[str], epoch: Epoch) -> str:
+    values = {name: f"{value:.9g}" for name, value in epoch.flat().items()}
+    values["learning_rate"] = f"{epoch.learning_rate:.9g}"
+    values |= {"epoch": str(epoch.number), "seconds": f"{epoch.seconds:.3f}"}
+    values["images_per_second"] = f"{epoch.images_per_second:.1f}"
+    assert values.keys() <= set(columns), "a history has a column for everything that is measured"
+    return _line([values.get(name, "") for name in columns])
+
+
+def _line(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
 
 
 def read_history(file: Path) -> dict[str, NDArray[Any]]:

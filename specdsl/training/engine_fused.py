@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from weakref import WeakSet
 
 import jax
 import jax.numpy as jnp
@@ -22,22 +23,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specdsl.backends import keras_model
-from specdsl.data.dataset import Examples
-from specdsl.recipes.augmentation import Pipeline, unit_range
 from specdsl.runs.checkpoints import State as Stored
 from specdsl.runs.history import Epoch
 from specdsl.training import compiling
 from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
 from specdsl.training.exhaustion import exhaustion_told
-from specdsl.training.fused_convolutions import as_product, replaceable
+from specdsl.training.fused_convolutions import as_products
 from specdsl.training.fused_devices import spread
-from specdsl.training.fused_program import Prepare, Program, Resident, State
+from specdsl.training.fused_models import (
+    averages,
+    copied,
+    larger,
+    measurable,
+    places,
+    prepared,
+    seeded,
+    stored_as,
+    variables,
+)
+from specdsl.training.fused_pooling import by_comparisons
+from specdsl.training.fused_portions import Ahead, Portion, even
+from specdsl.training.fused_program import Given, Program, Resident, State, Sums
+from specdsl.training.fused_snapshots import Held, Snapshot, room
 from specdsl.training.sharing import Sharing, sharing
-from specdsl.training.targets import Targets, targets
+from specdsl.training.targets import targets
 from specdsl.training.ways import Method, Way
-
-_STEPS = 32
-"""Steps that are handed to the device at once: so many that handing over costs nothing, so few that one can stop."""
 
 _AHEAD = 2
 """Calls that may wait on the device behind the one that it carries out."""
@@ -56,36 +66,43 @@ class FusedGroup:
     def __init__(self, jobs: Sequence[Job], method: Method = "vmap", shared: Sharing = Sharing()) -> None:  # noqa: B008
         self.jobs = list(jobs)
         self._job = self.jobs[0]
-        self._spread = spread(shared)
-        self.model = _seeded(self._job)
-        states = [_copied(_variables(self.model))]
-        states += [_copied(_variables(_seeded(job))) for job in self.jobs[1:]]
+        self._shared, self._spread = shared, spread(shared)
+        self.model = seeded(self._job)
+        states = [copied(variables(self.model))]
+        states += [copied(variables(seeded(job))) for job in self.jobs[1:]]
         states += states[:1] * self._spread.spare
-        _measurable(self.model, self._job)
+        measurable(self.model, self._job)
         sums = [jnp.stack([jnp.array(one.value)] * len(states)) for one in self.model.metrics_variables]
         self._fresh: list[Any] = self._spread.own(sums)
         trainable, others, optimizer = jax.tree.map(lambda *one: jnp.stack(one), *states)
         self._state: State = self._spread.own(State(trainable, others, optimizer, sums))
         if method.endswith("products"):
-            for layer in self.model._flatten_layers():
-                if replaceable(layer):
-                    as_product(layer)
+            as_products(self.model, len(self.jobs))
+            if jax.default_backend() == "cpu":
+                by_comparisons(self.model)
         job, data = self._job, self._job.recipe.data
         learned, told = targets(job.recipe, job.outputs, job.train), targets(job.recipe, job.outputs)
         self._program = Program(
             self.model,
-            _prepared(data.augment, job.train, learned),
-            _prepared(data.evaluate, job.train, told),
+            prepared(data.augment, job.train, learned),
+            prepared(data.evaluate, job.train, told),
             job.recipe.batch,
             method,
             self._spread,
         )
         self._data: dict[Part, Resident] = {}
-        self._places = _places(self.model)
-        self._averages = _averages(self.model)
+        self._larger = larger(job) if jax.default_backend() != "cpu" else 1
+        self._places = places(self.model)
+        self._averages = averages(self.model)
+        scheduled = isinstance(self.model.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+        self._steady: float | None = None
+        self._steady = None if scheduled else self.rate()
         self._fixed = [False] * len(self.jobs)
         self._known: dict[tuple[str, Part], Any] = {}
-        self._copies: dict[tuple[str, bool], list[list[NDArray[Any]]]] = {}
+        self._snapshots: WeakSet[Snapshot] = WeakSet()
+        self._snapshot: Snapshot | None = None
+        self._ahead = Ahead(self._drawn, job.recipe.epochs)
+        self._portions = {"train": Portion(), "measure": Portion(), "answer": Portion()}
         self.trials = [FusedTrial(self, place) for place in range(len(self.jobs))]
 
     @exhaustion_told()
@@ -117,32 +134,44 @@ class FusedGroup:
                 break
         return [outcome or Outcome() for outcome in outcomes]
 
+    def _drawn(self, number: int) -> tuple[Any, Any]:
+        """Order and random numbers of all trials in an epoch (from 0), on the device."""
+        job, count = self._job, len(self._job.train)
+        streams = [one.streams for one in self.jobs]
+        order = self._of_all([one.order(number, count) for one in streams])
+        draws = self._of_all([one.draws(number, count, job.recipe.data.augment) for one in streams])
+        return order, draws
+
     def _epoch(
         self, number: int, watchers: Sequence[Watcher], outcomes: Sequence[Outcome | None]
     ) -> Mapping[str, NDArray[Any]] | None:
         """Train an epoch (from 0), and give loss and metrics of all trials; None where all watchers ended it within."""
-        job, count, batch = self._job, len(self._job.train), self._job.recipe.batch
+        count, batch = len(self._job.train), self._job.recipe.batch
         data, whole, began = self.resident("train"), count // batch, perf_counter()
-        streams = [one.streams for one in self.jobs]
-        order = self._of_all([one.order(number, count) for one in streams])
-        draws = self._of_all([one.draws(number, count, job.recipe.data.augment) for one in streams])
-        self._forget()
+        order, draws = self._ahead.take(number)
+        self._hand_over()
         self._state = self._state._replace(metrics=[one + 0 for one in self._fresh])
         logs: Mapping[str, Any] = {}
         waiting: deque[tuple[int, Mapping[str, Any]]] = deque()
-        for first in range(0, whole, _STEPS):
-            last = min(first + _STEPS, whole)
+        portion, first = self._portions["train"], 0
+        while first < whole:
+            last = min(first + portion.steps, whole)
             self._state, logs = self._program.advance(self._state, order, draws, data, first, last)
+            portion.sent(last - first)
             waiting.append((last, logs))
             if len(waiting) > _AHEAD:
                 self._tell(number, *waiting.popleft(), began, watchers, outcomes)
+                portion.done()
+            first = last
             ended = (end is not None or watcher.stopping() for watcher, end in zip(watchers, outcomes, strict=True))
             if last * batch < count and all(ended):
+                portion.forget()
                 return None
         if whole * batch < count:
             order, draws = order[:, whole * batch :], draws[:, whole * batch :]
             self._state, logs = self._program.rest(self._state, order, draws, data)
-        return {name: np.asarray(one) for name, one in logs.items()}
+        portion.forget()
+        return dict(jax.device_get(logs))
 
     def _of_all(self, arrays: list[NDArray[Any]]) -> Any:
         """An array of each trial as one, where the program takes it."""
@@ -153,7 +182,7 @@ class FusedGroup:
         outcomes: Sequence[Outcome | None],
     ) -> None:  # fmt: skip
         """Tell the watchers how far an epoch is; that waits for the device."""
-        values = {name: np.asarray(one) for name, one in logs.items()}
+        values = jax.device_get(logs)
         speed = step * self._job.recipe.batch / (perf_counter() - began)
         for place, watcher in enumerate(watchers):
             if outcomes[place] is None:
@@ -178,29 +207,77 @@ class FusedGroup:
 
     def rate(self) -> float:
         """The learning rate of the next step, which is the same for all trials."""
-        _, _, optimizer = _variables(self.model)
+        if self._steady is not None:
+            return self._steady
+        _, _, optimizer = variables(self.model)
         for variable, value in zip(optimizer, self._state.optimizer, strict=True):
             if variable is self.model.optimizer.iterations:
                 variable.assign(np.asarray(value)[0])
         return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     @exhaustion_told()
-    def measured(self, part: Part, place: int) -> dict[str, float]:
-        """Loss and metrics of a trial on a part; all trials are measured at once."""
+    def measured(self, part: Part, place: int, stopping: Callable[[], bool] = never) -> dict[str, float]:
+        """Loss and metrics of a trial on a part; all trials are measured at once.
+
+        Raises:
+            Stopped: `stopping` says so.
+        """
         if ("measured", part) not in self._known:
-            state = self._shown()._replace(metrics=self._fresh)
-            logs = self._program.measure(state, self.resident(part))
-            self._known["measured", part] = {name: np.asarray(one) for name, one in logs.items()}
+            state, data = self._shown(), self.resident(part)
+            carried: Any = (Sums(state.others, self._fresh), {})
+
+            def go_on(carried: Any, first: int, last: int, batch: int) -> Any:
+                return self._program.measure(carried[0], state.trainable, data, first, last, batch)
+
+            _, logs = self._evaluated("measure", part, carried, go_on, stopping)
+            self._known["measured", part] = jax.device_get(logs)
         return {name: float(one[place]) for name, one in self._known["measured", part].items()}
 
     @exhaustion_told()
-    def answers(self, part: Part, place: int) -> NDArray[np.float32]:
-        """What a trial gives for each example of a part; all trials answer at once."""
+    def answers(self, part: Part, place: int, stopping: Callable[[], bool] = never) -> NDArray[np.float32]:
+        """What a trial gives for each example of a part; all trials answer at once.
+
+        Raises:
+            Stopped: `stopping` says so.
+        """
         if ("answers", part) not in self._known:
-            answers = self._program.answer(self._shown(), self.resident(part))
-            self._known["answers", part] = np.asarray(answers.astype(jnp.float32))
+            state, data = self._shown(), self.resident(part)
+
+            def go_on(carried: Given, first: int, last: int, batch: int) -> Given:
+                return self._program.answer(carried, state.trainable, data, first, last, batch)
+
+            given = self._evaluated(
+                "answer", part, self._program.nothing_given(state, data, self._job.outputs), go_on, stopping
+            )
+            self._known["answers", part] = np.asarray(given.outputs)
         found: NDArray[np.float32] = self._known["answers", part][place]
         return found
+
+    def _evaluated(
+        self, what: str, part: Part, carried: Any, go_on: Callable[[Any, int, int, int], Any],
+        stopping: Callable[[], bool],
+    ) -> Any:  # fmt: skip
+        """What comes of all steps over a part, in order, handed over in portions as training is.
+
+        Raises:
+            Stopped: `stopping` says so.
+        """
+        count = len(self._job.examples(part))
+        batch = self._job.recipe.batch * self._larger
+        batch = batch if self._shared.batch else even(count, batch)
+        steps, first, portion = -(-count // batch), 0, self._portions[what]
+        while first < steps:
+            if stopping():
+                raise Stopped
+            last = min(first + portion.steps, steps)
+            carried = go_on(carried, first, last, batch)
+            portion.sent(last - first)
+            if last < steps:
+                jax.block_until_ready(carried)  # type: ignore[no-untyped-call]
+                portion.done()
+            first = last
+        portion.forget()
+        return carried
 
     def _shown(self) -> State:
         """The state that is evaluated: with the averaged weights where the optimizer averages."""
@@ -213,43 +290,66 @@ class FusedGroup:
         ]
         return self._state._replace(trainable=trainable)
 
-    @exhaustion_told()
-    def stored(self, place: int, shown: bool = False) -> Stored:
-        """The arrays of a trial by the names that the `fit` engine gives them."""
-        if ("arrays", shown) not in self._copies:  # of all trials at once: each copy waits for the device
-            state = self._shown() if shown else self._state
-            self._copies["arrays", shown] = [[np.asarray(one) for one in part] for part in state]
-        copies = self._copies["arrays", shown]
-        kinds = ("model",) if shown else ("model", "optimizer")
-        return {
-            name: stored_bits(np.array(copies[part][index][place]))
-            for name, (kind, part, index) in self._places.items()
-            if kind in kinds
-        }
+    def held(self, place: int) -> Held:
+        """The arrays of a trial by the names that the `fit` engine gives them; they are copied when they have to be."""
+        if self._snapshot is None:
+            self._snapshot = Snapshot(self._state, {name: at[1:] for name, at in self._places.items()})
+            self._snapshots.add(self._snapshot)
+        return self._snapshot.of(place)
+
+    def shown(self, place: int) -> Held:
+        """Those of the model, with the averaged weights where the optimizer averages."""
+        state = self._shown()
+        names = [name for name, (kind, _, _) in self._places.items() if kind == "model"]
+        own = _one_of((state.trainable, state.others), place)
+
+        def fetch() -> dict[str, NDArray[Any]]:
+            found = jax.device_get(own)
+            return {name: stored_bits(np.array(found[part][index])) for name in names
+                    for _, part, index in [self._places[name]]}  # fmt: skip
+
+        held = Held(names, fetch)
+        if not room(own):
+            held.take(fetch())
+        return held
+
+    def expected(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """What the arrays of a trial are, by the same names."""
+        return {name: stored_as(self._state[part][index]) for name, (_, part, index) in self._places.items()}
 
     @exhaustion_told()
     def put(self, place: int, stored: Stored, fixed: bool = False) -> None:
-        """Put arrays back that `stored` gave, all or those of the model."""
-        parts = [list(part) for part in self._state]
+        """Put arrays back that were held, all or those of the model."""
+        parts: list[list[Any]] = [list(part) for part in self._state]
+        given: list[list[Any]] = [[None] * len(part) for part in parts]
         for name, array in stored.items():
             _, part, index = self._places[name]
-            held = parts[part][index]
-            parts[part][index] = held.at[place].set(jnp.asarray(array.view(np.dtype(held.dtype))))
+            given[part][index] = array.view(np.dtype(parts[part][index].dtype))
+        whole = [number for number, part in enumerate(given) if part and all(one is not None for one in part)]
+        changed = _with_one([parts[number] for number in whole], [given[number] for number in whole], place)
+        for number, part in zip(whole, changed, strict=True):
+            parts[number] = part
         self._state = self._spread.own(State(*parts))
         self._fixed[place] = self._fixed[place] or fixed
-        self._forget()
-
-    def _forget(self) -> None:
-        """The state has changed: what was worked out of it no longer holds."""
+        self._snapshot = None
         self._known.clear()
-        self._copies.clear()
+
+    def _hand_over(self) -> None:
+        """The state is about to be used up: who holds what it was gets it for himself."""
+        for snapshot in list(self._snapshots):
+            if snapshot is self._snapshot:
+                snapshot.keep()
+            elif snapshot.wanted:  # of a trial that has ended: it would lie on the device to the end
+                snapshot.fetch()
+        self._snapshot = None
+        self._known.clear()
 
     def save(self, place: int, file: Path) -> None:
         """Write the model of a trial in Keras's format, without optimizer."""
         state = self._shown()
-        trainable, others, _ = _variables(self.model)
-        for variables, values in ((trainable, state.trainable), (others, state.others)):
-            for variable, value in zip(variables, values, strict=True):
+        trainable, others, _ = variables(self.model)
+        for some, values in ((trainable, state.trainable), (others, state.others)):
+            for variable, value in zip(some, values, strict=True):
                 variable.assign(np.asarray(value)[place])
         keras_model.uncompiled(self.model).save(file)
 
@@ -279,7 +379,7 @@ class FusedTrial:
 
     def state(self) -> Stored:
         """Weights, statistics, seeds of layers and the optimizer's variables, as copies."""
-        return self._group.stored(self._place)
+        return self._group.held(self._place)
 
     def restore(self, state: Stored) -> None:
         """Put back what `state` gave.
@@ -287,12 +387,12 @@ class FusedTrial:
         Raises:
             ValueError: it is that of another model or optimizer.
         """
-        same_keys(state, self.state())
+        same_keys(state, self._group.expected())
         self._group.put(self._place, state)
 
     def weights(self) -> Stored:
         """The weights and statistics, averaged where the optimizer averages them, as copies."""
-        return self._group.stored(self._place, shown=True)
+        return self._group.shown(self._place)
 
     def use(self, weights: Stored) -> None:
         """From now on evaluate, predict and save with what `weights` gave. Training ends with it."""
@@ -306,7 +406,7 @@ class FusedTrial:
         """
         if stopping():
             raise Stopped
-        return self._group.measured(part, self._place)
+        return self._group.measured(part, self._place, stopping)
 
     def predict(self, part: Part, stopping: Callable[[], bool] = never) -> NDArray[np.float32]:
         """What the model gives for each example of a part: float32 (n, outputs).
@@ -316,7 +416,7 @@ class FusedTrial:
         """
         if stopping():
             raise Stopped
-        return self._group.answers(part, self._place)
+        return self._group.answers(part, self._place, stopping)
 
     def save(self, file: Path) -> None:
         """Write the model in Keras's format, without optimizer; the name must end in `.keras`."""
@@ -331,56 +431,13 @@ def group(jobs: Sequence[Job], way: Way) -> FusedGroup:
     return FusedGroup(jobs, way.method, shared)
 
 
-def _prepared(pipeline: Pipeline, examples: Examples, made: Targets) -> Prepare:
-    """What makes a batch for the model of stored examples: the same as the feeds of the `fit` engine do."""
-
-    def prepare(x: Any, y: Any, draws: Any) -> tuple[Any, ...]:
-        x = unit_range(jnp, x) if examples.of_images else x
-        return made.batch(jnp, *pipeline.apply(jnp, x, y, draws))
-
-    return prepare
+@jax.jit
+def _one_of(state: Any, place: int) -> Any:
+    """The arrays of one trial."""
+    return jax.tree.map(lambda one: one[place], state)
 
 
-def _variables(model: Any) -> tuple[list[Any], list[Any], list[Any]]:
-    """Trainable and other variables of a model, and those of its optimizer."""
-    return model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
-
-
-def _measurable(model: Any, job: Job) -> None:
-    """Let Keras make the variables of its metrics, which it does with the first examples that it sees."""
-    batch = _prepared(job.recipe.data.evaluate, job.test, targets(job.recipe, job.outputs))
-    few = job.test.take(np.arange(min(2, len(job.test))))
-    x, y = batch(jnp.asarray(few.x), jnp.asarray(few.y), jnp.zeros((len(few), 0), jnp.float32))
-    outputs = model(x, training=False)
-    model.compute_loss(x, y, outputs, training=False)
-    model.compute_metrics(x, y, outputs)
-    model.reset_metrics()
-
-
-def _seeded(job: Job) -> Any:
-    return compiling.seeded(job.graph, job.recipe, job.steps, job.streams.weights())
-
-
-def _copied(variables: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """The values of variables as copies: what is handed over to a program is used up."""
-    return [[jnp.array(variable.value, copy=True) for variable in some] for some in variables]
-
-
-def _places(model: Any) -> dict[str, tuple[str, int, int]]:
-    """Where each variable stands in a state: its kind, the list and the index, by the name that checkpoints have."""
-    at = {id(variable): (part, index) for part, variables in enumerate(_variables(model))
-          for index, variable in enumerate(variables)}  # fmt: skip
-    return {
-        f"{kind}/{place:04d}/{variable.path}": (kind, *at[id(variable)])
-        for kind, variables in (("model", model.variables), ("optimizer", model.optimizer.variables))
-        for place, variable in enumerate(variables)
-    }
-
-
-def _averages(model: Any) -> list[int]:
-    """Where the averages of the trainable variables stand among the optimizer's; empty where it keeps none."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if not optimizer.use_ema:
-        return []
-    at = {id(variable): place for place, variable in enumerate(model.optimizer.variables)}
-    return [at[id(average)] for average in optimizer._model_variables_moving_average]
+@jax.jit
+def _with_one(state: Any, own: Any, place: int) -> Any:
+    """The arrays of all trials, with others for one of them."""
+    return jax.tree.map(lambda one, new: one.at[place].set(new), state, own)

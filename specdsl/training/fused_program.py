@@ -9,6 +9,7 @@ mean in `fit`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -49,6 +50,30 @@ class Resident(NamedTuple):
     y: Array
 
 
+class Sums(NamedTuple):
+    """What changes in evaluation.
+
+    Attributes:
+        others: as in `State`.
+        metrics: as in `State`.
+    """
+
+    others: list[Array]
+    metrics: list[Array]
+
+
+class Given(NamedTuple):
+    """What changes while a model answers.
+
+    Attributes:
+        others: as in `State`.
+        outputs: the answers, float32 (n, outputs).
+    """
+
+    others: list[Array]
+    outputs: Array
+
+
 Prepare = Callable[[Array, Array, Array], tuple[Array, ...]]
 """Stored examples, what is to be told of them, random numbers: as a batch for the model, (x, y) or (x, y, weight)."""
 
@@ -62,7 +87,7 @@ class Program:
         model: a compiled Keras model on JAX, whose metrics have been built.
         prepare: what makes a training batch of stored examples.
         present: the same for evaluation; it draws nothing.
-        batch: examples of a step.
+        batch: examples of a step of training.
         method: how trials run together.
         spread: how they lie on devices.
     """
@@ -81,8 +106,10 @@ class Program:
         together = _widened if method.startswith("vmap") else _in_turn
         self._advance = spread.program(together(self._steps, 3), 3, uses_up=True)
         self._rest = spread.program(together(self._remaining, 3), 3, uses_up=True)
-        self._measure = spread.program(together(self._measured, 1), 1)
-        self._answer = spread.program(together(self._answered, 1), 1)
+        self._measures = cache(lambda batch: spread.program(together(partial(self._measured, batch), 2), 2))
+        self._answers = cache(
+            lambda batch: spread.program(together(partial(self._answered, batch), 2), 2, uses_up=True)
+        )
 
     def advance(
         self, state: State, order: Array, draws: Array, data: Resident, first: int, last: int
@@ -108,14 +135,34 @@ class Program:
         result: tuple[State, Logs] = self._rest(state, order, draws, data)
         return result
 
-    def measure(self, state: State, data: Resident) -> Logs:
-        """Loss and metrics on all examples as in inference, each (trials,); the running sums are those of the state."""
-        result: Logs = self._measure(state, data)
+    def measure(
+        self, sums: Sums, trainable: list[Array], data: Resident, first: int, last: int, batch: int
+    ) -> tuple[Sums, Logs]:
+        """Steps `first` (from 0) to `last`, which is not done any more, of evaluation, as in inference.
+
+        Args:
+            sums: of all trials, as `State` has them, or as the steps before left them.
+            trainable: the weights.
+            data: the examples, all of them.
+            first: the first step.
+            last: the step after the last; the last of all may be smaller.
+            batch: examples of a step.
+
+        Returns:
+            The sums after them, and loss and metrics so far, each (trials,).
+        """
+        result: tuple[Sums, Logs] = self._measures(batch)(sums, trainable, data, first, last)
         return result
 
-    def answer(self, state: State, data: Resident) -> Array:
-        """What the model gives for each example, (trials, n, outputs)."""
-        return self._answer(state, data)
+    def answer(self, given: Given, trainable: list[Array], data: Resident, first: int, last: int, batch: int) -> Given:
+        """The same for what the model gives for each example; `given` is used up."""
+        result: Given = self._answers(batch)(given, trainable, data, first, last)
+        return result
+
+    def nothing_given(self, state: State, data: Resident, outputs: int) -> Given:
+        """What `answer` begins with, for so many numbers for each example."""
+        answers = jnp.zeros((len(state.trainable[0]), len(data.x), outputs), jnp.float32)
+        return Given(jax.tree.map(jnp.copy, state.others), self._spread.own(answers))
 
     # ------------------------------------------------------------------------------------------ of one trial
 
@@ -141,21 +188,35 @@ class Program:
     def _remaining(self, state: State, order: Array, draws: Array, data: Resident) -> tuple[State, Logs]:
         return self._step(state, order, draws, data)
 
-    def _measured(self, state: State, data: Resident) -> Logs:
-        def step(carried: tuple[list[Array], list[Array]], rows: Array) -> tuple[Any, Logs]:
-            logs, (_, others, sums) = self._model.test_step((state.trainable, *carried), self._shown(rows, data))
-            return (list(others), list(sums)), logs
+    def _measured(
+        self, batch: int, sums: Sums, trainable: list[Array], data: Resident, first: Array, last: Array
+    ) -> tuple[Sums, Logs]:
+        def step(carried: tuple[Sums, Logs], rows: Array) -> tuple[Sums, Logs]:
+            logs, (_, others, metrics) = self._model.test_step((trainable, *carried[0]), self._shown(rows, data))
+            return Sums(list(others), list(metrics)), logs
 
-        _, logs = self._over(step, (state.others, state.metrics), len(data.x))
-        return {name: values[-1] for name, values in logs.items()}
+        _, shapes = jax.eval_shape(lambda: step((sums, {}), jnp.arange(batch)))
+        nothing = {name: jnp.zeros(one.shape, one.dtype) for name, one in shapes.items()}
+        result: tuple[Sums, Logs] = _over(step, (sums, nothing), len(data.x), first, last, batch)
+        return result
 
-    def _answered(self, state: State, data: Resident) -> Array:
-        def step(others: list[Array], rows: Array) -> tuple[Any, Array]:
-            outputs, others = self._model.predict_step((state.trainable, others), self._shown(rows, data)[:1])
-            return list(others), outputs
+    def _answered(
+        self, batch: int, given: Given, trainable: list[Array], data: Resident, first: Array, last: Array
+    ) -> Given:
+        def step(carried: Given, rows: Array) -> Given:
+            others, outputs = self._given(carried.others, trainable, rows, data)
+            return Given(
+                others, lax.dynamic_update_slice_in_dim(carried.outputs, outputs.astype(jnp.float32), rows[0], 0)
+            )
 
-        _, outputs = self._over(step, state.others, len(data.x), joined=True)
-        return outputs
+        result: Given = _over(step, given, len(data.x), first, last, batch)
+        return result
+
+    def _given(
+        self, others: list[Array], trainable: list[Array], rows: Array, data: Resident
+    ) -> tuple[list[Array], Array]:
+        outputs, others = self._model.predict_step((trainable, others), self._shown(rows, data)[:1])
+        return list(others), outputs
 
     def _shown(self, rows: Array, data: Resident) -> tuple[Array, ...]:
         return self._made(self._present, rows, jnp.zeros((len(rows), 0), jnp.float32), data)
@@ -167,21 +228,21 @@ class Program:
         )
         return made
 
-    def _over(self, step: Callable[..., Any], carried: Any, count: int, joined: bool = False) -> tuple[Any, Any]:
-        """A step over all examples in order, batch by batch, the last one smaller; what each gives, in order."""
-        whole = count // self._batch
-        given = []
-        if whole:
-            carried, found = lax.scan(
-                lambda carried, number: step(carried, number * self._batch + jnp.arange(self._batch)),
-                carried,
-                jnp.arange(whole),
-            )
-            given.append(found.reshape(-1, *found.shape[2:]) if joined else found)
-        if whole * self._batch < count:
-            carried, found = step(carried, jnp.arange(whole * self._batch, count))
-            given.append(found if joined else jax.tree.map(lambda one: one[None], found))
-        return carried, jax.tree.map(lambda *parts: jnp.concatenate(parts), *given)
+
+def _over(step: Callable[[Any, Array], Any], carried: Any, count: int, first: Array, last: Array, batch: int) -> Any:
+    """Steps over rows in order, batch by batch; behind the whole ones there may be one with what is left."""
+    whole = count // batch
+    if whole:
+        carried = lax.fori_loop(
+            first,
+            jnp.minimum(last, whole),
+            lambda number, one: step(one, number * batch + jnp.arange(batch)),
+            carried,
+        )
+    if whole * batch < count:
+        left = jnp.arange(whole * batch, count)
+        carried = lax.cond(last > whole, lambda one: step(one, left), lambda one: one, carried)
+    return carried
 
 
 def _widened(function: Callable[..., Any], of_trials: int) -> Callable[..., Any]:

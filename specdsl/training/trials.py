@@ -26,7 +26,7 @@ from specdsl.training.interrupts import Interrupts
 from specdsl.training.keeping import Keeper
 from specdsl.training.progress import Display, Displayed, Shown, say
 from specdsl.training.tracking import Tracking
-from specdsl.training.watching import Pace, TrialWatcher
+from specdsl.training.watching import Paces, TrialWatcher
 from specdsl.training.ways import even
 
 
@@ -154,9 +154,9 @@ def _carry_out(members: Sequence[_Underway], around: Surroundings) -> None:
     with around.display(
         around.console, members[0].history, job.recipe.epochs, job.steps, after, trials=len(members)
     ) as display:
-        told = around.told
+        told, paces = around.told, Paces.of(around.every)
         for one, trial in zip(members, group.trials, strict=True):
-            one.meet(trial, display.of(one.job.streams.trial), told, len(members))
+            one.meet(trial, display.of(one.job.streams.trial), told, paces, len(members))
             told = _nobody
         outcomes = _train(group, members, around.interrupts)
     for one in members:  # all of them, before one is evaluated: those together are measured at once
@@ -230,8 +230,8 @@ class _Underway:
         self._folder.checkpoints.tidy()
         return start
 
-    def meet(self, trial: Trial, display: Shown, told: Callable[[int], None], together: int) -> None:
-        """Take the trial that the engine has made, where it is shown, and how many are trained with it."""
+    def meet(self, trial: Trial, display: Shown, told: Callable[[int], None], paces: Paces, together: int) -> None:
+        """Take the trial that the engine has made, where it is shown, and what it shares with how many."""
         self._together = together
         recipe, around = self.job.recipe, self._around
         keeper = Keeper(
@@ -249,7 +249,7 @@ class _Underway:
             self.history,
             display,
             keeper,
-            Pace(around.every),
+            paces,
             around.interrupts.wanted,
             told,
             self._began,

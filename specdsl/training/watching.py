@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any
 
 from specdsl.runs.checkpoints import Checkpoint, State
 from specdsl.runs.folder import TrialFolder
@@ -21,34 +22,69 @@ _HISTORY_EVERY = 1.0
 """Seconds from one writing of the history to the next, at least; checkpoints hold it too."""
 
 _SHARE = 0.05
-"""The share of the time that writing checkpoints may take."""
+"""The share of the time that writing checkpoints may take, and that writing histories may."""
 
 
 class Pace:
-    """How often checkpoints are written: after every epoch as long as that takes little of the time.
+    """How often something of trials that are trained together is written: for all of them after the same epochs.
+
+    That is after every epoch as long as it takes little of the time.
 
     Args:
         every: epochs from one to the next; None leaves it to the time that they take: a twentieth of all at the most,
             unless more than `LOSS_AT_MOST` seconds would lie between two.
+        at_least: seconds from one to the next, where nothing is said of epochs.
     """
 
-    def __init__(self, every: int | None) -> None:
-        self._every = every
+    def __init__(self, every: int | None, at_least: float = 0.0) -> None:
+        self._every, self._at_least = every, at_least
         self._cost = 0.0
         self._last = perf_counter()
+        self._epoch, self._due = 0, False
 
     def due(self, epoch: int) -> bool:
-        """Whether a checkpoint should be written after an epoch."""
+        """Whether it should be written after an epoch."""
         if self._every is not None:
             return epoch % self._every == 0
-        return perf_counter() - self._last >= min(LOSS_AT_MOST, self._cost / _SHARE)
+        if epoch != self._epoch:
+            waited = perf_counter() - self._last
+            self._epoch, self._due = epoch, waited >= max(self._at_least, min(LOSS_AT_MOST, self._cost / _SHARE))
+            if self._due:
+                self._cost = 0.0
+        return self._due
 
     def write(self, write: Callable[[], None]) -> None:
-        """Write one and note how long it took."""
+        """Write that of one trial and note how long it took."""
         began = perf_counter()
         write()
         self._last = perf_counter()
-        self._cost = self._last - began
+        self._cost += self._last - began
+
+
+@dataclass(frozen=True, slots=True)
+class Paces:
+    """What trials that are trained together share: how often checkpoints are written, and histories."""
+
+    checkpoints: Pace
+    histories: Pace
+
+    @classmethod
+    def of(cls, every: int | None) -> Paces:
+        """Checkpoints every so many epochs, or as often as they cost little."""
+        return cls(Pace(every), Pace(None, _HISTORY_EVERY))
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """A trial after an epoch, with as much of its history as there was then."""
+
+    epoch: int
+    state: State
+    kept: State
+    keeper: Mapping[str, Any]
+    epochs: int
+    unmeasured: Epoch | None
+    seconds: float
 
 
 class TrialWatcher:
@@ -60,7 +96,7 @@ class TrialWatcher:
         folder: where it is written.
         display: where it is shown.
         keeper: what chooses.
-        pace: how often checkpoints are written.
+        paces: how often checkpoints are written, and histories.
         stop: whether somebody wants the run to end.
         told: is told the number of each epoch that has ended.
         began: when the trial was begun, by `perf_counter`.
@@ -68,7 +104,6 @@ class TrialWatcher:
 
     Attributes:
         history: the epochs so far.
-        last: the trial after its last epoch, None before there is one.
     """
 
     def __init__(
@@ -79,32 +114,45 @@ class TrialWatcher:
         history: History,
         display: Shown,
         keeper: Keeper,
-        pace: Pace,
+        paces: Paces,
         stop: Callable[[], bool],
         told: Callable[[int], None],
         began: float,
         tracking: Tracking,
     ) -> None:
         self._trial, self._job, self._folder, self._display = trial, job, folder, display
-        self._keeper, self._pace, self._stop, self._told = keeper, pace, stop, told
+        self._keeper, self._paces, self._stop, self._told = keeper, paces, stop, told
         self._tracking = tracking
         self.history = history
-        self.last: Checkpoint | None = None
+        self._last: _Remembered | None = None
         self._saved = True
-        self._written = 0.0
         self._kept: State = {}
         self._began = began
+
+    @property
+    def last(self) -> Checkpoint | None:
+        """The trial after its last epoch, None before there is one."""
+        last = self._last
+        if last is None:
+            return None
+        notes = {
+            "keeper": last.keeper,
+            "epochs": [one.to_dict() for one in self.history.epochs[: last.epochs]],
+            "unmeasured": last.unmeasured.to_dict() if last.unmeasured else None,
+            "seconds": last.seconds,
+        }
+        return Checkpoint(last.epoch, last.state, last.kept, notes)
 
     @property
     def kept_epoch(self) -> int:
         """The epoch whose weights are the result so far: the last one where none was chosen yet; 0 without an epoch."""
         chosen = self._keeper.kept if self._keeper.chooses else 0
-        return chosen or (self.last.epoch if self.last else 0)
+        return chosen or (self._last.epoch if self._last else 0)
 
     @property
     def ended(self) -> bool:
         """Whether there is nothing more to train."""
-        return self._keeper.ended or (self.last is not None and self.last.epoch >= self._job.recipe.epochs)
+        return self._keeper.ended or (self._last is not None and self._last.epoch >= self._job.recipe.epochs)
 
     @property
     def seconds(self) -> float:
@@ -127,11 +175,15 @@ class TrialWatcher:
         self._kept = checkpoint.kept or self._trial.weights()
         self._keeper.go_on(notes["keeper"])
         self.history.epochs[:] = [Epoch(**epoch) for epoch in notes["epochs"]]
-        self.last = checkpoint
+        unmeasured = None if notes["unmeasured"] is None else Epoch(**notes["unmeasured"])
+        self._last = _Remembered(
+            checkpoint.epoch, checkpoint.state, checkpoint.kept, notes["keeper"], len(self.history.epochs), unmeasured,
+            notes["seconds"],
+        )  # fmt: skip
         self._folder.write_history(self.history.to_csv())
         self._tracking.trial_begin(self._job.streams.trial, self.history.epochs)
-        if notes["unmeasured"] is not None:
-            self.on_epoch(Epoch(**notes["unmeasured"]))
+        if unmeasured is not None:
+            self.on_epoch(unmeasured)
 
     def stopping(self) -> bool:
         """Whether training should end."""
@@ -152,12 +204,12 @@ class TrialWatcher:
         if self._keeper.see(epoch.number, epoch.values.get("validation")) and self._keeper.chooses:
             self._kept = self._trial.weights()
         self._remember(epoch.number)
-        if perf_counter() - self._written >= _HISTORY_EVERY:
-            self.write_history()
+        if self._paces.histories.due(epoch.number):
+            self._paces.histories.write(self.write_history)
         self._display.epoch(epoch)
         self._tracking.epoch(self._job.streams.trial, epoch)
         self._told(epoch.number)
-        if self._pace.due(epoch.number):
+        if self._paces.checkpoints.due(epoch.number):
             self.save()
 
     def write_history(self) -> None:
@@ -167,7 +219,6 @@ class TrialWatcher:
             RunError: it cannot be written.
         """
         self._folder.write_history(self.history.to_csv())
-        self._written = perf_counter()
 
     def save(self) -> None:
         """Write a checkpoint of the last epoch, unless there is one.
@@ -175,17 +226,17 @@ class TrialWatcher:
         Raises:
             RunError: it cannot be written.
         """
-        last = self.last
-        if last is not None and not self._saved:
-            self._pace.write(lambda: self._folder.checkpoints.write(last))
+        last = None if self._saved else self.last
+        if last is not None:
+            self._paces.checkpoints.write(lambda: self._folder.checkpoints.write(last))
             self._saved = True
 
     def settle(self) -> None:
         """Let the trial have the weights that are kept, as they were; training ends with it."""
-        assert self.last is not None
+        assert self._last is not None
         self.write_history()
-        self._trial.restore(self.last.state)
-        self._trial.use(self.last.kept or self._trial.weights())
+        self._trial.restore(self._last.state)
+        self._trial.use(self._last.kept or self._trial.weights())
 
     def known(self) -> dict[str, float]:
         """What the history knows of the kept weights: of all parts but `train`, which it measures otherwise."""
@@ -204,13 +255,9 @@ class TrialWatcher:
         return {part: self._trial.evaluate(part, self._stop) for part in self._job.measured}
 
     def _remember(self, epoch: int, unmeasured: Epoch | None = None) -> None:
-        """Copy everything that training goes on from. Steps cost more than the copy, which is of what they change."""
-        notes = {
-            "keeper": self._keeper.notes(),
-            "epochs": [one.to_dict() for one in self.history.epochs],
-            "unmeasured": unmeasured.to_dict() if unmeasured else None,
-            "seconds": perf_counter() - self._began,
-        }
+        """Hold everything that training goes on from, as it is now."""
         kept = self._kept if self._keeper.chooses and self._keeper.kept not in (0, epoch) else {}
-        self.last = Checkpoint(epoch, self._trial.state(), kept, notes)
+        self._last = _Remembered(
+            epoch, self._trial.state(), kept, self._keeper.notes(), len(self.history.epochs), unmeasured, self.seconds
+        )
         self._saved = False

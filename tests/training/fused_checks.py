@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from rich.console import Console
@@ -23,6 +24,7 @@ from specdsl.recipes.schedules import Cosine
 from specdsl.training import Plan, Way, frameworks, run
 from specdsl.training.engine import Job
 from specdsl.training.streams import Streams
+from specdsl.training.ways import Method
 from tests.training.models import SOURCE, SPEC, data, graph, recipe
 
 DATA = load(SOURCE)
@@ -50,6 +52,62 @@ model convolutions {
     Dense(43, "softmax")
 }
 """
+
+LAYERS: list[tuple[tuple[int, ...], str, dict[str, Any]]] = [
+    ((9, 7, 3), "Conv2D", {"filters": 4, "kernel_size": (3, 2), "strides": (2, 1), "padding": "same"}),
+    ((9, 7, 3), "Conv2D", {"filters": 4, "kernel_size": (2, 3), "dilation_rate": (1, 2), "activation": "tanh"}),
+    ((9, 7, 6), "Conv2D", {"filters": 8, "kernel_size": 3, "groups": 2, "use_bias": False}),
+    ((9, 3), "Conv1D", {"filters": 4, "kernel_size": 3, "dilation_rate": 2, "padding": "causal"}),
+    ((5, 6, 4, 2), "Conv3D", {"filters": 3, "kernel_size": (2, 3, 2), "strides": 2, "padding": "same"}),
+    ((9, 7, 3), "DepthwiseConv2D", {"kernel_size": 3, "depth_multiplier": 2, "strides": 2, "padding": "same"}),
+    ((9, 7, 3), "DepthwiseConv2D", {"kernel_size": (3, 2), "dilation_rate": 2, "activation": "tanh"}),
+    ((9, 7, 3), "SeparableConv2D", {"filters": 5, "kernel_size": 3, "depth_multiplier": 2}),
+    ((9, 3), "SeparableConv1D", {"filters": 5, "kernel_size": 3, "strides": 2, "padding": "same"}),
+    ((4, 5, 3), "Conv2DTranspose", {"filters": 4, "kernel_size": (3, 2), "strides": 2, "padding": "same"}),
+    ((4, 5, 3), "Conv2DTranspose", {"filters": 4, "kernel_size": (3, 2), "strides": (2, 3)}),
+    ((4, 3), "Conv1DTranspose", {"filters": 4, "kernel_size": 5, "strides": 3, "padding": "same"}),
+    ((9, 7, 3), "MaxPooling2D", {"pool_size": 2}),
+    ((8, 6, 3), "MaxPooling2D", {"pool_size": (4, 2), "padding": "same"}),
+    ((9, 7, 3), "MaxPooling2D", {"pool_size": 2, "padding": "same"}),
+    ((9, 7, 3), "MaxPooling2D", {"pool_size": 3, "strides": 2}),
+    ((4, 6, 8, 2), "MaxPooling3D", {"pool_size": 2}),
+    ((9, 3), "MaxPooling1D", {"pool_size": 3}),
+]
+
+
+def as_they_were(shape: tuple[int, ...], name: str, arguments: dict[str, Any], channels_first: bool) -> float:
+    """How much outputs and gradients of a layer change by its products and comparisons, at most.
+
+    Half of the inputs are 0, so that windows have several largest values.
+    """
+    import jax
+    import keras
+
+    from specdsl.training import fused_convolutions
+    from specdsl.training.fused_pooling import by_comparisons
+
+    if channels_first:
+        shape, arguments = (shape[-1], *shape[:-1]), {**arguments, "data_format": "channels_first"}
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input(shape)
+    model = keras.Model(inputs, getattr(keras.layers, name)(**arguments)(inputs))
+    rng = np.random.default_rng(4)
+    x = np.maximum(rng.normal(size=(8, *shape)), 0).astype(np.float32)
+    out = rng.normal(size=(8, *model.output_shape[1:])).astype(np.float32)
+    weights = [one.value + 0.1 for one in model.trainable_variables]
+
+    def found() -> Any:
+        def whole(weights: Any, x: Any) -> Any:
+            outputs, pull = jax.vjp(lambda own, x: model.stateless_call(own, [], x)[0], weights, x)
+            return jax.tree.leaves((outputs, pull(out)))
+
+        return jax.jit(whole)(weights, x)
+
+    wanted, config = found(), model.to_json()
+    fused_convolutions.as_products(model, 1)
+    by_comparisons(model)
+    assert model.to_json() == config
+    return max(float(abs(one - other).max()) for one, other in zip(found(), wanted, strict=True))
 
 
 class Listener:
@@ -115,11 +173,15 @@ def carried_out(folder: Path, epochs: int, trials: int, *, resume: bool = False)
 
 def main(folder: Path, cases: list[str]) -> dict[str, Any]:
     frameworks.start("jax")
+    from specdsl.training import fused_convolutions
     from specdsl.training.engine import Alone
     from specdsl.training.engine_fit import FitTrial
     from specdsl.training.engine_fused import FusedGroup
 
     found: dict[str, Any] = {}
+    with mock.patch.object(fused_convolutions, "_CACHED", 8000):  # so that there are several portions
+        found |= {f"{name} {arguments} on {shape}": as_they_were(shape, name, arguments, False)
+                  for shape, name, arguments in LAYERS}  # fmt: skip
     for name in cases or CASES:
         declared = CASES[name]
         each = [histories(Alone(FitTrial(job(declared, trial)))) for trial in TRIALS]
@@ -127,8 +189,12 @@ def main(folder: Path, cases: list[str]) -> dict[str, Any]:
         found[f"{name}: together as products"] = difference(
             histories(FusedGroup([job(declared, trial) for trial in TRIALS], "vmap-products")), wanted
         )
-        alone = histories(FusedGroup([job(declared, 2)], "map"))
+        alone = histories(FusedGroup([job(declared, 2)], "map-products"))
         found[f"{name}: one alone"] = difference(alone, ([wanted[0][1]], [wanted[1][1]]))
+        two: tuple[Method, ...] = ("vmap", "map")
+        for method in two:
+            some = histories(FusedGroup([job(declared, trial) for trial in TRIALS[1:]], method))
+            found[f"{name}: {method}"] = difference(some, (wanted[0][1:], wanted[1][1:]))
         found[f"{name}: trials differ"] = wanted[0][0] != wanted[0][1]
     if cases != ["averaged"]:  # what takes longer
         short = recipe(epochs=1, optimizer=SGD(learning_rate=0.05))
