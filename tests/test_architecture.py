@@ -96,12 +96,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "inference": {"declaration", "version", "recipes", "data", "runs", "backends", "training"},
     "training": {
+        "cache",
         "runs",
         "results",
         "counts",
         "declaration",
         "version",
-        "cache",
         "graph",
         "functional",
         "analyses",

@@ -75,6 +75,12 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
         metavar="N",
         help="Processes that share the trials, each with its share of the cores.",
     ),
+    click.option(
+        "--deterministic",
+        is_flag=True,
+        default=None,
+        help="The same bits from the same computation on a GPU too; some speed is lost.",
+    ),
     click.option("--out", type=PATH, metavar="DIR", help="The folder to make; by default a new one in `runs`."),
     click.option("--resume", type=PATH, metavar="DIR", help="Go on with what was broken off in this folder."),
     click.option(
@@ -94,7 +100,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option("--log-models", is_flag=True, help="Hand the trained models to MLflow too."),
 )
 
-_WAY = ("engine", "backend", "method", "together", "processes", "probe")
+_WAY = ("engine", "backend", "method", "together", "processes", "probe", "deterministic")
 """What may be asked for of the way to train."""
 
 _RESUMED = ("trials", "epochs", "data", "every", "logs", "log_models")

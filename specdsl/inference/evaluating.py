@@ -19,7 +19,6 @@ from specdsl.inference.predicting import Predictor, mean_of
 from specdsl.runs.answers import are_probabilities
 from specdsl.runs.files import RunError
 from specdsl.runs.reading import TrialRecord
-from specdsl.training import frameworks
 
 AGREES = 1e-4
 """By which part of a value what is measured may differ from what a run recorded: another machine rounds differently."""
@@ -125,7 +124,6 @@ def evaluate(predictor: Predictor, data: DataSet, part: Part, *, own: bool, ense
     if not len(examples):
         raise Misuse(f"{data.name} has no {part} examples")
     answers = predictor.each(examples.x)
-    frameworks.start(predictor.backend)
     keras = import_module("specdsl.inference.models")
     trials = []
     for trial, model, answer in zip(predictor.trials, predictor.models, answers, strict=True):

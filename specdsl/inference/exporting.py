@@ -42,7 +42,7 @@ NEEDS: dict[Form, tuple[str, ...]] = {
 EXAMPLES = 64
 """How many test examples a model and its export are compared on."""
 
-TOLERANCE = {"float32": 1e-4, "mixed_bfloat16": 5e-2, "mixed_float16": 1e-2}
+TOLERANCE = {"float32": 1e-4, "tensorfloat32": 1e-2, "mixed_bfloat16": 5e-2, "mixed_float16": 1e-2}
 """By how much their outputs may differ, in parts of the largest one or of 1: by the precision of the recipe."""
 
 
@@ -121,7 +121,7 @@ def export(
     model = keras.load_model(trial.model_file)
     raw = data.test.x[:EXAMPLES]
     x = prepared(raw, run.recipe.data.evaluate)
-    wanted = keras.outputs(model, x)
+    wanted = keras.outputs(model, x, run.recipe.precision)
     if preprocessing:
         model = keras.with_preprocessing(model, run.recipe.data.evaluate, run.shape, scaled=raw.dtype == np.uint8)
         x = raw.astype(np.float32)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from specdsl.data.dataset import Examples
 from specdsl.recipes.augmentation import Pipeline, unit_range
-from specdsl.recipes.training import TrainRecipe
+from specdsl.recipes.training import Precision, TrainRecipe
 from specdsl.runs.files import RunError
 from specdsl.training.compiling import in_keras
 from specdsl.training.feed_numpy import Feed
+from specdsl.training.precision import products
 from specdsl.training.targets import targets
 
 
@@ -34,9 +35,10 @@ def load_model(file: Path) -> Any:
         raise RunError(f"{file} cannot be loaded: {first_line(error)}") from None
 
 
-def outputs(model: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a model gives for examples as they enter it: float32 (n, k)."""
-    made = keras.ops.convert_to_numpy(keras.ops.cast(model(x, training=False), "float32"))
+def outputs(model: Any, x: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
+    """What a model gives for examples as they enter it, in the precision of its recipe: float32 (n, k)."""
+    with products(precision):
+        made = keras.ops.convert_to_numpy(keras.ops.cast(model(x, training=False), "float32"))
     return np.asarray(made, np.float32).reshape(len(x), -1)
 
 
@@ -55,7 +57,8 @@ def measured(model: Any, recipe: TrainRecipe, examples: Examples) -> dict[str, f
     metrics = [in_keras(metric, name=metric.column) for metric in recipe.resolved_metrics(ends)]
     model.compile(loss=in_keras(recipe.loss), metrics=metrics)
     feed = Feed(examples, recipe.data.evaluate, recipe.batch, targets=targets(recipe, ends))
-    values = model.evaluate(feed.batches, verbose=0, return_dict=True)
+    with products(recipe.precision):
+        values = model.evaluate(feed.batches, verbose=0, return_dict=True)
     return {name: float(value) for name, value in values.items()}
 
 

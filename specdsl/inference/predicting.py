@@ -61,7 +61,7 @@ class Predictor:
         self.trials = tuple(trials)
         self.views = views_of(run, views)
         self.backend = backend_for(run, backend)
-        frameworks.start(self.backend, fit=False)
+        frameworks.start(self.backend)
         self._keras = import_module("specdsl.inference.models")
         self.models = [self._keras.load_model(trial.model_file) for trial in self.trials]
 
@@ -82,9 +82,9 @@ class Predictor:
         return [np.concatenate(answers) for answers in zip(*parts, strict=True)]
 
     def _batch(self, x: NDArray[Any]) -> list[NDArray[np.float32]]:
-        versions = list(self._versions(x))
+        versions, precision = list(self._versions(x)), self.run.recipe.precision
         return [
-            mean_of([self._scores(self._keras.outputs(model, version)) for version in versions])
+            mean_of([self._scores(self._keras.outputs(model, version, precision)) for version in versions])
             for model in self.models
         ]
 

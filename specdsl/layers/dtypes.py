@@ -34,9 +34,14 @@ class Policy(NamedTuple):
 
 @cache
 def policy(name: str | None) -> Policy:
-    """The types that a policy of Keras stands for: a mixed one computes in 16 bits and keeps its weights in 32."""
-    if name is None:
+    """The types that a policy of Keras, or the precision of a recipe, stands for.
+
+    A mixed one computes in 16 bits and keeps its weights in 32. With "tensorfloat32" every value has 32 bits: products
+    alone are rounded.
+    """
+    if name in (None, "tensorfloat32"):
         return Policy("float32", "float32")
+    assert name is not None
     kind = name.removeprefix("mixed_")
     return Policy(kind, "float32" if kind != name else name)
 

@@ -33,8 +33,8 @@ from specdsl.recipes.sources import Shape, Source, Synthetic
 
 R = TypeVar("R", bound=Declaration)
 
-Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-"""What layers compute in, and whether their weights are kept in 32 bits beside it: a dtype policy of Keras."""
+Precision = Literal["float32", "tensorfloat32", "mixed_bfloat16", "mixed_float16"]
+"""What layers compute in: a dtype policy of Keras, or float32 with matrix products and convolutions of TF32."""
 
 
 class Validation(Named):
@@ -168,7 +168,8 @@ class TrainRecipe(Declaration):
         schedule: how the optimizer's learning rate changes over the run, or None.
         class_weight: how much examples of each class count in the loss of training: a weight for each class,
             `"balanced"` for n / (classes · count of the class), or None where all count alike.
-        precision: what layers compute in that say nothing themselves; mixed ones keep weights in float32.
+        precision: what layers compute in that say nothing themselves; mixed ones keep weights in float32, and
+            `"tensorfloat32"` everything, with matrix products and convolutions in TF32 where hardware can.
         evaluate_every: how many epochs lie between evaluations; the last epoch is always evaluated.
         keep: whether the result is the last epoch's weights, or those of the best epoch by `monitor`.
         monitor: what epochs are chosen by: the loss or the name of a metric, always on the validation part.

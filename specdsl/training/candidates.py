@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 
 from specdsl.declaration import Misuse
@@ -88,6 +88,7 @@ def candidates(work: Work, here: Here) -> Candidates:
             missing["fused on jax"] = misuse.message + (f": {misuse.help}" if misuse.help else "")
     ways = [way for way in fits if way.backend == "tensorflow"] + fused
     ways += [way for way in fits if way.backend != "tensorflow"]
+    ways = [replace(way, deterministic=wanted.deterministic) for way in ways]
     assert ways, "a back end has been found, and fit runs on all of them"
     said = [asked] if asked else []
     given = {"engine": wanted.engine, "method": wanted.method, "together": wanted.together}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -18,7 +16,8 @@ from specdsl.recipes.augmentation import unit_range
 from specdsl.recipes.losses import Loss
 from specdsl.recipes.naming import InKeras
 from specdsl.recipes.schedules import Schedule
-from specdsl.recipes.training import Precision, TrainRecipe
+from specdsl.recipes.training import TrainRecipe
+from specdsl.training import frameworks, precision
 
 
 def compiled(graph: Graph, recipe: TrainRecipe, steps_per_epoch: int) -> Any:
@@ -32,7 +31,7 @@ def compiled(graph: Graph, recipe: TrainRecipe, steps_per_epoch: int) -> Any:
     Raises:
         Misuse: the loss or a metric cannot be taken of what the model ends with.
     """
-    with precision(recipe.precision):
+    with precision.policy(recipe.precision):
         model: Any = keras_model.build(graph)
     metrics = recipe.resolved_metrics(graph.output_shapes[0][-1] or 0)
     model.compile(
@@ -46,7 +45,8 @@ def compiled(graph: Graph, recipe: TrainRecipe, steps_per_epoch: int) -> Any:
 def seeded(graph: Graph, recipe: TrainRecipe, steps_per_epoch: int, seed: int) -> Any:
     """The same from a clean slate: initial weights and the seeds of layers follow from `seed`."""
     keras.utils.clear_session()
-    keras.utils.set_random_seed(seed)
+    with frameworks.without_tensorflow():
+        keras.utils.set_random_seed(seed)
     model = compiled(graph, recipe, steps_per_epoch)
     model.optimizer.build(model.trainable_variables)
     return model
@@ -102,17 +102,6 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
             "steps_per_epoch": self.steps_per_epoch,
             "epochs": self.epochs,
         }
-
-
-@contextmanager
-def precision(name: Precision) -> Iterator[None]:
-    """Within, layers that say no dtype of their own are made with this policy."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def check_outputs(model: Any, name: str, loss: Loss, batch: NDArray[np.float32]) -> None:

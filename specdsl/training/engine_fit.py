@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from specdsl.backends import keras_model
 from specdsl.runs.checkpoints import State
 from specdsl.runs.history import Epoch
-from specdsl.training import compiling
+from specdsl.training import compiling, frameworks, precision
 from specdsl.training.engine import Alone, Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
 from specdsl.training.exhaustion import exhaustion_told
 from specdsl.training.targets import targets
@@ -46,6 +46,7 @@ class FitTrial:
         """The parameters of the model."""
         return int(self.model.count_params())
 
+    @precision.of_recipe
     def check(self) -> None:
         """Refuse a model that this recipe cannot train.
 
@@ -57,6 +58,7 @@ class FitTrial:
         )
 
     @exhaustion_told()
+    @precision.of_recipe
     def train(self, watcher: Watcher, after: int = 0) -> Outcome:
         """Train the epochs after the first `after` ones, until the watcher stops it or the loss is no number."""
         assert not self._fixed, "training has ended with the weights that are used"
@@ -97,6 +99,7 @@ class FitTrial:
         self._fixed = True
 
     @exhaustion_told()
+    @precision.of_recipe
     def evaluate(self, part: Part, stopping: Callable[[], bool] = never) -> dict[str, float]:
         """Loss and metrics on a whole part, with the averaged weights where the optimizer averages.
 
@@ -112,6 +115,7 @@ class FitTrial:
         return {name: float(value) for name, value in values.items()}
 
     @exhaustion_told()
+    @precision.of_recipe
     def predict(self, part: Part, stopping: Callable[[], bool] = never) -> NDArray[np.float32]:
         """What the model gives for each example of a part: float32 (n, outputs).
 
@@ -126,7 +130,7 @@ class FitTrial:
 
     def save(self, file: Path) -> None:
         """Write the model in Keras's format, without optimizer; the name must end in `.keras`."""
-        with self._averaged():
+        with self._averaged(), frameworks.without_tensorflow():
             keras_model.uncompiled(self.model).save(file)
 
     def _evaluation_feed(self, part: Part) -> Any:

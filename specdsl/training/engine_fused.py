@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from specdsl.backends import keras_model
 from specdsl.runs.checkpoints import State as Stored
 from specdsl.runs.history import Epoch
-from specdsl.training import compiling
+from specdsl.training import compiling, frameworks, precision
 from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
 from specdsl.training.exhaustion import exhaustion_told
 from specdsl.training.fused_convolutions import as_products
@@ -89,6 +89,7 @@ class FusedGroup:
             job.recipe.batch,
             method,
             self._spread,
+            job.recipe.precision,
         )
         self._data: dict[Part, Resident] = {}
         self._larger = larger(job) if jax.default_backend() != "cpu" else 1
@@ -196,7 +197,8 @@ class FusedGroup:
         """
         job = self._job
         few = compiling.few(job.recipe, job.test)
-        compiling.check_outputs(self.model, job.graph.name, job.recipe.loss, few)
+        with precision.products(job.recipe.precision):
+            compiling.check_outputs(self.model, job.graph.name, job.recipe.loss, few)
 
     def resident(self, part: Part) -> Resident:
         """The examples of a part, on the device since they were first asked for."""
@@ -351,7 +353,8 @@ class FusedGroup:
         for some, values in ((trainable, state.trainable), (others, state.others)):
             for variable, value in zip(some, values, strict=True):
                 variable.assign(np.asarray(value)[place])
-        keras_model.uncompiled(self.model).save(file)
+        with frameworks.without_tensorflow():
+            keras_model.uncompiled(self.model).save(file)
 
 
 class FusedTrial:

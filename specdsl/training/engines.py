@@ -44,7 +44,7 @@ def maker(way: Way, source: Source | None = None) -> Callable[[Sequence[Job]], G
     """
     source = source or ENGINES[way.engine]
     if source.framework:
-        frameworks.start(way.backend)
+        frameworks.start(way.backend, deterministic=way.deterministic)
     make: Callable[[Sequence[Job], Way], Group] = import_module(source.module).group
     return lambda jobs: make(jobs, way)
 

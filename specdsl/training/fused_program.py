@@ -16,7 +16,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from specdsl.recipes.training import Precision
 from specdsl.training.fused_devices import OneDevice, Spread
+from specdsl.training.precision import products
 from specdsl.training.ways import Method
 
 Array = Any
@@ -90,6 +92,7 @@ class Program:
         batch: examples of a step of training.
         method: how trials run together.
         spread: how they lie on devices.
+        precision: of products; it is a part of what is compiled, whoever calls it.
     """
 
     def __init__(
@@ -100,10 +103,15 @@ class Program:
         batch: int,
         method: Method = "vmap",
         spread: Spread = OneDevice(),  # noqa: B008 - it has no state
+        precision: Precision = "float32",
     ) -> None:
         self._model, self._prepare, self._present, self._batch = model, prepare, present, batch
         self._spread = spread
-        together = _widened if method.startswith("vmap") else _in_turn
+        side_by_side = _widened if method.startswith("vmap") else _in_turn
+
+        def together(function: Callable[..., Any], of_trials: int) -> Callable[..., Any]:
+            return products(precision)(side_by_side(function, of_trials))
+
         self._advance = spread.program(together(self._steps, 3), 3, uses_up=True)
         self._rest = spread.program(together(self._remaining, 3), 3, uses_up=True)
         self._measures = cache(lambda batch: spread.program(together(partial(self._measured, batch), 2), 2))

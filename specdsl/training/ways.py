@@ -33,6 +33,7 @@ class Way:
         together: how many trials one program trains at the most; None for all. 1 for `fit`.
         processes: how many processes share the trials, each with its share of the cores.
         devices: how many devices a program runs on: of several trials each has some, of one alone a part of its batch.
+        deterministic: whether the same computation gives the same bits on a GPU too.
     """
 
     engine: Engine = "fit"
@@ -41,11 +42,13 @@ class Way:
     together: int | None = 1
     processes: int = 1
     devices: int = 1
+    deterministic: bool = False
 
     def __str__(self) -> str:
         more: list[str] = [self.method] if self.method else []
         more += [f"{self.processes} processes"] if self.processes > 1 else []
         more += [f"{self.devices} devices"] if self.devices > 1 else []
+        more += ["deterministic"] if self.deterministic else []
         return f"{self.engine} on {self.backend}" + (f" ({', '.join(more)})" if more else "")
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,7 +70,7 @@ class Wanted:
     """What was asked for of a way; None leaves it to be chosen.
 
     Attributes:
-        engine, backend, method, together, processes, devices: as in `Way`.
+        engine, backend, method, together, processes, devices, deterministic: as in `Way`.
         probe: whether ways are timed before one is chosen; None where that pays.
     """
 
@@ -77,6 +80,7 @@ class Wanted:
     together: int | None = None
     processes: int | None = None
     devices: int | None = None
+    deterministic: bool = False
     probe: bool | None = None
 
     def check(self) -> None:
