@@ -5,6 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 EXTRAS ?= tensorflow-cpu,jax,onnx-tools,tracking,dev
 EPOCHS ?= 10
+TESTS ?= -n logical --maxprocesses 4 --dist worksteal
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -16,7 +17,7 @@ LOCK := build/lock
 
 help:
 	@echo 'make demo       compile a model with report and drawing, train it on drawn traffic signs, show how well it does'
-	@echo 'make test       run the tests'
+	@echo 'make test       run the tests, on up to four cores'
 	@echo 'make test-slow  run the long sweeps'
 	@echo 'make mutants    plant mistakes in the rules, one after the other, and see whether the tests notice'
 	@echo 'make check      look for mistakes in style and types'
@@ -32,8 +33,9 @@ demo: $(READY)
 	$(BIN)/specdsl compile specs/bn_cnn.spec --report --diagram demo/bn_cnn.svg --emit python -o demo/bn_cnn.py
 	$(BIN)/specdsl train specs/bn_cnn.spec --data synthetic --epochs $(EPOCHS) --out demo/run
 
+# In a process for each core: each loads TensorFlow for itself, in 20 seconds and a gigabyte.
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TESTS)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -m slow

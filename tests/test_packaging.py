@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from time import perf_counter
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -89,7 +89,7 @@ def test_the_layer_that_explains_how_to_add_one_is_right() -> None:
 
 
 def test_the_report_starts_fast() -> None:
-    """A loose guard; `make bench` measures."""
+    """A loose guard, of processor time; `make bench` measures."""
     spec = str(ROOT / "specs" / "bn_cnn.spec")
     commands = {
         "report": [sys.executable, "-m", "specdsl", "compile", spec, "--report"],
@@ -98,7 +98,9 @@ def test_the_report_starts_fast() -> None:
     best = dict.fromkeys(commands, float("inf"))
     for _ in range(5):
         for name, command in commands.items():
-            begin = perf_counter()
+            before = os.times()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            best[name] = min(best[name], perf_counter() - begin)
+            after = os.times()
+            used = after.children_user + after.children_system - before.children_user - before.children_system
+            best[name] = min(best[name], used)
     assert best["report"] < 4 * best["imports"]

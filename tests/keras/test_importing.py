@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import io
 import re
-from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -30,10 +29,8 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def _fresh_names() -> Iterator[None]:
+def _fresh_names() -> None:
     """Automatic names begin anew, so that a failure can be repeated."""
-    keras.backend.clear_session()
-    yield
     keras.backend.clear_session()
 
 

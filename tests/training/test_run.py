@@ -140,10 +140,9 @@ def test_a_run_leaves_everything_in_its_folder(runs: Runs) -> None:
 
 @pytest.mark.keras
 def test_the_same_seed_gives_the_same_history_and_trials_differ(runs: Runs) -> None:
-    first, again = runs(trials=2, seed=3), runs(trials=2, seed=3)
+    """Also where fewer trials are planned. That a second trial repeats is seen where runs are killed."""
+    first = runs(trials=2, seed=3)
     assert {file.name for file in first.folder.iterdir()} == TOP | {"trial-2"}
-    for trial in (1, 2):
-        assert curves(first.folder, trial) == curves(again.folder, trial)
     assert curves(first.folder, 1) != curves(first.folder, 2)
     assert curves(runs(seed=3).folder) == curves(first.folder, 1)
     assert curves(runs(seed=4).folder) != curves(first.folder, 1)
