@@ -149,7 +149,7 @@ def _processes(work: Work, here: Here) -> Iterator[int]:
         yield work.wanted.processes
         return
     yield 1
-    most = min(work.trials, here.hardware.cores if here.hardware.platform == "cpu" else _SEVERAL)
+    most = min(work.trials + work.beside, here.hardware.cores if here.hardware.platform == "cpu" else _SEVERAL)
     if most > 1:
         yield most
 

@@ -26,7 +26,7 @@ ALIKE = 1.15
 NEARLY = 1.03
 """The same where ways have been timed."""
 
-HOPELESS = 8.0
+HOPELESS = 4.0
 """How many times as long as the best a way may take by known costs to be timed all the same."""
 
 
@@ -41,6 +41,14 @@ class Choice:
 
     way: Way
     why: str
+
+
+Shared = tuple[str, int]
+"""What all models of an experiment share: the back end, and how many processes there are."""
+
+
+def _shared(way: Way) -> Shared:
+    return way.backend, way.processes
 
 
 @dataclass
@@ -93,11 +101,11 @@ class _Case:
             return self.timed[way].total(self.work, way) if way in self.timed else float("inf")
         return self._foretold(way)
 
-    def best(self, backend: str) -> Way:
-        """The way of a back end that takes the least time, or the first of those that take hardly more."""
-        ways = [way for way in self.usual if way.backend == backend]
+    def best(self, shared: Shared) -> Way:
+        """The way that takes the least time of those that share this, or the first of those that take hardly more."""
+        ways = [way for way in self.usual if _shared(way) == shared]
         least = min(map(self.seconds, ways))
-        return next(way for way in ways if self.seconds(way) <= least * (ALIKE if not self.compared else NEARLY))
+        return next(way for way in ways if self.seconds(way) <= least * (NEARLY if self.compared else ALIKE))
 
     def _foretold(self, way: Way) -> float:
         return self.foretold[way].total(self.work, way)
@@ -124,12 +132,9 @@ def choose(works: Mapping[str, Work], console: Console, here: Here | None = None
         _recall(cases, here)
         if not all(case.known for case in cases.values()) and (probe or _pays(cases)):
             _probe(cases, here, console)
-    backend = _backend(cases)
-    chosen = {}
-    for key, case in cases.items():
-        way = case.best(backend)
-        chosen[key] = Choice(way, _reason(case, way, here))
-    frameworks.check_installed(backend)
+    chosen = {key: Choice(way, _reason(cases[key], way, here)) for key, way in _best(cases).items()}
+    for choice in chosen.values():
+        frameworks.check_installed(choice.way.backend)
     _tell(cases, chosen, here, console)
     return chosen
 
@@ -143,16 +148,14 @@ def _case(work: Work, here: Here) -> _Case:
     return _Case(work, here, found, foretold)
 
 
-def _backend(cases: Mapping[str, _Case]) -> str:
-    """The back end on which all models together take the least time."""
-    shared = [
-        backend
-        for backend in frameworks.BACKENDS
-        if all(any(way.backend == backend for way in case.usual) for case in cases.values())
-    ]
-    needed = {backend: sum(case.seconds(case.best(backend)) for case in cases.values()) for backend in shared}
+def _best(cases: Mapping[str, _Case]) -> dict[str, Way]:
+    """The way of each model, where all together take the least time with what they share, or hardly more."""
+    first, *others = ([_shared(way) for way in case.usual] for case in cases.values())
+    possible = [one for one in dict.fromkeys(first) if all(one in other for other in others)]
+    ways = {one: {key: case.best(one) for key, case in cases.items()} for one in possible}
+    needed = {one: sum(cases[key].seconds(way) for key, way in best.items()) for one, best in ways.items()}
     alike = NEARLY if any(case.compared for case in cases.values()) else ALIKE
-    return next(backend for backend in shared if needed[backend] <= alike * min(needed.values()))
+    return next(ways[one] for one in possible if needed[one] <= alike * min(needed.values()))
 
 
 # ------------------------------------------------------------------------------------------------------ timing
@@ -174,8 +177,7 @@ def _pays(cases: Mapping[str, _Case]) -> bool:
     """Whether a run is so long that timing the ways costs little of it."""
     if not _open(cases):
         return False
-    backend = _backend(cases)
-    run = sum(case.seconds(case.best(backend)) for case in cases.values())
+    run = sum(cases[key].seconds(way) for key, way in _best(cases).items())
     cost = sum(_cost(case, way) for case in _open(cases).values() for way in case.hopeful if way not in case.before)
     return cost <= SHARE * run
 

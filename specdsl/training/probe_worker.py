@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from traceback import format_exception_only
 from types import MappingProxyType
 from typing import Any
 
@@ -28,7 +29,7 @@ from specdsl.data.dataset import Examples
 from specdsl.graph import Graph
 from specdsl.recipes.training import TrainRecipe
 from specdsl.training import workers
-from specdsl.training.engine import Group, Job
+from specdsl.training.engine import Group, Job, OutOfMemory
 from specdsl.training.streams import Streams
 from specdsl.training.ways import Way
 
@@ -186,12 +187,26 @@ def measure(task: Task, folder: Path, say: Callable[..., None], wait: Callable[[
     jobs = task.jobs()
     watch = Stopwatch(task.sizes.train * len(jobs), task.seconds, say, wait, began)
 
-    def made(some: Sequence[Job]) -> Group:
-        if len(some) < len(jobs):
-            say(failed=f"the memory does not suffice for {len(jobs)} trials together")
+    def failing(function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function; what it raises is told and ends the process, before less is tried with fewer trials."""
+
+        def tried(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except OutOfMemory:
+                say(failed=f"the memory does not suffice for {len(jobs)} trials together")
+            except Exception as error:
+                say(failed=format_exception_only(error)[0].strip()[:200])
             os._exit(0)
+
+        return tried
+
+    @failing
+    def made(some: Sequence[Job]) -> Group:
         watch.trained = perf_counter()
-        return make(some)
+        group = make(some)
+        group.train = failing(group.train)  # type: ignore[method-assign]
+        return group
 
     folders = [TrialFolder(folder / str(number)) for number in task.trials]
     for one in folders:

@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,7 @@ from time import monotonic
 from typing import Any
 
 from specdsl.training import probe_worker, workers
+from specdsl.training.carrying import grouped
 from specdsl.training.probe_worker import Sizes, Task
 from specdsl.training.ways import Way
 from specdsl.training.works import Work
@@ -56,15 +57,17 @@ class Rate:
     failed: str | None = None
 
     def total(self, work: Work, way: Way) -> float:
-        """Seconds that a run takes in all; infinite where it cannot be."""
+        """Seconds that a run takes in all; infinite where it cannot be.
+
+        Where trials of other models fill the processes that have nothing left to do, these cost nothing.
+        """
         if self.failed is not None or self.images_per_second <= 0:
             return float("inf")
-        rounds = -(-work.trials // (sizes_of(work, way)[0] * way.processes))
-        together = min(work.trials, sizes_of(work, way)[0] * way.processes)
-        # Processes that have nothing left to do are of no use to the others.
-        trials = rounds * together if way.processes > 1 else work.trials
-        trained = work.trained / work.trials * trials
-        return self.starting_seconds + rounds * self.compiling_seconds + trained / self.images_per_second
+        groups = grouped(range(work.trials), way)
+        lanes = len(sizes_of(work, way))
+        rounds = len(groups) / way.processes if work.beside else -(-len(groups) // way.processes)
+        trained = work.trained / work.trials * sum(map(len, groups)) / len(groups) * lanes
+        return self.starting_seconds + rounds * (self.compiling_seconds + trained / self.images_per_second)
 
     def to_dict(self) -> dict[str, Any]:
         """The rate as JSON has it."""
@@ -88,13 +91,8 @@ class Rate:
 
 
 def sizes_of(work: Work, way: Way) -> list[int]:
-    """How many trials each process of a way trains together, those that begin at once."""
-    together = way.together or -(-work.trials // way.processes)
-    left, found = work.trials, []
-    for _ in range(way.processes):
-        found.append(min(together, left))
-        left -= found[-1]
-    return [one for one in found if one]
+    """How many trials each process of a way trains together, of those groups that begin at once."""
+    return [len(numbers) for numbers in grouped(range(work.trials), way)][: way.processes]
 
 
 def rates(
@@ -159,7 +157,8 @@ def _timed(tasks: Sequence[Task], folder: Path, patience: float) -> Rate:
     running: list[_Worker] = []
     try:
         for task in tasks:
-            running.append(_Worker(task, folder))  # noqa: PERF401 - where one cannot be begun, the others are ended
+            with _undisturbed():
+                running.append(_Worker(task, folder))
         deadline = monotonic() + patience
         for worker in running:
             worker.answer("ready", deadline, f"it was not ready to train after {patience:.0f} s")
@@ -181,6 +180,19 @@ def _timed(tasks: Sequence[Task], folder: Path, patience: float) -> Rate:
     finally:
         for worker in running:
             worker.end()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Within, Ctrl-C waits: a process that is just being begun would not be known to anybody yet."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _FailedError(Exception):

@@ -126,12 +126,15 @@ def _with_ways(plans: Mapping[str, Plan], console: Console) -> dict[str, Plan]:
     Raises:
         Misuse: what is asked for cannot be had here.
     """
-    works = {key: Work(plan.job(1), plan.trials, plan.wanted) for key, plan in plans.items() if plan.way is None}
-    choices = choose(works, console)
     trials = sum(plan.trials for plan in plans.values())
-    given = [plan.way.processes for plan in plans.values() if plan.way is not None]
-    processes = max([*given, *(min(choice.way.processes, trials) for choice in choices.values())])
+    works = {
+        key: Work(plan.job(1), plan.trials, plan.wanted, trials - plan.trials)
+        for key, plan in plans.items()
+        if plan.way is None
+    }
+    choices = choose(works, console)
     plans = {key: replace(plan, **vars(choices[key])) if key in choices else plan for key, plan in plans.items()}
+    processes = max(plan.chosen.processes for plan in plans.values())
     return {key: replace(plan, way=replace(plan.chosen, processes=processes)) for key, plan in plans.items()}
 
 

@@ -18,11 +18,13 @@ class Work:
         job: a trial of it.
         trials: how many.
         wanted: what was asked for.
+        beside: how many trials of other models are trained in the same run.
     """
 
     job: Job
     trials: int
     wanted: Wanted = ANY
+    beside: int = 0
 
     @cached_property
     def effort(self) -> Effort:
