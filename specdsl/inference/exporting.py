@@ -121,14 +121,15 @@ def export(
     model = keras.load_model(trial.model_file)
     raw = data.test.x[:EXAMPLES]
     x = prepared(raw, run.recipe.data.evaluate)
-    wanted = keras.outputs(model, x, run.recipe.precision)
+    with keras.products(run.recipe.precision):
+        wanted = keras.outputs(model, x)
     if preprocessing:
         model = keras.with_preprocessing(model, run.recipe.data.evaluate, run.shape, scaled=raw.dtype == np.uint8)
         x = raw.astype(np.float32)
     notes: list[str] = []
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         made = Path(folder) / f"model{ENDINGS[form]}"
-        with without_noise():
+        with without_noise(), keras.products(run.recipe.precision):
             got = _WRITERS[form](model, made, x, notes)(x)
         tolerance = TOLERANCE[run.recipe.precision] * max(1.0, float(np.abs(wanted).max()))
         difference = float(np.abs(got.astype(np.float64) - wanted).max()) if got.shape == wanted.shape else np.inf

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from specdsl.data.dataset import Examples
 from specdsl.recipes.augmentation import Pipeline, unit_range
-from specdsl.recipes.training import Precision, TrainRecipe
+from specdsl.recipes.training import TrainRecipe
 from specdsl.runs.files import RunError
 from specdsl.training.compiling import in_keras
 from specdsl.training.feed_numpy import Feed
-from specdsl.training.precision import products
+from specdsl.training.precision import products as products
 from specdsl.training.targets import targets
 
 
@@ -35,10 +35,9 @@ def load_model(file: Path) -> Any:
         raise RunError(f"{file} cannot be loaded: {first_line(error)}") from None
 
 
-def outputs(model: Any, x: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
-    """What a model gives for examples as they enter it, in the precision of its recipe: float32 (n, k)."""
-    with products(precision):
-        made = keras.ops.convert_to_numpy(keras.ops.cast(model(x, training=False), "float32"))
+def outputs(model: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a model gives for examples as they enter it: float32 (n, k). Call it within `products` of its recipe."""
+    made = keras.ops.convert_to_numpy(keras.ops.cast(model(x, training=False), "float32"))
     return np.asarray(made, np.float32).reshape(len(x), -1)
 
 

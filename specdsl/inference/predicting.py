@@ -82,11 +82,12 @@ class Predictor:
         return [np.concatenate(answers) for answers in zip(*parts, strict=True)]
 
     def _batch(self, x: NDArray[Any]) -> list[NDArray[np.float32]]:
-        versions, precision = list(self._versions(x)), self.run.recipe.precision
-        return [
-            mean_of([self._scores(self._keras.outputs(model, version, precision)) for version in versions])
-            for model in self.models
-        ]
+        versions = list(self._versions(x))
+        with self._keras.products(self.run.recipe.precision):
+            return [
+                mean_of([self._scores(self._keras.outputs(model, version)) for version in versions])
+                for model in self.models
+            ]
 
     def _scores(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         return scores(raw, self.run.recipe.loss, self.run.classifies)
