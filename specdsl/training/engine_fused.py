@@ -77,7 +77,7 @@ class FusedGroup:
         trainable, others, optimizer = jax.tree.map(lambda *one: jnp.stack(one), *states)
         self._state: State = self._spread.own(State(trainable, others, optimizer, sums))
         if method.endswith("products"):
-            as_products(self.model, len(self.jobs))
+            as_products(self.model, len(self.jobs) if method.startswith("vmap") else 1)
             if jax.default_backend() == "cpu":
                 by_comparisons(self.model)
         job, data = self._job, self._job.recipe.data

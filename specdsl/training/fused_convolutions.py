@@ -35,7 +35,7 @@ def as_products(model: Any, trials: int) -> None:
 
     Args:
         model: the Keras model, with what is nested in it.
-        trials: how many of it are trained together.
+        trials: how many of it are computed side by side.
     """
     for layer in model._flatten_layers():
         if isinstance(layer, BaseConv):

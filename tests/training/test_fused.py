@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from specdsl.cli import cli
 from specdsl.declaration import Misuse
-from specdsl.training import Wanted
+from specdsl.training import Wanted, fused_portions
+from specdsl.training.fused_portions import Ahead, Portion, even
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,6 +37,45 @@ def test_trials_are_the_same_experiment_fused_and_in_fit(case: str, tmp_path: Pa
         assert found[name] < 2e-4, (name, found)
     assert all(found[name] for name in found if "differ" in name), found
     assert found["resumed"], found
+
+
+def test_portions_take_a_quarter_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a step takes, and whether calls wait behind each other; what is compiled first does not count."""
+    now = 0.0
+    monkeypatch.setattr(fused_portions, "perf_counter", lambda: now)
+    for seconds, steps in ((1e-5, 4096), (0.001, 250), (0.03, 8), (0.4, 1), (5.0, 1)):
+        portion, ready, waiting = Portion(), 0.0, 0
+        for _ in range(12):
+            now += 2.0 if not waiting else 0.0  # compiled while it is handed over
+            portion.sent(portion.steps)
+            ready = max(ready, now) + portion.steps * seconds
+            now, waiting = ready, waiting + 1
+            portion.done()
+        assert portion.steps in (steps, steps - 1), seconds  # the quotient may lie just below a whole number
+
+
+def test_batches_of_evaluation_leave_no_rest_where_they_can() -> None:
+    assert even(12_630, 1024) == 842
+    assert even(100, 128) == 100
+    assert even(127, 50) == 43
+    for count in range(1, 200):
+        for most in (1, 7, 32):
+            size = even(count, most)
+            assert 1 <= size <= min(most, count)
+            assert -(-count // size) <= -(-count // max(1, most // 2))
+
+
+def test_an_epoch_is_made_ahead_and_is_the_same_whenever_it_is_asked_for() -> None:
+    made: list[int] = []
+
+    def make(epoch: int) -> int:
+        made.append(epoch)
+        return epoch * epoch
+
+    ahead = Ahead(make, 4)
+    assert [ahead.take(epoch) for epoch in (0, 1, 2, 3, 2)] == [0, 1, 4, 9, 4]
+    assert sorted(made) in ([0, 1, 2, 2, 3], [0, 1, 2, 2, 3, 3])
+    assert 4 not in made
 
 
 def test_an_engine_says_what_it_needs() -> None:
