@@ -91,5 +91,4 @@ def predicted(work: Work, way: Way, hardware: Hardware) -> Rate:
         measured = together * work.measured * forward / speed + steps * (begin + turns)
         seconds += measured / job.recipe.evaluate_every
     rate = together * len(job.train) * len(sizes_of(work, way)) / seconds
-    starts = 1 if way.processes == 1 else 2  # the process that begins others builds a model too, to see that it can be
-    return Rate(rate, starts * costs.start, costs.compile)
+    return Rate(rate, costs.start, costs.compile)

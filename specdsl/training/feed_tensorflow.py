@@ -5,7 +5,6 @@ Autotuning is off, because with it `fit` stalls for seconds after the last step 
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import keras
@@ -14,10 +13,11 @@ import tensorflow as tf
 
 from specdsl.data.dataset import Examples
 from specdsl.recipes.augmentation import Pipeline, unit_range
+from specdsl.training.hardware import cores
 from specdsl.training.streams import Streams
 from specdsl.training.targets import AS_THEY_ARE, Targets
 
-_WORKERS = min(4, os.cpu_count() or 1)
+_WORKERS = min(4, cores())
 _AHEAD = 4
 
 

@@ -67,8 +67,11 @@ class _Worker:
 
     def serve(self) -> None:
         """Do what there is to do, until the run is over."""
-        for key, way in self._setup.ways.items():
-            self._makers[key] = engines.maker(way, self._setup.engines[key])
+        try:
+            for key, way in self._setup.ways.items():
+                self._makers[key] = engines.maker(way, self._setup.engines[key])
+        except Misuse as error:
+            self._channel.send("broken", error)
         self._channel.send("ready")
         doing: dict[str, Callable[..., None]] = {"check": self._check, "train": self._train}
         while True:

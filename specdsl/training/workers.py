@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from specdsl.runs.files import RunError
 from specdsl.training import hardware
 from specdsl.training.ways import Way
+
+Part = TypeVar("Part")
 
 _CPUS = Path("/sys/devices/system/cpu")
 
@@ -32,6 +35,9 @@ _MEMORY = "XLA_CLIENT_MEM_FRACTION"
 _MEMORY_BEFORE = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 """Which share of a GPU's memory JAX takes at its start; the older name may not be given beside the newer one."""
 
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The GPUs that a process sees, by number or by name."""
+
 _USABLE = 0.92
 """The share of a GPU's memory that processes have between them: each needs some beside, for its context and kernels."""
 
@@ -50,9 +56,11 @@ def environment(way: Way, place: int) -> dict[str, str]:
     if way.processes == 1:
         return {}
     threads = dict.fromkeys(_THREADS, str(cores_each(way.processes)))
+    devices, processes = _devices(way, place)
     return {
         **threads,
-        _MEMORY: f"{int(_usable(os.environ) / way.processes * 1000) / 1000:.3f}",
+        **devices,
+        _MEMORY: f"{int(_usable(os.environ) / processes * 1000) / 1000:.3f}",
         _MEMORY_BEFORE: "",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     }
@@ -67,7 +75,7 @@ def pin(way: Way, place: int) -> None:
     cores = _cores()
     if way.processes == 1 or not hasattr(os, "sched_setaffinity") or hardware.cores() < len(cores):
         return
-    mine = share(cores, way.processes, place)
+    mine = share_of(cores, way.processes, place)
     for thread in _threads():
         try:
             os.sched_setaffinity(thread, mine)
@@ -80,10 +88,25 @@ def cores_each(processes: int) -> int:
     return max(1, hardware.cores() // processes)
 
 
-def share(cores: list[int], processes: int, place: int) -> list[int]:
-    """The cores of one of several processes; more processes than cores share them in turn."""
-    each = len(cores) // processes
-    return cores[place * each : (place + 1) * each] if each else [cores[place % len(cores)]]
+def share_of(parts: list[Part], processes: int, place: int) -> list[Part]:
+    """The cores or devices of one of several processes; where there are more processes than those, they take turns."""
+    each = len(parts) // processes
+    return parts[place * each : (place + 1) * each] if each else [parts[place % len(parts)]]
+
+
+def _devices(way: Way, place: int) -> tuple[dict[str, str], int]:
+    """The variables that let a process see devices of its own, and how many processes share these.
+
+    Of several GPUs each process has as many as a program runs on, in turn; a GPU alone is shared by all.
+    """
+    machine = hardware.hardware()
+    shares = machine.devices // way.devices
+    if machine.platform != "gpu" or shares < 2:
+        return {}, way.processes
+    named = os.environ.get(_VISIBLE, "")
+    visible = named.split(",") if named else [str(number) for number in range(machine.devices)]
+    mine = share_of(visible[: machine.devices], shares, place % shares)
+    return {_VISIBLE: ",".join(mine)}, -(-way.processes // shares)
 
 
 def _usable(variables: Mapping[str, str]) -> float:

@@ -20,6 +20,7 @@ from rich.console import Console
 from specdsl.declaration import Misuse
 from specdsl.runs import RunError, read_run
 from specdsl.training import Way, engines, run_all
+from specdsl.training.runner import _with_ways
 from specdsl.training.ways import Wanted
 from specdsl.training.workers import WorkerLost
 from specdsl.training.workers_shares import Share
@@ -99,6 +100,21 @@ def test_several_processes_come_to_what_one_comes_to(tmp_path: Path) -> None:
     assert "nothing left" in carry_out(tmp_path / "two", replace(plan(trials=5), way=TWO))
 
 
+@pytest.mark.keras
+def test_a_worker_does_what_one_process_does_on_as_many_cores(tmp_path: Path) -> None:
+    """On TensorFlow: history, weights, optimizer, seeds, predictions to the last bit; the run imports no framework."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.processes_checks", str(tmp_path)],
+        capture_output=True, text=True, timeout=280, cwd=Path(__file__).parents[2], env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["frameworks"] == []
+    assert told["differing"] == []
+    assert told["compared"] >= 30
+
+
 def test_groups_of_an_experiment_are_shared(tmp_path: Path) -> None:
     """Groups of both models; trials that are trained together stay so, and go round."""
     three = replace(plan(trials=3), way=Way("fused", "jax", "vmap", together=2, processes=2))
@@ -115,9 +131,14 @@ def test_groups_of_an_experiment_are_shared(tmp_path: Path) -> None:
     assert [trial.together for trial in read_run(tmp_path / "e" / "b").trials] == [2, 2, 1]
 
 
-def test_a_run_chooses_no_more_processes_than_trials(tmp_path: Path) -> None:
-    carry_out(tmp_path / "run", replace(plan(trials=2), wanted=Wanted(processes=9)))
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["way"]["processes"] == 2
+def test_a_run_chooses_no_more_processes_than_trials() -> None:
+    """And as many for each model of an experiment."""
+    plans = {
+        "a": replace(plan(trials=2), wanted=Wanted(processes=9)),
+        "b": replace(plan(trials=1), wanted=Wanted(engine="fit", backend="tensorflow", processes=1)),
+    }
+    chosen = _with_ways(plans, Console(file=io.StringIO()))
+    assert {made.chosen.processes for made in chosen.values()} == {3}
 
 
 def test_a_model_that_cannot_be_trained_is_refused_before_anything_is_written(tmp_path: Path, faults: Faults) -> None:
@@ -182,7 +203,7 @@ def test_ctrl_c_stops_all_and_going_on_is_the_run_that_went_through(
     assert "Stopped." in told[0]
     assert not alive(notes)
     trials = read_run(tmp_path / "two").trials
-    assert len(trials) == 2
+    assert trials
     assert all(trial.interrupted for trial in trials)
     carry_out(tmp_path / "two", made)
     assert [trial.final for trial in read_run(tmp_path / "two").trials] == [
@@ -198,7 +219,8 @@ def test_ctrl_c_twice_ends_everything_at_once(tmp_path: Path, faults: Faults, mo
 
     def pressed(self: Share, *given: Any) -> None:
         begin(self, *given)
-        signal.raise_signal(signal.SIGINT)
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Share, "_begin", pressed)
     with pytest.raises(KeyboardInterrupt):
@@ -224,7 +246,7 @@ def test_workers_end_with_their_run_and_hold_its_lock_until_then(tmp_path: Path,
     The script has no guard around what it does, and comes from standard input.
     """
     carry_out(tmp_path / "one", replace(plan(trials=3), way=ONE))
-    notes = faults(pause=0.05)
+    notes = faults(pause=1)
     out = tmp_path / "two"
     with subprocess.Popen(
         [sys.executable, "-", str(out)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2]
@@ -232,7 +254,7 @@ def test_workers_end_with_their_run_and_hold_its_lock_until_then(tmp_path: Path,
         assert process.stdin is not None
         process.stdin.write(SCRIPT.encode())
         process.stdin.close()
-        until(lambda: len(list(out.glob("trial-*/history.csv"))) == 2)
+        until(lambda: len(alive(notes)) == 2 and len(list(out.glob("trial-*/history.csv"))) == 2)
         still, _ = alive(notes)
         os.kill(still, signal.SIGSTOP)
         process.kill()

@@ -18,7 +18,7 @@ pinnable = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="core
 @pytest.mark.parametrize("cores", [1, 2, 3, 7, 16])
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])
 def test_each_process_has_as_many_cores_and_none_has_those_of_another(cores: int, processes: int) -> None:
-    shares = [workers.share(list(range(cores)), processes, place) for place in range(processes)]
+    shares = [workers.share_of(list(range(cores)), processes, place) for place in range(processes)]
     assert len({len(one) for one in shares}) == 1
     if cores >= processes:
         assert len({core for one in shares for core in one}) == processes * len(shares[0])
@@ -36,7 +36,7 @@ def test_threads_of_one_core_stay_in_one_process(tmp_path: Path, monkeypatch: py
         (topology / "core_id").write_text(f"{core % 2}\n")
     monkeypatch.setattr(workers, "_CPUS", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
-    assert workers.share(workers._cores(), 2, 1) == [1, 3]
+    assert workers.share_of(workers._cores(), 2, 1) == [1, 3]
 
 
 def test_the_memory_of_a_device_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +49,24 @@ def test_the_memory_of_a_device_is_shared(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", ".5")
     given = workers.environment(two, 0)
     assert (given["XLA_CLIENT_MEM_FRACTION"], given["XLA_PYTHON_CLIENT_MEM_FRACTION"]) == ("0.250", "")
+
+
+def test_each_process_has_devices_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four GPUs, two for each program of a process, with the names that they are given; the third process shares."""
+    machine = hardware.Hardware("gpu", "a chip", 4, 0, 8)
+    monkeypatch.setattr(hardware, "hardware", lambda: machine)
+    monkeypatch.delenv("XLA_CLIENT_MEM_FRACTION", raising=False)
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6,7")
+    given = [workers.environment(Way("fused", "jax", processes=3, devices=2), place) for place in range(3)]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in given] == ["3,5", "6,7", "3,5"]
+    assert {one["XLA_CLIENT_MEM_FRACTION"] for one in given} == {"0.460"}
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    given = [workers.environment(Way("fit", "jax", processes=2), place) for place in range(2)]
+    assert [(one["CUDA_VISIBLE_DEVICES"], one["XLA_CLIENT_MEM_FRACTION"]) for one in given] == [
+        ("0", "0.920"),
+        ("1", "0.920"),
+    ]
 
 
 def test_a_quota_bounds_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
