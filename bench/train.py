@@ -77,6 +77,8 @@ class Setup:
         trials: how many at once in a process.
         way: of several processes, or None.
         careful: whether it may be very slow.
+        at_once: whether its epochs are timed one right after the other: an iterator that autotunes and waits meanwhile
+            stalls longer than it would.
     """
 
     kind: str
@@ -86,6 +88,7 @@ class Setup:
     trials: int = 1
     way: Way | None = None
     careful: bool = False
+    at_once: bool = False
 
     @property
     def key(self) -> str:
@@ -96,7 +99,7 @@ class Setup:
 def by_hand(kind: str, label: str, *, backend: str = "tensorflow", **order: Any) -> Setup:
     """Keras's `fit` with settings of its own."""
     settings = {"kind": "fit", "pipeline": "own", "autotune": False, "jit": False, "steps": 1, "trials": 1}
-    return Setup(kind, label, settings | order, backend)
+    return Setup(kind, label, settings | order, backend, at_once=bool(order.get("autotune")))
 
 
 def in_engine(kind: str, way: Way, trials: int, label: str = "", careful: bool = False) -> Setup:
@@ -184,7 +187,7 @@ class Bench:
         made: list[tuple[dict[str, Any], Measured]] = []
         for one in setups(name, brief, {trials: told["way"] for trials, told in chosen.items()}):
             row: dict[str, Any] = {"kind": one.kind, "label": one.label, "key": one.key, "trials": one.trials}
-            row |= {"rates": [], "cpu_us": [], "stalls": [], "moving": []}
+            row |= {"rates": [], "cpu_us": []}
             rows.append(row)
             with _told(row):
                 if perf_counter() > end - self._rounds * len(made) * TURN and one.kind != "e":
@@ -194,6 +197,8 @@ class Bench:
                 say(f"{name}: {one.label}")
                 made.append((row, self._made(one, case, name)))
                 row["starting"] = made[-1][1].starting
+                if one.at_once:
+                    row |= _at_once(made.pop()[1], self._rounds)
         for turn in range(self._rounds):
             for row, measured in made:
                 usual = median(one["seconds"] for one in measured.epochs) if measured.epochs else 0.0
@@ -204,9 +209,6 @@ class Bench:
                     told = measured.epoch(120.0)
                     row["rates"].append(told["rate"])
                     row["cpu_us"].append(told["cpu_us"])
-                    if told["beside_steps"] is not None and measured.each == 1:
-                        row["stalls"].append(told["beside_steps"])
-                        row["moving"].append(measured.examples / (told["seconds"] - told["beside_steps"]))
         self.close()
         for row in rows:  # what is chosen was measured above if it stands there
             same = next(other for other in rows if other["key"] == row["key"])
@@ -279,6 +281,13 @@ class Bench:
                 self._shared[name].ready()
             found.append(self._shared[name])
         return found
+
+
+def _at_once(measured: Measured, epochs: int) -> dict[str, Any]:
+    """What epochs right after each other give."""
+    told = measured.again(120.0, epochs)
+    measured.drop()
+    return {"rates": [measured.examples / seconds for seconds in told["each"]], "cpu_us": [told["cpu_us"]]}
 
 
 @contextmanager

@@ -190,7 +190,7 @@ class Measured:
             "seconds": longest,
             "rate": examples / longest,
             "cpu_us": 1e6 * sum(one["cpu_seconds"] for one in told) / examples,
-            "beside_steps": told[0]["beside_steps"],
+            "each": told[0]["each"],
             "losses": told[0]["losses"],
             "memory": told[0]["memory"],
         }

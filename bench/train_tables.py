@@ -85,14 +85,6 @@ def _network(network: Mapping[str, Any], ceilings: Mapping[str, Any]) -> list[st
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [_row(row, best, most) for row in network["rows"]]
-    for row in network["rows"]:
-        if row.get("stalls"):
-            beside = ", ".join(f"{one:.2f}" for one in row["stalls"])
-            lines += [
-                "",
-                f"{row['label']}: {beside} s of an epoch went by before its first step and after its last one; "
-                f"in between {number(median(row['moving']))} examples/s.",
-            ]
     for trials, told in network["chosen"].items():
         many = f"{trials} trial{'s' * (trials != '1')}"
         lines += ["", f"Chosen for {many}, in {told['seconds']:g} s: {told['way']}; {told['why']}."]

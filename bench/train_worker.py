@@ -16,6 +16,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from itertools import pairwise
 from time import perf_counter, process_time
 from typing import Any
 
@@ -33,13 +34,13 @@ class Gate:
         self.ended = False
         self.failed: BaseException | None = None
         self.losses: list[float] = []
-        self.first_step: float | None = None
-        self.last_step: float | None = None
         self._left = 0
+        self._ends: list[float] = []
 
     def wait(self) -> None:
         """An epoch is over: if no other was asked for, say so, and wait."""
         self._left -= 1
+        self._ends.append(perf_counter())
         if self._left <= 0:
             self._done.release()
             self._go.acquire()
@@ -55,19 +56,18 @@ class Gate:
 
     def epochs(self, count: int = 1) -> dict[str, Any]:
         """Let some epochs be trained without a pause, and say how long they took."""
-        self.first_step, self.last_step, self._left = None, None, count
+        self._left, self._ends = count, []
         wall, cpu = perf_counter(), process_time()
         self._go.release()
         self._done.acquire()
         end = perf_counter()
         if self.failed is not None:
             raise self.failed
-        steps = None if self.first_step is None or self.last_step is None else self.last_step - self.first_step
         return {
             "seconds": end - wall,
             "cpu_seconds": process_time() - cpu,
-            "beside_steps": None if steps is None else end - wall - steps,
             "epochs": count,
+            "each": [end - begin for begin, end in pairwise([wall, *self._ends])],
             "losses": self.losses[-LOSSES:],
         }
 
@@ -140,15 +140,7 @@ def fit(order: Mapping[str, Any], case: train_jobs.Case) -> Callable[[Gate], Non
                 gate.wait()
                 model.stop_training = gate.ended
 
-        class Timed(Between):
-            def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-                gate.first_step = gate.first_step or perf_counter()
-
-            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-                gate.last_step = perf_counter()
-
-        watch = (Timed if usual else Between)()
-        model.fit(data, epochs=job.recipe.epochs, shuffle=False, verbose=0, callbacks=[watch])
+        model.fit(data, epochs=job.recipe.epochs, shuffle=False, verbose=0, callbacks=[Between()])
 
     return train
 

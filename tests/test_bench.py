@@ -56,7 +56,7 @@ def network(**rates: list[float]) -> dict[str, Any]:
     """What a network with such rows comes to, by the kinds of rows."""
     rows = [
         {"kind": kind, "label": "usual, autotune off" if kind == "a" else kind, "rates": found, "cpu_us": found,
-         "starting": 1.0, "stalls": [], "moving": []}
+         "starting": 1.0}
         for kind, found in rates.items()
     ]  # fmt: skip
     work = {"flops": 1e6, "example_bytes": 10.0, "step_bytes": 0.0}
