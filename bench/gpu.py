@@ -327,6 +327,13 @@ class Bench:
         print(f"[{perf_counter() - self._begin:5.0f} s, {self.left:4.0f} s left] {what}", flush=True)
 
 
+def _give_up(bench: Bench) -> None:
+    """End at once, whatever hangs."""
+    bench.close()
+    print(gpu_tables.markdown(bench.results), flush=True)
+    os._exit(3)
+
+
 def main() -> int:
     """Measure or train, and print the table."""
     parser = argparse.ArgumentParser(description="How fast networks train on a GPU.", prog="bench/gpu.sh")
@@ -351,7 +358,7 @@ def main() -> int:
         )  # fmt: skip
     bench = Bench(arguments.out, arguments.data.absolute(), arguments.minutes, arguments.platform, arguments.tiny)
     # Whatever hangs, the time that was given is kept, and what was measured is there.
-    overdue = threading.Timer(max(1.0, bench.left + 5), lambda: os._exit(3))
+    overdue = threading.Timer(max(1.0, bench.left + 5), lambda: _give_up(bench))
     overdue.daemon = True
     overdue.start()
     right = True

@@ -24,7 +24,7 @@ EXPERIMENTS = {
 LITTLE = ["--data", "synthetic(train=10,test=2)", "--trials", "2", "--epochs", "3"]
 """What is trained where everything is small."""
 
-PACKING = 25.0
+PACKING = 40.0
 """Seconds that are kept for ending a step, for evaluation and for packing up."""
 
 PART = 15 * 10**6
@@ -96,7 +96,7 @@ def _for_a_time(command: Sequence[str], end: float, log: Path, environment: Mapp
         timers = [
             threading.Timer(left, stop(signal.SIGINT)),
             threading.Timer(left + PACKING / 2, stop(signal.SIGINT)),
-            threading.Timer(left + PACKING * 0.7, process.kill),
+            threading.Timer(left + PACKING * 0.65, process.kill),
         ]
         for timer in timers:
             timer.daemon = True

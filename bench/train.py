@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -339,6 +340,7 @@ def main() -> int:
     on = machine()
     begin = perf_counter()
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(folder) / "compiled")  # nothing is found from before
         bench = Bench(Path(folder), arguments.minutes, arguments.rounds)
         try:
             ceilings = bench.ceilings()

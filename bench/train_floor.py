@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -44,9 +45,10 @@ def ceilings(seconds: float, size: int | None = None) -> dict[str, Any]:
         if with_numpy > flops["float32"]:
             flops["float32"], made_with["float32"] = with_numpy, "numpy"
     else:
-        flops["tensorfloat32"] = rate(jnp.float32, jax.lax.DotAlgorithmPreset.TF32_TF32_F32)
         flops["mixed_bfloat16"] = rate(jnp.bfloat16, None)
-        made_with |= {"tensorfloat32": "jax", "mixed_bfloat16": "jax"}
+        with contextlib.suppress(Exception):  # not every accelerator has it
+            flops["tensorfloat32"] = rate(jnp.float32, jax.lax.DotAlgorithmPreset.TF32_TF32_F32)
+        made_with |= dict.fromkeys(flops.keys() - made_with.keys(), "jax")
     count = MEGABYTES * 10**6 // 4 * (1 if on_cpu else 8)
     values = jnp.ones(count, jnp.float32)
     add = jax.jit(lambda values: values + 1)
