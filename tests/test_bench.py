@@ -117,12 +117,12 @@ def test_grid_holds_every_way_once_and_the_experiments_first() -> None:
 
 
 def test_table_of_a_device() -> None:
-    row = gpu_tables.told(gpu.Variant("challenge", 7, "map", "mixed_bfloat16", 128)) | {
+    row = gpu_tables.told(gpu.Variant("challenge", 7, "map", "tensorfloat32", 128)) | {
         "rate": 1e5, "starting": 3.0, "memory": {"peak_bytes_in_use": 2e9},
     }  # fmt: skip
     flops = train_jobs.work(CASES["challenge"]).flops
     peak, floor = gpu_tables.share_of_peak(row, PEAK) or (0, 0)
-    assert peak == pytest.approx(1e5 * flops / 8e12)
+    assert peak == pytest.approx(1e5 * flops / 4e12)
     assert floor == pytest.approx(peak), "of arithmetic, not of memory"
     assert gpu_tables.minutes(row) == pytest.approx(7 * 1200 * 39_209 / 1e5 / 60)
     failed = gpu_tables.told(gpu.Variant("original", 1, None, "float32", 128)) | {"failed": "not done after 9 s"}
@@ -130,7 +130,7 @@ def test_table_of_a_device() -> None:
                "checks": {"float32 map": gpu_tables.compared([1.0], [1.0], 0.1)},
                "variants": {"one": row, "other": failed}}  # fmt: skip
     text = gpu_tables.markdown(results)
-    assert "| challenge | 7 | map | mixed_bfloat16 | 128 | 1 | 100,000 | 33.7% |" in text
+    assert "| challenge | 7 | map | tensorfloat32 | 128 | 1 | 100,000 | 67.5% |" in text
     assert "not done after 9 s" in text
     widths = {
         line.count("|") for line in text.splitlines() if line.startswith(("| challenge", "| original", "| network"))
