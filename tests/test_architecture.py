@@ -103,6 +103,7 @@ ALLOWED: dict[str, set[str]] = {
         "declaration",
         "version",
         "graph",
+        "layers",
         "functional",
         "analyses",
         "recipes",

@@ -7,7 +7,6 @@ the same together with others as alone, but for the rounding of floats.
 
 from __future__ import annotations
 
-import gc
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -429,7 +428,6 @@ class FusedTrial:
 def group(jobs: Sequence[Job], way: Way) -> FusedGroup:
     """The trials of jobs, trained together."""
     assert way.method is not None, "a fused engine has a method"
-    gc.collect()  # a group and its trials refer to each other: the one before may still take memory
     shared = sharing(len(jobs), jobs[0].recipe.batch, way.devices, way.together)
     return FusedGroup(jobs, way.method, shared)
 

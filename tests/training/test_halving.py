@@ -100,7 +100,7 @@ class FaultyGroup:
     before: weakref.ref[FaultyGroup] | None = None
 
     def __init__(self, jobs: Sequence[Job], fault: Fault, abreast: bool) -> None:
-        gc.collect()  # as the fused engine does
+        gc.collect()  # as Keras does where a session is cleared
         assert FaultyGroup.before is None or FaultyGroup.before() is None, "something refers to the group before"
         FaultyGroup.before = weakref.ref(self)
         self.fault, self.size, self._abreast = fault, len(jobs), abreast
