@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from specdsl.declaration import Misuse
 from specdsl.training import frameworks
 from specdsl.training.hardware import Hardware, hardware
+from specdsl.training.sizing import most_together
 from specdsl.training.ways import Engine, Method, Wanted, Way
 from specdsl.training.works import Work
 
@@ -172,13 +173,30 @@ def _fused(work: Work, here: Here) -> list[Way]:
             f"not {wanted.devices}",
             argument="devices",
         )
-    found = []
+    found, full = [], None
     for processes in _processes(work, here):
         for devices in [wanted.devices] if wanted.devices is not None else _devices(work, here):
             for method in [wanted.method] if wanted.method is not None else _methods(work, here):
-                most = -(-work.trials // processes)
-                found.append(Way("fused", "jax", method, min(wanted.together or most, most), processes, devices))
+                try:
+                    together = _together(work, here, method, processes, devices)
+                except Misuse as misuse:
+                    full = misuse
+                    continue
+                found.append(Way("fused", "jax", method, together, processes, devices))
+    if full is not None and not found:
+        raise full
     return found
+
+
+def _together(work: Work, here: Here, method: Method, processes: int, devices: int) -> int:
+    """How many trials a program trains at the most: as many as were asked for, or as memory suffices for.
+
+    Raises:
+        Misuse: it does not suffice for one.
+    """
+    if work.wanted.together is not None:
+        return min(work.wanted.together, -(-work.trials // processes))
+    return most_together(work.job, method, work.trials, here.hardware, devices, processes)
 
 
 def _methods(work: Work, here: Here) -> list[Method]:

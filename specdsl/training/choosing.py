@@ -14,6 +14,7 @@ from specdsl.training.estimate import duration
 from specdsl.training.probe_cache import Known
 from specdsl.training.probing import Rate
 from specdsl.training.progress import say
+from specdsl.training.sizing import why_not_all
 from specdsl.training.ways import Way
 from specdsl.training.works import Work
 
@@ -290,6 +291,11 @@ def _tell(cases: Mapping[str, _Case], chosen: Mapping[str, Choice], here: Here, 
     for (way, why), keys in told.items():
         which = f"{', '.join(keys)}: trained" if len(told) > 1 else "Trained"
         say(console, f"{which} by {way}: {why}.")
+    for key, choice in chosen.items():
+        work = cases[key].work
+        groups = why_not_all(work.job, work.trials, choice.way, here.hardware)
+        if groups and work.wanted.together is None:
+            say(console, groups)
 
 
 def _table(case: _Case, way: Way, key: str) -> Sequence[str]:

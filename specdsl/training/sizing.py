@@ -12,20 +12,20 @@ from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
 
-from specdsl.analyses import Analysis, LayerAnalysis, Regime, analyse
+from specdsl.analyses import Analysis, LayerAnalysis, Regime, analyse, values
 from specdsl.analyses.memory import peak_activation_bytes, training_memory
 from specdsl.backends.words import readable_bytes
 from specdsl.data.dataset import Examples
 from specdsl.declaration import Misuse
-from specdsl.layers import Layer
 from specdsl.layers.convolution import Conv1D, Conv2D, Conv3D
 from specdsl.layers.dtypes import BYTES, policy
+from specdsl.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 from specdsl.recipes.training import Precision
 from specdsl.training.engine import Job
 from specdsl.training.exhaustion import LESS_MEMORY
 from specdsl.training.hardware import Hardware
 from specdsl.training.sharing import sharing
-from specdsl.training.ways import Method, even
+from specdsl.training.ways import Method, Way, even
 
 RESERVE = 0.1
 """The share of a device's memory that is left free: for scratch space of libraries, and for holes between arrays."""
@@ -36,11 +36,11 @@ LEAST_RESERVE = 2**29
 _PREPARED = 4
 """Arrays of a batch as floats that augmentation needs at once."""
 
-_KEPT = 2.25
-"""How much more XLA keeps of activations than gradients need: it shares no array among layers and their gradients."""
+_KEPT = 1.5
+"""How much more XLA keeps of activations than gradients need: not all of them share arrays."""
 
-_CONVOLVED = 3.5
-"""The same where there are convolutions that are no products: their arguments and gradients are laid out anew."""
+_POOLED = 7
+"""Arrays of numbers as large as what enters it that the gradient of a maximum pooling needs: where each value stood."""
 
 _BESIDE = 2**20
 """Bytes of each trial that are not counted one by one: running sums, seeds, counts of steps, the ends of arrays."""
@@ -58,7 +58,7 @@ class Needed(NamedTuple):
             where trials go one after the other its variables too, which are taken out for it.
         making: of each trial while it is made: its variables apart, and together with those of the others.
         trials: how many the device has.
-        at_work: how many of them at once.
+        at_once: whether they work at once, and not one after the other.
     """
 
     data: int
@@ -67,12 +67,13 @@ class Needed(NamedTuple):
     working: int
     making: int
     trials: int
-    at_work: int
+    at_once: bool
 
     @property
     def total(self) -> int:
         """The most that is there at once."""
-        training = self.data + self.model + self.trials * self.each + self.at_work * self.working
+        at_work = self.trials if self.at_once else 1
+        training = self.data + self.model + self.trials * self.each + at_work * self.working
         return max(training, 2 * self.model + self.trials * self.making)
 
 
@@ -96,7 +97,7 @@ def parts(job: Job, method: Method | None, trials: int, devices: int = 1) -> Nee
     products = method is not None and method.endswith("products")
     in_turn = method is None or method.startswith("map")
     held, most = _windows(analysis, job.recipe.precision) if products else (0, 0)
-    kept = int((memory.activations or 0) * (_CONVOLVED if _convolves(analysis, products) else _KEPT))
+    kept = int((memory.activations or 0) * _KEPT) + _POOLED * _pooled(analysis)
     learning = memory.gradients + (variables if in_turn else 0) + batch * (kept + held + most + _PREPARED * 4 * stored)
     answers = 3 * 4 * job.outputs * max(len(one) for one in examples)
     showing = answers + batch * ((peak_activation_bytes(analysis) or 0) + most + _PREPARED * 4 * stored)
@@ -107,7 +108,7 @@ def parts(job: Job, method: Method | None, trials: int, devices: int = 1) -> Nee
         working=max(learning, showing),
         making=2 * variables + _BESIDE,
         trials=shared.each,
-        at_work=1 if in_turn else shared.each,
+        at_once=not in_turn,
     )
 
 
@@ -150,33 +151,32 @@ def most_together(
             f"{job.recipe.batch}, and {readable_bytes(room)} of {hardware.name} are free for it",
             help=LESS_MEMORY,
         )
-    fits, too_many = 1, each
-    while too_many - fits > 1:
-        middle = (fits + too_many) // 2
-        if needed(job, method, middle, devices) <= room:
-            fits = middle
-        else:
-            too_many = middle
+    several = parts(job, method, 2, devices)  # of more than one the batch is not split
+    fits = 1
+    while several._replace(trials=sharing(fits + 1, job.recipe.batch, devices).each).total <= room:
+        fits += 1
     return even(each, fits)[0]
 
 
-def why_not_all(
-    job: Job, method: Method, trials: int, together: int, hardware: Hardware, devices: int = 1, processes: int = 1
-) -> str | None:
-    """Why a run's trials are trained in groups, as a line to print; None where memory allows all together.
+def why_not_all(job: Job, trials: int, way: Way, hardware: Hardware) -> str | None:
+    """Why a run's trials are trained in groups, as a line to print; None where memory has nothing to do with it.
 
     Args:
-        job, method, trials, hardware, devices, processes: as for `most_together`.
-        together: what that gave.
+        job: one of them.
+        trials: how many the run has.
+        way: how they are trained, with what `most_together` gave.
+        hardware: what trains them.
     """
-    each, room = -(-trials // processes), free(hardware, processes)
-    if room is None or together >= each:
+    each, room = -(-trials // way.processes), free(hardware, way.processes)
+    if way.method is None or way.together is None or room is None or way.together >= each:
         return None
-    groups = even(each, together)
+    groups = even(each, way.together)
     sizes = f"{len(groups)} groups of {groups[0]}" if len(set(groups)) == 1 else f"groups of {_listed(groups)}"
+    processes = f" of each of {way.processes} processes" if way.processes > 1 else ""
     return (
-        f"Memory is why {each} trials are trained in {sizes}: together they would need about "
-        f"{readable_bytes(needed(job, method, each, devices))}, and {readable_bytes(room)} of {hardware.name} are free."
+        f"Memory is why {each} trials of {job.graph.name}{processes} are trained in {sizes}: together they would need "
+        f"about {readable_bytes(needed(job, way.method, each, way.devices))}, and {readable_bytes(room)} of "
+        f"{hardware.name} are free."
     )
 
 
@@ -206,26 +206,28 @@ def _windows(analysis: Analysis, precision: Precision) -> tuple[int, int]:
 
 
 def _each_windows(analysis: Analysis, precision: Precision) -> Iterator[int]:
-    for layer in _convolutions(analysis):
+    for layer in _layers(analysis):
         one = layer.node.layer
-        if isinstance(one, Conv1D | Conv2D | Conv3D) and _becomes_product(one):
+        # As `fused_convolutions.replaceable` says of Keras's layers.
+        if isinstance(one, Conv1D | Conv2D | Conv3D) and one.groups == 1 and one.data_format != "channels_first":
             yield (layer.macs.value or 0) // one.filters * BYTES[policy(one.dtype or precision).compute]
 
 
-def _convolves(analysis: Analysis, products: bool) -> bool:
-    """Whether there are convolutions beside those that are carried out as products."""
-    return any(not products or not _becomes_product(one.node.layer) for one in _convolutions(analysis))
+def _pooled(analysis: Analysis) -> int:
+    """Bytes of as many numbers of 32 bits as enter the largest maximum pooling with one example."""
+    within = [_pooled(layer.inner) for layer in analysis.layers if layer.inner]
+    entering = [
+        4 * (values(shape) or 0)
+        for layer in analysis.layers
+        if isinstance(layer.node.layer, MaxPooling1D | MaxPooling2D | MaxPooling3D)
+        for shape in analysis.graph.input_shapes(layer.node)
+    ]
+    return max([*within, *entering], default=0)
 
 
-def _convolutions(analysis: Analysis) -> Iterator[LayerAnalysis]:
-    """The convolutions of a model, those of models within it too."""
+def _layers(analysis: Analysis) -> Iterator[LayerAnalysis]:
+    """The layers of a model, those of models within it too."""
     for layer in analysis.layers:
         if layer.inner:
-            yield from _convolutions(layer.inner)
-        if layer.node.layer.family == "convolution":
-            yield layer
-
-
-def _becomes_product(one: Layer) -> bool:
-    """Whether a method of products carries a layer out as one: as `fused_convolutions.replaceable` says of Keras's."""
-    return isinstance(one, Conv1D | Conv2D | Conv3D) and one.groups == 1 and one.data_format != "channels_first"
+            yield from _layers(layer.inner)
+        yield layer

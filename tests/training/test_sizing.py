@@ -22,7 +22,7 @@ from specdsl.training import sizing
 from specdsl.training.engine import Job
 from specdsl.training.hardware import Hardware
 from specdsl.training.sizing import free, most_together, needed, parts, why_not_all
-from specdsl.training.ways import METHODS, Method
+from specdsl.training.ways import METHODS, Method, Way
 from tests.training.memory_checks import MODELS, job
 from tests.training.models import graph
 
@@ -104,14 +104,14 @@ def test_groups_are_as_large_as_there_is_room_for(trials: int, gib: float, metho
             most_together(CNN, method, trials, here, devices)
         return
     together = most_together(CNN, method, trials, here, devices)
-    told = why_not_all(CNN, method, trials, together, here, devices)
+    told = why_not_all(CNN, trials, Way("fused", "jax", method, together, 1, devices), here)
     assert needed(CNN, method, together, devices) <= room
     if together < trials:
         groups = -(-trials // together)
         fewer = -(-trials // (groups - 1))  # the size with one group fewer
         assert needed(CNN, method, fewer, devices) > room
         assert told is not None
-        assert told.startswith(f"Memory is why {trials} trials are trained in ")
+        assert told.startswith(f"Memory is why {trials} trials of bn_cnn are trained in ")
     else:
         assert told is None
 
@@ -121,11 +121,13 @@ def test_groups_are_even_and_told_of() -> None:
     room = needed(CNN, "vmap", 10) + sizing.LEAST_RESERVE
     here = Hardware("gpu", "H100", 1, room, 2)
     assert most_together(CNN, "vmap", 24, here) == 8
-    told = why_not_all(CNN, "vmap", 24, 8, here)
+    told = why_not_all(CNN, 24, Way("fused", "jax", "vmap", 8), here)
     assert told is not None
-    assert told.startswith("Memory is why 24 trials are trained in 3 groups of 8: together they would need about ")
+    assert told.startswith(
+        "Memory is why 24 trials of bn_cnn are trained in 3 groups of 8: together they would need about "
+    )
     assert told.endswith("of H100 are free.")
-    assert "in groups of 9, 8 and 8:" in (why_not_all(CNN, "vmap", 25, 9, here) or "")
+    assert "in groups of 9, 8 and 8:" in (why_not_all(CNN, 25, Way("fused", "jax", "vmap", 9), here) or "")
     assert most_together(CNN, "vmap", 24, replace(here, memory=2 * room + sizing.LEAST_RESERVE), processes=2) in (6, 12)
 
 
