@@ -23,7 +23,7 @@ from specdsl.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 from specdsl.recipes.training import Precision
 from specdsl.training.engine import Job
 from specdsl.training.exhaustion import LESS_MEMORY
-from specdsl.training.hardware import Hardware
+from specdsl.training.hardware import Hardware, Platform
 from specdsl.training.sharing import sharing
 from specdsl.training.ways import Method, Way, even
 
@@ -42,6 +42,9 @@ _KEPT = 1.5
 _POOLED = 7
 """Arrays of numbers as large as what enters it that the gradient of a maximum pooling needs: where each value stood."""
 
+_SHOWN = 8
+"""How many times as large as in training a batch of evaluation is at the most: see `fused_models.larger`."""
+
 _BESIDE = 2**20
 """Bytes of each trial that are not counted one by one: running sums, seeds, counts of steps, the ends of arrays."""
 
@@ -52,8 +55,8 @@ class Needed(NamedTuple):
     Attributes:
         data: the examples, which all trials share.
         model: the variables of the model from which the others were made.
-        each: of each trial all the time: its variables, the order and the random numbers of an epoch; where trials go
-            one after the other the variables twice, for they are gathered anew while those of before are there.
+        each: of each trial all the time: its variables, order and random numbers of an epoch and of the next; where
+            trials go one after the other the variables twice, for they are gathered anew beside those of before.
         working: of each trial that is at work: activations and gradients of a step, its batch, windows of convolutions;
             where trials go one after the other its variables too, which are taken out for it.
         making: of each trial while it is made: its variables apart, and together with those of the others.
@@ -77,7 +80,7 @@ class Needed(NamedTuple):
         return max(training, 2 * self.model + self.trials * self.making)
 
 
-def parts(job: Job, method: Method | None, trials: int, devices: int = 1) -> Needed:
+def parts(job: Job, method: Method | None, trials: int, devices: int = 1, platform: Platform = "gpu") -> Needed:
     """What trials together take on the device that has most of them.
 
     Args:
@@ -85,22 +88,29 @@ def parts(job: Job, method: Method | None, trials: int, devices: int = 1) -> Nee
         method: how they run together; None for `fit`, which trains one at a time.
         trials: how many.
         devices: how many devices share them.
+        platform: what they are: on a processor numbers of 16 bits are worked with as ones of 32, and the windows of a
+            few examples at a time are made.
     """
+    processor = platform == "cpu"
+    precision = "float32" if processor else job.recipe.precision
     shared = sharing(trials, job.recipe.batch, devices)
     batch = -(-job.recipe.batch // shared.devices) if shared.batch else job.recipe.batch
-    analysis = analyse(job.graph, Regime(batch, batch, job.recipe.optimizer, job.recipe.precision))
+    analysis = analyse(job.graph, Regime(batch, batch, job.recipe.optimizer, precision))
     memory = training_memory(analysis)
     variables = memory.weights + memory.slots
     examples, count = [one for one in (job.train, job.validation, job.test) if one is not None], len(job.train)
-    drawn = count * 4 * (1 + len(job.recipe.data.augment.draws()))
+    drawn = 2 * count * 4 * (1 + len(job.recipe.data.augment.draws()))
     stored = max(prod(one.x.shape[1:]) for one in examples)
     products = method is not None and method.endswith("products")
     in_turn = method is None or method.startswith("map")
-    held, most = _windows(analysis, job.recipe.precision) if products else (0, 0)
-    kept = int((memory.activations or 0) * _KEPT) + _POOLED * _pooled(analysis)
+    held, most = _windows(analysis, precision) if products and not processor else (0, 0)
+    kept = int((memory.activations or 0) * _KEPT)
+    kept += 0 if products and processor else _POOLED * _pooled(analysis)  # see `fused_pooling`
     learning = memory.gradients + (variables if in_turn else 0) + batch * (kept + held + most + _PREPARED * 4 * stored)
     answers = 3 * 4 * job.outputs * max(len(one) for one in examples)
-    showing = answers + batch * ((peak_activation_bytes(analysis) or 0) + most + _PREPARED * 4 * stored)
+    shown = peak_activation_bytes(analysis) or 0
+    at_once = 1 if processor or not shown else max(1, min(_SHOWN, (memory.activations or 0) // shown))
+    showing = answers + at_once * batch * (shown + most + _PREPARED * 4 * stored)
     return Needed(
         data=sum(_bytes(one) for one in examples),
         model=variables,
@@ -112,13 +122,13 @@ def parts(job: Job, method: Method | None, trials: int, devices: int = 1) -> Nee
     )
 
 
-def needed(job: Job, method: Method | None, trials: int, devices: int = 1) -> int:
+def needed(job: Job, method: Method | None, trials: int, devices: int = 1, platform: Platform = "gpu") -> int:
     """The bytes that trials together need on each device: at the most, as far as can be known before they run.
 
     Args:
-        job, method, trials, devices: as for `parts`.
+        job, method, trials, devices, platform: as for `parts`.
     """
-    return parts(job, method, trials, devices).total
+    return parts(job, method, trials, devices, platform).total
 
 
 def most_together(
@@ -142,16 +152,16 @@ def most_together(
     """
     each = -(-trials // processes)
     room = free(hardware, processes)
-    if room is None or needed(job, method, each, devices) <= room:
+    if room is None or needed(job, method, each, devices, hardware.platform) <= room:
         return each
-    alone = needed(job, method, 1, devices)
+    alone = needed(job, method, 1, devices, hardware.platform)
     if alone > room:
         raise Misuse(
             f"{job.graph.name} needs about {readable_bytes(alone)} of memory to be trained with a batch of "
             f"{job.recipe.batch}, and {readable_bytes(room)} of {hardware.name} are free for it",
             help=LESS_MEMORY,
         )
-    several = parts(job, method, 2, devices)  # of more than one the batch is not split
+    several = parts(job, method, 2, devices, hardware.platform)  # of more than one the batch is not split
     fits = 1
     while several._replace(trials=sharing(fits + 1, job.recipe.batch, devices).each).total <= room:
         fits += 1
@@ -173,10 +183,10 @@ def why_not_all(job: Job, trials: int, way: Way, hardware: Hardware) -> str | No
     groups = even(each, way.together)
     sizes = f"{len(groups)} groups of {groups[0]}" if len(set(groups)) == 1 else f"groups of {_listed(groups)}"
     processes = f" of each of {way.processes} processes" if way.processes > 1 else ""
+    together = readable_bytes(needed(job, way.method, each, way.devices, hardware.platform))
     return (
         f"Memory is why {each} trials of {job.graph.name}{processes} are trained in {sizes}: together they would need "
-        f"about {readable_bytes(needed(job, way.method, each, way.devices))}, and {readable_bytes(room)} of "
-        f"{hardware.name} are free."
+        f"about {together}, and {readable_bytes(room)} of {hardware.name} are free."
     )
 
 

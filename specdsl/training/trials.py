@@ -6,7 +6,7 @@ import io
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 
@@ -280,8 +280,13 @@ class _Underway:
         if not self._together:
             return
         watcher = self.watcher
-        watcher.save()
-        self.start = watcher.last or self.start
+        try:
+            watcher.save()
+            self.start = _in_memory(watcher.last) or self.start
+        except RunError:
+            raise
+        except Exception:  # what was remembered lay on a device that has lost it
+            self.start = self._last_checkpoint()
         notes = self.start.notes if self.start else {}
         self._began = perf_counter() - watcher.seconds + notes.get("seconds", 0.0)
         self.history.epochs[:] = [Epoch(**epoch) for epoch in notes.get("epochs", ())]
@@ -382,6 +387,11 @@ def _evaluate(trial: Trial, job: Job, folder: TrialFolder, stop: Callable[[], bo
     np.savez(content, **arrays)  # type: ignore[arg-type]  # names are arguments, and none is `allow_pickle`
     write_bytes(folder.path / PREDICTIONS, content.getvalue())
     return final
+
+
+def _in_memory(last: Checkpoint | None) -> Checkpoint | None:
+    """A checkpoint of which nothing lies on a device."""
+    return last and replace(last, state=dict(last.state), kept=dict(last.kept))
 
 
 def _nobody(epoch: int) -> None:

@@ -2,8 +2,9 @@
 
     python -m tests.training.memory_checks CASE ...
 
-A case is `MODEL METHOD TRIALS OPTIMIZER PRECISION`, of `MODELS` and `OPTIMIZERS`. Prints a line of JSON for each:
-the bytes of XLA's buffers, of arrays beside them, and what `specdsl.training.sizing` says. `test_sizing.py` judges.
+A case is `MODEL METHOD TRIALS OPTIMIZER PRECISION PLATFORM`, of `MODELS` and `OPTIMIZERS`; XLA on the processor
+compiles what is made for a GPU too. Prints a line of JSON for each: the bytes of XLA's buffers, of arrays beside them,
+and what `specdsl.training.sizing` says. `test_sizing.py` judges.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -51,8 +53,8 @@ def job(model: str, optimizer: str, precision: str, trial: int = 1) -> Job:
     return Job(spec.model(model), recipe, examples, None, examples.take(np.arange(500)), Streams(0, trial))
 
 
-def buffers(group: Any) -> dict[str, dict[str, int]]:
-    """What XLA needs for an epoch's steps, and for an evaluation, of a group."""
+def buffers(group: Any) -> dict[str, int]:
+    """What XLA needs for an epoch's steps of a group, in bytes; together, what is used up counted once."""
     import jax
     import jax.numpy as jnp
 
@@ -60,17 +62,11 @@ def buffers(group: Any) -> dict[str, dict[str, int]]:
     columns = len(some.recipe.data.augment.draws())
     order = jax.ShapeDtypeStruct((count, EXAMPLES), jnp.int32)
     draws = jax.ShapeDtypeStruct((count, EXAMPLES, columns), jnp.float32)
-    state, data = group._state, group.resident("train")
-    found = {}
-    for name, lowered in {
-        "train": group._program._advance.lower(state, order, draws, data, 0, 4),
-        "evaluation": group._program._measure.lower(state, data),
-    }.items():
-        told = lowered.compile().memory_analysis()
-        kinds = ("argument", "output", "temp", "alias")
-        found[name] = {kind: getattr(told, f"{kind}_size_in_bytes") for kind in kinds}
-        found[name]["total"] = sum(found[name][kind] for kind in kinds[:3]) - found[name]["alias"]
-    return found
+    lowered = group._program._advance.lower(group._state, order, draws, group.resident("train"), 0, 4)
+    told = lowered.compile().memory_analysis()
+    kinds = ("argument", "output", "temp", "alias")
+    found = {kind: int(getattr(told, f"{kind}_size_in_bytes")) for kind in kinds}
+    return found | {"total": sum(found[kind] for kind in kinds[:3]) - found["alias"]}
 
 
 def main(cases: list[str]) -> None:
@@ -78,16 +74,17 @@ def main(cases: list[str]) -> None:
     from specdsl.training.ways import Way
 
     for case in cases:
-        model, method, trials, optimizer, precision = case.split()
+        model, method, trials, optimizer, precision, platform = case.split()
         jobs = [job(model, optimizer, precision, trial + 1) for trial in range(int(trials))]
         way = Way("fused", "jax", method, None)  # type: ignore[arg-type]
-        group: Any = engines.maker(way)(jobs)
+        make = engines.maker(way)
+        with mock.patch("jax.default_backend", return_value=platform):  # which programs are made depends on it
+            group: Any = make(jobs)
+            found = buffers(group)
         variables = [*group.model.variables, *group.model.optimizer.variables]
-        beside = sum(variable.value.nbytes for variable in variables) + sum(
-            one.nbytes for one in group.resident("test")
-        )
-        told = {"case": case, "estimate": sizing.needed(jobs[0], way.method, len(jobs)), "beside": beside}  # type: ignore[arg-type]
-        print(json.dumps(told | buffers(group)), flush=True)
+        found["beside"] = sum(one.value.nbytes for one in variables) + sum(x.nbytes for x in group.resident("test"))
+        found["estimate"] = sizing.needed(jobs[0], method, len(jobs), platform=platform)  # type: ignore[arg-type]
+        print(json.dumps({"case": case} | found), flush=True)
 
 
 if __name__ == "__main__":

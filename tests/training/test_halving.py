@@ -82,8 +82,9 @@ class FaultyTrial(NumpyTrial):
             self.job = whole
 
     def state(self) -> Any:
+        """The state, which lies on the device until somebody asks: it refers to the group as long."""
         self.meet("state")
-        return super().state()
+        return OnDevice(super().state(), self.group)
 
     def evaluate(self, *arguments: Any) -> Any:
         self.meet("evaluate")
@@ -92,6 +93,14 @@ class FaultyTrial(NumpyTrial):
     def predict(self, *arguments: Any) -> Any:
         self.meet("predict")
         return super().predict(*arguments)
+
+
+class OnDevice(dict[str, Any]):
+    """Arrays that need their group."""
+
+    def __init__(self, arrays: Any, group: FaultyGroup) -> None:
+        super().__init__(arrays)
+        self.group = group
 
 
 class FaultyGroup:
