@@ -153,8 +153,7 @@ class Windows:
         inputs = self.padded(inputs)
         for axis in reversed(range(len(self.axes))):
             parts = self.shifted(inputs, axis)
-            if len(parts) > 1:
-                inputs = _apart(jnp.concatenate(parts, axis=-1))
+            inputs = _apart(jnp.concatenate(parts, axis=-1)) if len(parts) > 1 else parts[0]
         return inputs
 
 
