@@ -28,7 +28,7 @@ from specdsl.training.ways import Method
 from tests.training.models import SOURCE, SPEC, data, graph, recipe
 
 DATA = load(SOURCE)
-TRIALS = (1, 2)
+TRIALS = (1, 2, 3)
 
 CASES: dict[str, TrainRecipe] = {
     "plain": recipe(),
@@ -113,6 +113,8 @@ class Listener:
 
     def __init__(self, trial: Any) -> None:
         self.trial, self.rows = trial, []
+        self.held: list[Any] = []
+        self.then: list[list[bytes]] = []
 
     def stopping(self) -> bool:
         return False
@@ -124,6 +126,7 @@ class Listener:
         row = {f"train {name}": value for name, value in epoch.values["train"].items()}
         row |= {f"test {name}": value for name, value in self.trial.evaluate("test").items()}
         self.rows.append(row | {"rate": epoch.learning_rate})
+        self.held += [self.trial.state(), self.trial.weights()]
 
 
 def job(declared: TrainRecipe, trial: int, text: str = SPEC) -> Job:
@@ -134,6 +137,15 @@ def histories(group: Any) -> tuple[list[Any], list[Any]]:
     """What the epochs of a group's trials gave, and what the trials say of the test examples in the end."""
     listeners = [Listener(trial) for trial in group.trials]
     group.train(listeners)
+    kept = [[{name: array.tobytes() for name, array in held.items()} for held in one.held] for one in listeners]
+    for one, (state, *_, last, _) in zip(listeners, kept, strict=True):
+        assert state != last, "what was held has been changed"
+        assert one.rows[0] != one.rows[-1]
+        one.trial.restore(one.held[0])
+        assert {name: array.tobytes() for name, array in one.trial.state().items()} == state
+        now = {f"test {name}": value for name, value in one.trial.evaluate("test").items()}
+        assert all(abs(now[name] - one.rows[0][name]) < 1e-6 for name in now), "it is not what was measured then"
+        one.trial.restore(one.held[-2])
     return [one.rows for one in listeners], [trial.predict("test") for trial in group.trials]
 
 
@@ -171,7 +183,7 @@ def carried_out(folder: Path, epochs: int, trials: int, *, resume: bool = False)
 
 def main(folder: Path, cases: list[str]) -> dict[str, Any]:
     frameworks.start("jax")
-    from specdsl.training import fused_convolutions
+    from specdsl.training import fused_convolutions, fused_snapshots
     from specdsl.training.engine import Alone
     from specdsl.training.engine_fit import FitTrial
     from specdsl.training.engine_fused import FusedGroup
@@ -195,7 +207,8 @@ def main(folder: Path, cases: list[str]) -> dict[str, Any]:
         found[f"{name}: one alone"] = difference(alone, ([wanted[0][1]], [wanted[1][1]]))
         two: tuple[Method, ...] = ("vmap", "map")
         for method in two:
-            some = histories(FusedGroup([job(declared, trial) for trial in TRIALS[1:]], method))
+            with mock.patch.object(fused_snapshots, "room", return_value=method == "map"):
+                some = histories(FusedGroup([job(declared, trial) for trial in TRIALS[1:]], method))
             found[f"{name}: {method}"] = difference(some, (wanted[0][1:], wanted[1][1:]))
         found[f"{name}: trials differ"] = wanted[0][0] != wanted[0][1]
     if cases != ["averaged"]:  # what takes longer
@@ -204,9 +217,9 @@ def main(folder: Path, cases: list[str]) -> dict[str, Any]:
         found["convolutions of all kinds"] = difference(
             histories(FusedGroup([job(short, 1, CONVOLUTIONS)], "vmap-products")), fit
         )
-    whole = carried_out(folder / "whole", 2, 2)
-    carried_out(folder / "parts", 1, 2)
-    found["resumed"] = carried_out(folder / "parts", 2, 2, resume=True) == whole
+    whole = carried_out(folder / "whole", 3, 2)
+    carried_out(folder / "parts", 2, 2)
+    found["resumed"] = carried_out(folder / "parts", 3, 2, resume=True) == whole
     return found
 
 
