@@ -31,6 +31,20 @@ if TYPE_CHECKING:
     from specdsl.runs import RunSummary
     from specdsl.training.tracking import Target
 
+
+class _Devices(click.ParamType):  # type: ignore[type-arg]  # generic for mypy alone
+    """A number, at least 1, or `all`."""
+
+    name = "devices"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "all" or isinstance(value, int):
+            return value
+        if not value.isdecimal() or int(value) < 1:
+            self.fail(f"'{value}' is neither a number from 1 on nor 'all'", param, ctx)
+        return int(value)
+
+
 _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option("--recipe", metavar="NAME", help="The `train` block; by default the file's last one."),
     click.option(
@@ -76,6 +90,12 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
         help="Processes that share the trials, each with its share of the cores.",
     ),
     click.option(
+        "--devices",
+        type=_Devices(),
+        metavar="N|all",
+        help="Devices to train on at once: each has some of the trials, or of a trial alone a part of the batch.",
+    ),
+    click.option(
         "--deterministic",
         is_flag=True,
         default=None,
@@ -100,7 +120,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option("--log-models", is_flag=True, help="Hand the trained models to MLflow too."),
 )
 
-_WAY = ("engine", "backend", "method", "together", "processes", "probe", "deterministic")
+_WAY = ("engine", "backend", "method", "together", "processes", "devices", "probe", "deterministic")
 """What may be asked for of the way to train."""
 
 _RESUMED = ("trials", "epochs", "data", "every", "logs", "log_models")

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from specdsl.declaration import Misuse
 from specdsl.training import frameworks
 from specdsl.training.hardware import Hardware, hardware
+from specdsl.training.sharing import of_use, sharing
 from specdsl.training.sizing import most_together
 from specdsl.training.ways import Engine, Method, Wanted, Way
 from specdsl.training.works import Work
@@ -92,7 +93,7 @@ def candidates(work: Work, here: Here) -> Candidates:
     ways = [replace(way, deterministic=wanted.deterministic) for way in ways]
     assert ways, "a back end has been found, and fit runs on all of them"
     said = [asked] if asked else []
-    given = {"engine": wanted.engine, "method": wanted.method, "together": wanted.together}
+    given: dict[str, object] = {"engine": wanted.engine, "method": wanted.method, "together": wanted.together}
     given |= {"processes": wanted.processes, "devices": wanted.devices}
     said += [f"--{name} {value} was asked for" for name, value in given.items() if value is not None]
     return Candidates(tuple(dict.fromkeys(ways)), " and ".join(said) or None, missing)
@@ -102,7 +103,7 @@ def _engine(wanted: Wanted) -> Engine | None:
     """The engine that was asked for, in so many words or by what only the fused one takes."""
     if wanted.engine is not None:
         return wanted.engine
-    return "fused" if wanted.method or wanted.together or wanted.devices else None
+    return "fused" if wanted.method or wanted.together or wanted.devices not in (None, 1) else None
 
 
 def _backends(wanted: Wanted, here: Here) -> tuple[list[str], str | None]:
@@ -146,8 +147,8 @@ def _without_jax(here: Here) -> Misuse:
 
 def _processes(work: Work, here: Here) -> Iterator[int]:
     """How many processes may share the trials."""
-    if work.wanted.processes is not None:
-        yield work.wanted.processes
+    if work.wanted.processes is not None or work.wanted.devices not in (None, 1):
+        yield work.wanted.processes or 1
         return
     yield 1
     most = min(work.trials + work.beside, here.hardware.cores if here.hardware.platform == "cpu" else _SEVERAL)
@@ -166,17 +167,11 @@ def _fused(work: Work, here: Here) -> list[Way]:
     Raises:
         Misuse: there are not so many devices, or not even one trial fits into the memory.
     """
-    wanted, machine = work.wanted, here.hardware
-    if wanted.devices is not None and wanted.devices > machine.devices:
-        raise Misuse(
-            f"there {'is 1 device' if machine.devices == 1 else f'are {machine.devices} devices'} here, "
-            f"not {wanted.devices}",
-            argument="devices",
-        )
-    found, full = [], None
+    found: list[Way] = []
+    full = None
     for processes in _processes(work, here):
-        for devices in [wanted.devices] if wanted.devices is not None else _devices(work, here):
-            for method in [wanted.method] if wanted.method is not None else _methods(work, here):
+        for devices in _devices(work, here, processes):
+            for method in [work.wanted.method] if work.wanted.method is not None else _methods(work, here):
                 try:
                     together = _together(work, here, method, processes, devices)
                 except Misuse as misuse:
@@ -209,8 +204,18 @@ def _methods(work: Work, here: Here) -> list[Method]:
     return ["vmap-products", "vmap", "map", "map-products"] if work.trials > 1 else ["vmap", "vmap-products"]
 
 
-def _devices(work: Work, here: Here) -> list[int]:
-    """On how many devices: several trials on as many as there are, one alone on one or on all."""
-    if here.hardware.platform == "cpu" or here.hardware.devices == 1:
+def _devices(work: Work, here: Here, processes: int) -> list[int]:
+    """On how many devices: several trials on as many as there are, one alone on one or on all.
+
+    Raises:
+        Misuse: so many as are asked for are not there, or of no use.
+    """
+    asked, there, batch = work.wanted.devices, here.hardware.devices, work.job.recipe.batch
+    most = -(-work.trials // processes)
+    together = min(work.wanted.together or most, most)
+    if asked is not None:
+        return [of_use(asked, there, together, batch)]
+    if here.hardware.platform == "cpu":
         return [1]
-    return [min(here.hardware.devices, work.trials)] if work.trials > 1 else [1, here.hardware.devices]
+    found = sharing(together, batch, there, together).devices
+    return [found] if together > 1 else sorted({1, found})

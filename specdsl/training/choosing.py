@@ -14,6 +14,7 @@ from specdsl.training.estimate import duration
 from specdsl.training.probe_cache import Known
 from specdsl.training.probing import Rate
 from specdsl.training.progress import say
+from specdsl.training.sharing import left_out
 from specdsl.training.sizing import why_not_all
 from specdsl.training.ways import Way
 from specdsl.training.works import Work
@@ -288,6 +289,12 @@ def _tell(cases: Mapping[str, _Case], chosen: Mapping[str, Choice], here: Here, 
     told: dict[tuple[Way, str], list[str]] = {}
     for key, choice in chosen.items():
         told.setdefault((choice.way, choice.why), []).append(key)
+    for key, case in cases.items():
+        way, asked = chosen[key].way, case.work.wanted.devices
+        if asked is not None and way.engine == "fused":
+            batch = case.work.job.recipe.batch
+            if idle := left_out(asked, here.hardware.devices, way.together or case.work.trials, batch):
+                say(console, f"{key}: {idle}." if len(cases) > 1 else f"{idle}.")
     for (way, why), keys in told.items():
         which = f"{', '.join(keys)}: trained" if len(told) > 1 else "Trained"
         say(console, f"{which} by {way}: {why}.")

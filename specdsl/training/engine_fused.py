@@ -76,7 +76,8 @@ class FusedGroup:
         trainable, others, optimizer = jax.tree.map(lambda *one: jnp.stack(one), *states)
         self._state: State = self._spread.own(State(trainable, others, optimizer, sums))
         if method.endswith("products"):
-            as_products(self.model, len(self.jobs) if method.startswith("vmap") else 1)
+            beside = 1 if shared.batch or method.startswith("map") else len(states) // shared.devices
+            as_products(self.model, beside)
             if jax.default_backend() == "cpu":
                 by_comparisons(self.model)
         job, data = self._job, self._job.recipe.data

@@ -40,11 +40,13 @@ def maker(way: Way, source: Source | None = None) -> Callable[[Sequence[Job]], G
         source: where the engine comes from, in place of the one that the way names.
 
     Raises:
-        Misuse: the back end is not installed, or Keras already runs on another.
+        Misuse: the back end is not installed, Keras already runs on another, or there are fewer devices.
     """
     source = source or ENGINES[way.engine]
     if source.framework:
         frameworks.start(way.backend, deterministic=way.deterministic)
+        if way.devices > 1:
+            import_module("specdsl.training.fused_devices").present(way.devices)
     make: Callable[[Sequence[Job], Way], Group] = import_module(source.module).group
     return lambda jobs: make(jobs, way)
 

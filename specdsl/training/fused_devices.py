@@ -168,9 +168,9 @@ def present(count: int) -> list[Any]:
     """
     found: list[Any] = jax.local_devices()
     if len(found) < count:
+        several = "device" if len(found) == 1 else "devices"
         raise Misuse(
-            f"JAX finds {len(found)} {found[0].platform.upper()} device{'s' * (len(found) > 1)} here, not {count}",
+            f"JAX finds {len(found)} {found[0].platform.upper()} {several} here, and {count} are needed",
             argument="devices",
-            help=f"say --devices {len(found)}, or leave it out",
         )
     return found[:count]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from specdsl.declaration import Misuse
+from specdsl.training.ways import Devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +46,54 @@ def sharing(trials: int, batch: int, devices: int, together: int | None = None) 
     return Sharing(used, each, used * each - trials)
 
 
-def check_sharing(trials: int, batch: int, devices: int, together: int | None) -> str:
-    """Check that a run has something to do for all devices that were asked for, and say where that is not all.
+def of_use(asked: Devices, there: int, together: int, batch: int) -> int:
+    """How many of the devices that are asked for a run has use for.
 
     Args:
-        trials: how many the run has.
-        batch, devices, together: as in `sharing`.
-
-    Returns:
-        A sentence without a full stop, or "".
+        asked: how many are asked for.
+        there: how many there are.
+        together: how many trials a program has at the most.
+        batch: examples of a step.
 
     Raises:
-        Misuse: it has not.
+        Misuse: there are fewer, or too little is trained at once for so many.
     """
-    at_once = min(trials, together or trials)
-    found = sharing(at_once, batch, devices, together)
-    if found.devices == devices:
-        return ""
-    if at_once == 1:
-        told = f"a batch of {batch} cannot be split evenly over {devices} devices"
-        if not found.batch:
-            raise Misuse(told, argument="devices", help=f"take a batch that {devices} divides, or fewer devices")
-        return f"{told}: {found.devices} have a part of it each"
-    if at_once < devices:
+    if asked != "all" and asked > there:
         raise Misuse(
-            f"{at_once} trials together have use for {at_once} devices, not for {devices}",
+            f"there {'is 1 device' if there == 1 else f'are {there} devices'} here, not {asked}",
             argument="devices",
-            help=f"say --devices {at_once}, or --together 1 to spread the batch of one trial after the other over all",
+            help="--devices all takes those that there are",
         )
-    return f"{at_once} trials take {found.devices} of {devices} devices, {found.each} each: more would be no faster"
+    found = sharing(together, batch, there if asked == "all" else asked, together)
+    if asked == "all" or found.devices == asked:
+        return found.devices
+    if together == 1 and not found.batch:
+        raise Misuse(
+            f"a batch of {batch} cannot be split evenly over {asked} devices, or over fewer",
+            argument="devices",
+            help=f"take a batch that {asked} divides",
+        )
+    if 1 < together < asked:
+        raise Misuse(
+            f"{together} trials together have use for {together} devices, not for {asked}",
+            argument="devices",
+            help=f"say --devices {together}, or --together 1 to spread the batch of one trial after the other over all",
+        )
+    return found.devices
+
+
+def left_out(asked: Devices, there: int, together: int, batch: int) -> str:
+    """Why some of the devices that are asked for have nothing to do; "" where all have something.
+
+    Args:
+        asked, there, together, batch: as in `of_use`.
+    """
+    count = there if asked == "all" else asked
+    used = sharing(together, batch, count, together).devices
+    if used == count:
+        return ""
+    of = f"{used} of {count} devices"
+    if together == 1:
+        return f"{of} have a part of the batch: {batch} cannot be split evenly over more"
+    each = -(-together // used)
+    return f"{of} have trials, {'one' if each == 1 else f'at most {each}'} each: with more it would take as long"

@@ -22,6 +22,10 @@ METHODS: Mapping[Method, str] = {
 }
 
 
+Devices = int | Literal["all"]
+"""How many devices are asked for; all that there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """How the trials of a run are trained. What a trial comes to does not depend on it, but for the rounding of floats.
@@ -70,7 +74,8 @@ class Wanted:
     """What was asked for of a way; None leaves it to be chosen.
 
     Attributes:
-        engine, backend, method, together, processes, devices, deterministic: as in `Way`.
+        engine, backend, method, together, processes, deterministic: as in `Way`.
+        devices: how many, or all; there may be use for fewer.
         probe: whether ways are timed before one is chosen; None where that pays.
     """
 
@@ -79,7 +84,7 @@ class Wanted:
     method: Method | None = None
     together: int | None = None
     processes: int | None = None
-    devices: int | None = None
+    devices: Devices | None = None
     deterministic: bool = False
     probe: bool | None = None
 
@@ -95,14 +100,17 @@ class Wanted:
                 argument="engine",
                 help="say --backend jax, or leave the back end out",
             )
-        if self.engine == "fit":
-            for argument, what in (
-                ("together", "one trial after the other"),
-                ("method", "one trial after the other"),
-                ("devices", "on one device"),
-            ):
-                if getattr(self, argument) is not None:
-                    raise Misuse(f'the engine "fit" trains {what}', argument=argument, help="say --engine fused")
+        alone: Mapping[str, str] = {"method": "one trial after the other", "together": "one trial after the other"}
+        given = {name: what for name, what in alone.items() if getattr(self, name) is not None}
+        given |= {} if self.devices in (None, 1) else {"devices": "on one device"}
+        for argument, what in given.items():
+            if self.engine == "fit" or (self.engine is None and self.backend not in (None, "jax")):
+                only = "" if self.engine else f", the only one on {self.backend},"
+                raise Misuse(
+                    f'the engine "fit"{only} trains {what}',
+                    argument=argument,
+                    help="say --engine fused" if self.engine else "leave the back end out, or say --backend jax",
+                )
 
 
 def even(trials: int, most: int | None) -> list[int]:

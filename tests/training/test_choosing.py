@@ -202,15 +202,16 @@ def wishes() -> Iterator[Any]:
     yield st.sampled_from([None, "fit", "fused"])
     yield st.sampled_from([None, *frameworks.BACKENDS])
     yield st.sampled_from([None, *METHODS])
-    for most in (9, 5, 3):
+    for most in (9, 5):
         yield st.none() | st.integers(1, most)
+    yield st.none() | st.integers(1, 5) | st.just("all")
 
 
 @given(
     st.builds(Wanted, *wishes(), probe=st.just(False)),
     st.builds(
         Here,
-        st.sampled_from([PROCESSOR, GPU, replace(GPU, devices=2), replace(PROCESSOR, cores=1)]),
+        st.sampled_from([PROCESSOR, GPU, replace(GPU, devices=4), replace(PROCESSOR, cores=1)]),
         st.frozensets(st.sampled_from(frameworks.BACKENDS)),
         st.none() | st.sampled_from(frameworks.BACKENDS),
         st.none() | st.sampled_from(frameworks.BACKENDS),
@@ -223,15 +224,18 @@ def test_what_is_asked_for_is_had_or_refused(wanted: Wanted, place: Here, name: 
     if place.running is not None:
         place = replace(place, installed=place.installed | {place.running})
     try:
-        way, _ = chosen(work(name, trials, wanted), place)
+        way, said = chosen(work(name, trials, wanted), place)
     except Misuse:
         return
     assert way.backend in place.installed
     assert place.running in (None, way.backend)
     assert way.engine == "fit" or way.backend == "jax"
-    for asked in ("engine", "backend", "method", "processes", "devices"):
+    for asked in ("engine", "backend", "method", "processes"):
         if (value := getattr(wanted, asked)) is not None:
             assert getattr(way, asked) == value
+    assert way.devices <= place.hardware.devices
+    if wanted.devices not in (None, "all") and way.devices != wanted.devices:
+        assert "devices have" in said
     assert way.together is not None
     assert 1 <= way.together <= (wanted.together or trials)
 
