@@ -39,6 +39,9 @@ _PREPARED = 4
 _KEPT = 1.5
 """How much more XLA keeps of activations than gradients need: not all of them share arrays."""
 
+_PADDED = 2.0
+"""The same where convolutions are products of a few windows at a time: their padded inputs are kept too."""
+
 _POOLED = 7
 """Arrays of numbers as large as what enters it that the gradient of a maximum pooling needs: where each value stood."""
 
@@ -104,8 +107,10 @@ def parts(job: Job, method: Method | None, trials: int, devices: int = 1, platfo
     products = method is not None and method.endswith("products")
     in_turn = method is None or method.startswith("map")
     held, most = _windows(analysis, precision) if products and not processor else (0, 0)
-    kept = int((memory.activations or 0) * _KEPT)
-    kept += 0 if products and processor else _POOLED * _pooled(analysis)  # see `fused_pooling`
+    if products and processor:  # see `fused_convolutions` and `fused_pooling`
+        kept = int((memory.activations or 0) * _PADDED)
+    else:
+        kept = int((memory.activations or 0) * _KEPT) + _POOLED * _pooled(analysis)
     learning = memory.gradients + (variables if in_turn else 0) + batch * (kept + held + most + _PREPARED * 4 * stored)
     answers = 3 * 4 * job.outputs * max(len(one) for one in examples)
     shown = peak_activation_bytes(analysis) or 0
