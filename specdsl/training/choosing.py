@@ -75,14 +75,10 @@ class _Case:
 
     @property
     def hopeful(self) -> list[Way]:
-        """The ways that are worth timing, the best by known costs first."""
-        ways = sorted(self.found.ways, key=lambda way: self._foretold(way))
-        return [way for way in ways if self._foretold(way) <= HOPELESS * self._foretold(ways[0])]
-
-    @property
-    def known(self) -> bool:
-        """Whether all ways that are worth it have been timed."""
-        return all(way in self.timed for way in self.hopeful)
+        """The ways that are worth timing, in the order of how much they promise."""
+        least = min(map(self._foretold, self.usual))
+        ways = sorted(self.found.ways, key=lambda way: (way not in self.usual, self._foretold(way)))
+        return [way for way in ways if self._foretold(way) <= HOPELESS * least]
 
     @property
     def compared(self) -> bool:
@@ -132,8 +128,11 @@ def choose(works: Mapping[str, Work], console: Console, here: Here | None = None
     probe = next(iter(works.values())).wanted.probe
     if probe is not False:
         _recall(cases, here)
-        if not all(case.known for case in cases.values()) and (probe or _pays(cases)):
-            _probe(cases, here, console)
+        if due := _due(cases, bool(probe)):
+            _probe(due, here, console)
+        for case in cases.values():
+            if case.timed or len(case.before) > 1:
+                case.timed |= {way: known.rate for way, known in case.before.items()}
     chosen = {key: Choice(way, _reason(cases[key], way, here)) for key, way in _best(cases).items()}
     for choice in chosen.values():
         frameworks.check_installed(choice.way.backend)
@@ -164,29 +163,31 @@ def _best(cases: Mapping[str, _Case]) -> dict[str, Way]:
 
 
 def _recall(cases: Mapping[str, _Case], here: Here) -> None:
-    """Take what was timed before, where that is everything worth timing: what stands alone compares with nothing."""
-    for case in cases.values():
-        if len(case.hopeful) > 1:
-            for way in case.hopeful:
-                if known := probe_cache.read(case.work, way, here.hardware):
-                    case.before[way] = known
-    if all(len(case.before) == len(case.hopeful) for case in cases.values() if len(case.hopeful) > 1):
-        for case in cases.values():
-            case.timed |= {way: known.rate for way, known in case.before.items()}
+    """Look up what was timed before."""
+    for case in _open(cases):
+        found = {way: probe_cache.read(case.work, way, here.hardware) for way in case.hopeful}
+        case.before = {way: known for way, known in found.items() if known is not None}
 
 
-def _pays(cases: Mapping[str, _Case]) -> bool:
-    """Whether a run is so long that timing the ways costs little of it."""
-    if not _open(cases):
-        return False
-    run = sum(cases[key].seconds(way) for key, way in _best(cases).items())
-    cost = sum(_cost(case, way) for case in _open(cases).values() for way in case.hopeful if way not in case.before)
-    return cost <= SHARE * run
+def _due(cases: Mapping[str, _Case], asked: bool) -> list[tuple[_Case, Way]]:
+    """What is to be timed: all where it is asked for, or else as much as costs little of the run, if that compares."""
+    due = []
+    share = SHARE * sum(cases[key].seconds(way) for key, way in _best(cases).items()) / max(1, len(_open(cases)))
+    for case in _open(cases):
+        left = [way for way in case.hopeful if way not in case.before]
+        if not asked:
+            spent, affordable = 0.0, []
+            for way in left if len(case.before) < 2 else []:
+                spent += _cost(case, way)
+                affordable += [way] if spent <= share else []
+            left = affordable if len(affordable) + len(case.before) > 1 else []
+        due += [(case, way) for way in left]
+    return due
 
 
-def _open(cases: Mapping[str, _Case]) -> dict[str, _Case]:
+def _open(cases: Mapping[str, _Case]) -> list[_Case]:
     """The models with several ways that are worth timing."""
-    return {key: case for key, case in cases.items() if len(case.hopeful) > 1}
+    return [case for case in cases.values() if len(case.hopeful) > 1]
 
 
 def _cost(case: _Case, way: Way) -> float:
@@ -195,30 +196,22 @@ def _cost(case: _Case, way: Way) -> float:
     return rate.starting_seconds + rate.compiling_seconds + 2 * probing.SECONDS
 
 
-def _probe(cases: Mapping[str, _Case], here: Here, console: Console) -> None:
-    """Time what is worth it and has not been timed before."""
-    left = [(case, way) for case in _open(cases).values() for way in case.hopeful if way not in case.before]
-    if not left:
-        return
-    about = duration(sum(_cost(case, way) for case, way in left))
-    several = f"{len(left)} ways to train" if len(left) > 1 else "a way to train"
+def _probe(due: Sequence[tuple[_Case, Way]], here: Here, console: Console) -> None:
+    """Time ways, and keep what comes of it."""
+    about = duration(sum(_cost(case, way) for case, way in due))
+    several = f"{len(due)} ways to train" if len(due) > 1 else "a way to train"
     say(console, f"Timing {several}, which takes about {about}; --no-probe chooses without.")
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
         console=console, transient=True, disable=not console.is_terminal,
     ) as progress:  # fmt: skip
-        for place, (case, way) in enumerate(left):
-            task = progress.add_task(f"{place + 1} of {len(left)}: {way}", total=None)
-            rate = probing.rates(case.work, [way], examples=_examples(case, way))[way]
-            case.timed[way] = rate
+        for place, (case, way) in enumerate(due):
+            task = progress.add_task(f"{place + 1} of {len(due)}: {way}", total=None)
+            case.timed[way] = probing.rates(case.work, [way], examples=_examples(case, way))[way]
             progress.remove_task(task)
-    for case in _open(cases).values():
-        for way, known in case.before.items():
-            case.timed[way] = known.rate
-        if case.compared:
-            for way, rate in case.timed.items():
-                if way not in case.before:
-                    probe_cache.write(case.work, way, here.hardware, rate)
+    for case, way in due:
+        if case.compared:  # where all have failed, the reason lies elsewhere
+            probe_cache.write(case.work, way, here.hardware, case.timed[way])
 
 
 def _examples(case: _Case, way: Way) -> int:

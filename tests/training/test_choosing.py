@@ -350,3 +350,14 @@ def test_a_cache_that_cannot_be_written_is_none(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     probe_cache.write(work("tiny"), Way(), PROCESSOR, Rate(1.0))
     assert probe_cache.read(work("tiny"), Way(), PROCESSOR) is None
+
+
+def test_as_many_ways_are_timed_as_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an accelerator the most promising first: several trials in one program, with convolutions in either form."""
+    seen = timed(monkeypatch, lambda way: Rate(1000, 1, 1))
+    chosen(work("challenge", 7, Wanted(), examples=39209, epochs=1200), here(GPU))
+    assert [way.method for way in seen] == ["vmap-products", "vmap"]
+    chosen(work("challenge", 7, Wanted(), examples=39209, epochs=5000), here(GPU))
+    assert len(seen) == 2, "what was timed before is enough"
+    chosen(work("challenge", 7, Wanted(probe=True), examples=39209, epochs=5000), here(GPU))
+    assert len(seen) == len(set(seen)) > 4
