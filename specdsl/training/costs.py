@@ -45,10 +45,10 @@ class Costs:
 
 
 PROCESSOR = {
-    ("fit", "tensorflow"): Costs(7.0, 1.5, 4e-4, 4e-5, 0.02, 1e-4, 8.5e10, 7.6e10, 1e10, 1e10),
-    ("fused", "jax"): Costs(6.0, 12.0, 5e-5, 5e-6, 0.005, 1e-5, 4.8e10, 5.8e10, 4e8, 1e10),
-    ("fit", "jax"): Costs(7.0, 5.0, 2e-4, 1e-5, 0.03, 1e-5, 4.8e10, 3e10, 4e9, 1e10),
-    ("fit", "torch"): Costs(7.0, 1.0, 1e-3, 1.5e-4, 0.04, 3e-4, 8.5e10, 5e10, 5e9, 1e10),
+    ("fit", "tensorflow"): Costs(5.0, 2.0, 4e-4, 4e-5, 0.02, 1e-4, 8.5e10, 7.6e10, 1e10, 1e10),
+    ("fused", "jax"): Costs(3.0, 12.0, 5e-5, 5e-6, 0.005, 5e-6, 5.2e10, 5.8e10, 4e9, 1e10),
+    ("fit", "jax"): Costs(4.0, 6.0, 2e-4, 1e-5, 0.03, 1e-5, 4.8e10, 3e10, 4e9, 1e10),
+    ("fit", "torch"): Costs(5.0, 1.0, 1e-3, 1.5e-4, 0.04, 3e-4, 8.5e10, 5e10, 5e9, 1e10),
 }
 """On one core of a processor."""
 
@@ -62,6 +62,9 @@ ACCELERATOR = {
 
 _CORES = 0.5
 """The power of the number of cores with which a process gets faster: two make it 1.4 times as fast."""
+
+_STARTING_TOGETHER = 1.2
+"""How many times as long several processes take to start that do so at once."""
 
 _BACKWARD = 2.0
 """The work of the gradients, in terms of that of the forward pass."""
@@ -91,4 +94,4 @@ def predicted(work: Work, way: Way, hardware: Hardware) -> Rate:
         measured = together * work.measured * forward / speed + steps * (begin + turns)
         seconds += measured / job.recipe.evaluate_every
     rate = together * len(job.train) * len(sizes_of(work, way)) / seconds
-    return Rate(rate, costs.start, costs.compile)
+    return Rate(rate, costs.start * (1.0 if way.processes == 1 else _STARTING_TOGETHER), costs.compile)

@@ -218,6 +218,7 @@ def environment(run: RunRecord) -> list[tuple[str, str]]:
     way = run.config.get("way") or {}
     flat: dict[str, Any] = {"back end": run.config.get("backend")}
     flat |= {name: value for name, value in way.items() if name != "backend" and value not in (None, 1)}
+    flat["chosen for"] = run.config.get("why") or None
     for name, value in versions.items():
         flat |= value if isinstance(value, Mapping) else {name: value}
     return [(str(name), str(value)) for name, value in flat.items() if value is not None]
