@@ -185,7 +185,7 @@ class Bench:
     def check(self, brief: bool) -> bool:
         """Whether the fused program gives on the device what it gives in float32 on the processor.
 
-        Losses of three epochs of four steps each, of two trials with all randomness that there is. A loss that is no
+        Losses of two epochs of four steps each, of two trials with all randomness that there is. A loss that is no
         number is never right.
 
         Args:
@@ -276,7 +276,7 @@ class Bench:
         return gpu_tables.summed(measured)
 
     def _losses(self, variant: Variant, worker: Worker, limit: float) -> list[float]:
-        """The losses of both trials in three epochs."""
+        """The losses of both trials in two epochs."""
         order = {
             "kind": "engine",
             "way": variant.way.to_dict(),
@@ -285,7 +285,7 @@ class Bench:
         }
         measured = Measured(order, "check", [worker], 1)
         measured.make(limit)
-        told = measured.again(limit, 2)
+        told = measured.again(limit, 1)
         measured.drop()
         return [float(loss) for loss in told["losses"]]
 

@@ -33,7 +33,7 @@ def cards() -> dict[str, Any]:
 def compared(losses: Sequence[float], reference: Sequence[float], tolerance: float) -> dict[str, Any]:
     """Whether losses are those of the reference: all there, all numbers, none further off, relatively."""
     alike = len(losses) == len(reference) > 0 and all(map(math.isfinite, [*losses, *reference]))
-    off = [abs(one - other) / max(abs(other), 1e-6) for one, other in zip(losses, reference, strict=False)]
+    off = [abs(one - other) / max(abs(other), 0.1) for one, other in zip(losses, reference, strict=False)]
     return {
         "losses": list(losses),
         "furthest": max(off) if alike else None,

@@ -44,7 +44,7 @@ USUAL_TRIALS = (4,)
 EXAMPLES = 512
 """Of an epoch that is timed; of trials together fewer each, so that all have as many."""
 
-TURN = 2.0
+TURN = 2.8
 """About how many seconds a way is timed in each round."""
 
 FEW = 256
@@ -121,11 +121,15 @@ def setups(name: str, brief: bool, chosen: Mapping[int, Way]) -> list[Setup]:
         chosen: those that the runner chooses, by the number of trials.
     """
     tiny = name in TRIALS
-    found = [by_hand("a", "fit, usual pipeline", pipeline="usual", autotune=True)] if not brief else []
+    found = [
+        in_engine("e", way, trials, f"chosen for {trials} trial{'s' * (trials > 1)}: {way}")
+        for trials, way in chosen.items()
+    ]
+    found += [] if brief else [by_hand("a", "fit, usual pipeline", pipeline="usual", autotune=True)]
     found.append(by_hand("a", "fit, usual pipeline, autotune off", pipeline="usual"))
     for jit, steps in ((False, (1, 16, 64)), (True, (1, 16, 64))):
         for count in steps:
-            if not brief or (jit, count) in ((False, 1), (False, 16), (True, 16)):
+            if not brief or (jit, count) in ((False, 1), (True, 16)):
                 label = f"fit, own feed, jit {'on' if jit else 'off'}, {count} step{'s' * (count > 1)} a call"
                 found.append(by_hand("b", label, jit=jit, steps=count))
     found.append(in_engine("b", Way("fit", "tensorflow"), 1, "fit engine on tensorflow"))
@@ -142,8 +146,6 @@ def setups(name: str, brief: bool, chosen: Mapping[int, Way]) -> list[Setup]:
     two = [Way("fit", "tensorflow", processes=2)]
     two += [] if brief else [Way("fused", "jax", "vmap" if tiny else "vmap-products", None, processes=2)]
     found += [in_engine("d", way, several[0], f"{way}, {several[0]} trials") for way in two]
-    for trials, way in chosen.items():
-        found.append(in_engine("e", way, trials, f"chosen for {trials} trial{'s' * (trials > 1)}: {way}"))
     return found
 
 
@@ -191,9 +193,9 @@ class Bench:
             row |= {"rates": [], "cpu_us": []}
             rows.append(row)
             with _told(row):
-                if perf_counter() > end - self._rounds * len(made) * TURN and one.kind != "e":
+                if perf_counter() > end - len(made) * TURN and one.kind != "e":
                     raise Failed("no time was left")
-                if any(other["key"] == one.key for other in rows[:-1]):
+                if any(other["key"] == one.key for other, _ in made):
                     continue
                 say(f"{name}: {one.label}")
                 made.append((row, self._made(one, case, name)))
@@ -201,7 +203,7 @@ class Bench:
                 if one.at_once:
                     row |= _at_once(made.pop()[1], self._rounds)
         for turn in range(self._rounds):
-            for row, measured in made:
+            for row, measured in made if turn % 2 == 0 else reversed(made):
                 usual = median(one["seconds"] for one in measured.epochs) if measured.epochs else 0.0
                 if "failed" in row or (turn and perf_counter() + usual > end):
                     continue
@@ -212,8 +214,9 @@ class Bench:
                     row["cpu_us"].append(told["cpu_us"])
         self.close()
         for row in rows:  # what is chosen was measured above if it stands there
-            same = next(other for other in rows if other["key"] == row["key"])
+            same = next((other for other, _ in made if other["key"] == row["key"]), row)
             row |= {name: value for name, value in same.items() if name not in ("kind", "label")}
+        rows.sort(key=lambda row: row["kind"])
         work = train_jobs.work(case)
         return {
             "model": name,

@@ -39,7 +39,7 @@ class Case:
     Attributes:
         spec: the file below `specs/`.
         model: its name there.
-        examples: how many examples an epoch has; of real ones the first so many. None for all there are.
+        examples: how many examples an epoch has; of real ones so many from all over the set. None for all there are.
         batch: examples of a step; None for what the spec says.
         precision: the policy; None for what the spec says.
         data: the folder with prepared images; None for random ones, or the values that the spec draws.
@@ -108,7 +108,8 @@ def _examples(case: Case, network: Graph, how: TrainRecipe) -> tuple[Examples, E
     source = how.data.source
     if type(source).__name__ != "Gtsrb" or case.data is not None:
         found = load(source, folder=None if case.data is None else Path(case.data))
-        train = found.train if case.examples is None else found.train.take(np.arange(case.examples) % len(found.train))
+        every = np.linspace(0, len(found.train), case.examples or 0, endpoint=False).astype(int)
+        train = found.train if case.examples is None else found.train.take(every)
         return train, found.test
     assert case.examples is not None, "how many random images?"
     rng = np.random.default_rng(0)

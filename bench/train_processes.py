@@ -127,7 +127,7 @@ class Measured:
         starting: seconds to build it and to train its first epoch.
         first: what that epoch told.
         epochs: what those behind it told.
-        each: epochs that are timed at once; 0 before that is known.
+        count: epochs that are timed at once; 0 before that is known.
     """
 
     def __init__(self, order: Mapping[str, Any], name: str, workers: Sequence[Worker], examples: int) -> None:
@@ -135,7 +135,7 @@ class Measured:
         self.starting: float | None = None
         self.first: dict[str, Any] = {}
         self.epochs: list[dict[str, Any]] = []
-        self.each = 0
+        self.count = 0
 
     def make(self, seconds: float) -> None:
         """Build it and train its first epoch, which compiles.
@@ -147,18 +147,17 @@ class Measured:
         self.starting = self.first["seconds"]
 
     def epoch(self, seconds: float) -> dict[str, Any]:
-        """Train and time another one; where it is over too soon to be timed, as many as take `ENOUGH`.
+        """Time some more, as many as take `ENOUGH`, behind one that wakes up what has slept and is not counted.
 
         Raises:
             Failed: as `make`.
         """
-        if not self.epochs and not self.each:
-            once = self._all(seconds, do="epoch", name=self._name)
-            self.each = min(1000, math.ceil(ENOUGH / once["seconds"]))
-            if self.each == 1:
-                self.epochs.append(once)
-                return once
-        self.epochs.append(self._all(seconds, do="epoch", name=self._name, epochs=self.each))
+        if not self.count:
+            once = self.again(seconds, 1)["seconds"]
+            self.count = min(1000, math.ceil(ENOUGH / once))
+        told = self.again(seconds, 1 + self.count)
+        taken = sum(told["each"][1:])
+        self.epochs.append(told | {"rate": told["examples"] / (1 + self.count) * self.count / taken})
         return self.epochs[-1]
 
     def again(self, seconds: float, epochs: int) -> dict[str, Any]:
@@ -190,7 +189,8 @@ class Measured:
             "seconds": longest,
             "rate": examples / longest,
             "cpu_us": 1e6 * sum(one["cpu_seconds"] for one in told) / examples,
-            "each": told[0]["each"],
+            "each": max((one["each"] for one in told), key=lambda each: sum(each[1:])),
+            "examples": examples,
             "losses": told[0]["losses"],
             "memory": told[0]["memory"],
         }
