@@ -263,6 +263,9 @@ def _kind(case: _Case, way: Way, here: Here) -> str:
     effort = case.work.effort
     convolved = effort.convolutions + effort.grouped
     if way.engine == "fit":
+        others = [rate.images_per_second for one, rate in case.foretold.items() if one.engine == "fused"]
+        if max(others, default=0.0) > case.foretold[way].images_per_second:
+            return "the run is short, and this starts sooner"
         if convolved > effort.products:
             return f"convolutions are {convolved / max(1, effort.macs):.0%} of the multiply-accumulates"
         return "steps take much longer than to begin them"

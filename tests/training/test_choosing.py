@@ -118,6 +118,8 @@ def test_steps_that_are_over_at_once_are_fused(name: str, trials: int) -> None:
 def test_a_run_of_seconds_does_not_start_more_than_it_needs() -> None:
     way, _ = chosen(work("bn_cnn", 2, examples=100, epochs=1), here())
     assert way == Way("fit", "tensorflow")
+    way, said = chosen(work("tiny", 1, examples=1000, batch=32, epochs=1), here())
+    assert (way, "the run is short, and this starts sooner" in said) == (Way("fit", "tensorflow"), True)
 
 
 @pytest.mark.parametrize("name", [*TEXTS, "bn_cnn", "challenge"])
