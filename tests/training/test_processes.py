@@ -133,10 +133,8 @@ def test_groups_of_an_experiment_are_shared(tmp_path: Path) -> None:
 
 def test_a_run_chooses_no_more_processes_than_trials() -> None:
     """And as many for each model of an experiment."""
-    plans = {
-        "a": replace(plan(trials=2), wanted=Wanted(processes=9)),
-        "b": replace(plan(trials=1), wanted=Wanted(engine="fit", backend="tensorflow", processes=1)),
-    }
+    nine = Wanted(engine="fit", backend="tensorflow", processes=9)
+    plans = {key: replace(plan(trials=trials), wanted=nine) for key, trials in (("a", 2), ("b", 1))}
     chosen = _with_ways(plans, Console(file=io.StringIO()))
     assert {made.chosen.processes for made in chosen.values()} == {3}
 
