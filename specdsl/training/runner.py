@@ -134,7 +134,10 @@ def _with_ways(plans: Mapping[str, Plan], console: Console) -> dict[str, Plan]:
     }
     choices = choose(works, console)
     plans = {key: replace(plan, **vars(choices[key])) if key in choices else plan for key, plan in plans.items()}
-    processes = max(plan.chosen.processes for plan in plans.values())
+    # More would leave cores to processes that have nothing to do; where a way was given, it is meant.
+    processes = max(
+        min(plan.chosen.processes, trials) if key in works else plan.chosen.processes for key, plan in plans.items()
+    )
     return {key: replace(plan, way=replace(plan.chosen, processes=processes)) for key, plan in plans.items()}
 
 
