@@ -5,6 +5,7 @@ The gradient goes to the first largest value of each window, row by row, as it d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import product
@@ -60,26 +61,35 @@ def _split(windows: Sequence[int], inputs: Array) -> Array:
     return inputs.reshape(len(inputs), *sizes, inputs.shape[-1])
 
 
-def _forward(windows: tuple[int, ...], inputs: Array) -> tuple[Array, tuple[Array, Array]]:
-    outputs = largest(windows, inputs)
-    return outputs, (inputs, outputs)
+def _forward(windows: tuple[int, ...], inputs: Array) -> tuple[Array, Array]:
+    """The largest values, and at which place of its window each stands first.
+
+    The place is kept, and not looked for among the inputs again: where XLA makes these anew for the gradient, their
+    last bits may be others, and the largest value would not be among them.
+    """
+    split, kind = _split(windows, inputs), jnp.uint8 if math.prod(windows) < 256 else jnp.int32
+    best, at = _place(split, [0] * len(windows)), jnp.asarray(0, kind)
+    for number, place in enumerate(product(*map(range, windows))):
+        here = _place(split, place)
+        at = jnp.where(here > best, jnp.asarray(number, kind), at)
+        best = jnp.maximum(best, here)
+    return largest(windows, inputs), jnp.broadcast_to(at, best.shape)
 
 
-def _backward(windows: tuple[int, ...], kept: tuple[Array, Array], gradient: Array) -> tuple[Array]:
-    inputs, outputs = kept
-    split = _split(windows, inputs)
-    taken: Array = False
-    parts = []
-    for place in product(*map(range, windows)):
-        index = (slice(None), *(part for at in place for part in (slice(None), at)))
-        hit = split[index] == outputs
-        parts.append(jnp.where(hit & ~jnp.asarray(taken), gradient, 0))
-        taken = hit | taken
+def _place(split: Array, place: Sequence[int]) -> Array:
+    """What stands at one place of each window."""
+    found: Array = split[(slice(None), *(part for at in place for part in (slice(None), at)))]
+    return found
+
+
+def _backward(windows: tuple[int, ...], kept: Array, gradient: Array) -> tuple[Array]:
+    parts = [jnp.where(kept == number, gradient, 0) for number in range(math.prod(windows))]
     for axis in reversed(range(len(windows))):
         count = windows[axis]
         parts = [jnp.stack(parts[first : first + count], axis=axis + 2) for first in range(0, len(parts), count)]
     (joined,) = parts
-    return (joined.reshape(inputs.shape),)
+    sizes = [size * window for size, window in zip(gradient.shape[1:-1], windows, strict=True)]
+    return (joined.reshape(len(gradient), *sizes, gradient.shape[-1]),)
 
 
 largest.defvjp(_forward, _backward)
