@@ -28,7 +28,7 @@ class Here:
         hardware: the machine.
         installed: the back ends that can be imported.
         running: the one that Keras already runs on in this process, or None.
-        variable: the one that the variable KERAS_BACKEND names, or None.
+        variable: what the variable KERAS_BACKEND says, or None.
     """
 
     hardware: Hardware
@@ -41,13 +41,7 @@ class Here:
         """What there is in this process."""
         installed = {name for name in frameworks.BACKENDS if name in sys.modules or find_spec(name) is not None}
         running = str(sys.modules["keras"].backend.backend()) if "keras" in sys.modules else None
-        variable = os.environ.get("KERAS_BACKEND")
-        return cls(
-            hardware(),
-            frozenset(installed),
-            running,
-            variable if variable in frameworks.BACKENDS else None,
-        )
+        return cls(hardware(), frozenset(installed), running, os.environ.get("KERAS_BACKEND") or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +74,7 @@ def candidates(work: Work, here: Here) -> Candidates:
     fits = [] if engine == "fused" else [way for backend in backends for way in _fit(work, here, backend)]
     if engine != "fit":
         try:
-            if "jax" not in backends and not (asked and engine is None):
+            if "jax" not in backends and not ((asked or wanted.backend) and engine is None):
                 raise _without_jax(here)
             if "jax" in backends:
                 fused = _fused(work, here)
@@ -92,11 +86,16 @@ def candidates(work: Work, here: Here) -> Candidates:
     ways += [way for way in fits if way.backend != "tensorflow"]
     ways = [replace(way, deterministic=wanted.deterministic) for way in ways]
     assert ways, "a back end has been found, and fit runs on all of them"
-    said = [asked] if asked else []
-    given: dict[str, object] = {"engine": wanted.engine, "method": wanted.method, "together": wanted.together}
-    given |= {"processes": wanted.processes, "devices": wanted.devices}
-    said += [f"--{name} {value} was asked for" for name, value in given.items() if value is not None]
-    return Candidates(tuple(dict.fromkeys(ways)), " and ".join(said) or None, missing)
+    said = ", and ".join(filter(None, (asked, _said(wanted))))
+    return Candidates(tuple(dict.fromkeys(ways)), said or None, missing)
+
+
+def _said(wanted: Wanted) -> str:
+    """What was asked for, in words; nothing where all was left open."""
+    names = ("engine", "backend", "method", "together", "processes", "devices")
+    *most, last = [f"--{name} {getattr(wanted, name)}" for name in names if getattr(wanted, name) is not None] or [""]
+    said = f"{', '.join(most)} and {last} were" if most else f"{last} was"
+    return f"{said} asked for" if last else ""
 
 
 def _engine(wanted: Wanted) -> Engine | None:
@@ -107,10 +106,10 @@ def _engine(wanted: Wanted) -> Engine | None:
 
 
 def _backends(wanted: Wanted, here: Here) -> tuple[list[str], str | None]:
-    """The back ends that are open, and what was asked for that has closed others, in words.
+    """The back ends that are open, and what else than an option has closed others, in words.
 
     Raises:
-        Misuse: the one that is asked for cannot be had.
+        Misuse: the one that is asked for, by an option or by the variable, cannot be had.
     """
     needed = wanted.backend or ("jax" if _engine(wanted) == "fused" else None)
     if needed is not None:
@@ -122,10 +121,12 @@ def _backends(wanted: Wanted, here: Here) -> tuple[list[str], str | None]:
                 f"Keras already runs on {here.running} in this process, so that {needed} cannot be had",
                 argument="backend" if wanted.backend else "engine",
             )
-        return [needed], f"--backend {needed} was asked for" if wanted.backend else None
+        return [needed], None
     if here.running is not None:
         return [here.running], f"Keras already runs on {here.running} in this process"
-    if here.variable is not None and here.variable in here.installed:
+    if here.variable is not None:
+        if here.variable not in here.installed:
+            raise _not_had(here.variable)
         return [here.variable], f"KERAS_BACKEND is {here.variable}"
     found = [name for name in frameworks.BACKENDS if name in here.installed]
     if not found:
@@ -138,6 +139,17 @@ def _not_installed(backend: str) -> Misuse:
         f"training on {backend} needs the package {backend}, which is not installed",
         argument="backend",
         help=f"pip install 'specdsl[{backend}]'",
+    )
+
+
+def _not_had(variable: str) -> Misuse:
+    """What is wrong with KERAS_BACKEND."""
+    known = variable in frameworks.BACKENDS
+    why = f"the package {variable} is not installed" if known else "that is no back end that trains"
+    return Misuse(
+        f"KERAS_BACKEND is {variable}, and {why}",
+        argument="backend",
+        help=f"--backend goes before it: {', '.join(frameworks.BACKENDS)}",
     )
 
 

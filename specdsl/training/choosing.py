@@ -253,7 +253,7 @@ def _among(case: _Case, way: Way, here: Here) -> str:
     missing = "; ".join(f"{name} cannot be had: {why}" for name, why in case.found.missing.items())
     if missing:
         return missing
-    if way.processes > 1:
+    if way.processes > 1 and case.work.wanted.processes is None:
         return f"{way.processes} processes have a share of the {here.hardware.cores} cores each"
     return "the fastest by known costs"
 

@@ -181,6 +181,8 @@ def test_what_keeps_an_engine_away_is_told() -> None:
     assert "--backend tensorflow was asked for" in said
     way, said = chosen(work("tiny", 10), here(variable="torch", installed=["tensorflow", "jax", "torch"]))
     assert (way.backend, "KERAS_BACKEND is torch" in said) == ("torch", True)
+    way, said = chosen(work("tiny", 10, Wanted(backend="jax", engine="fit", processes=2)), here(variable="torch"))
+    assert (way.backend, "--engine fit, --backend jax and --processes 2 were asked for" in said) == ("jax", True)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +194,8 @@ def test_what_keeps_an_engine_away_is_told() -> None:
         (Wanted(backend="jax"), here(running="tensorflow"), "Keras already runs on tensorflow in this process"),
         (Wanted(engine="fused", devices=4), here(), "there is 1 device here, not 4"),
         (Wanted(), here(installed=[]), "is not installed"),
+        (Wanted(), here(variable="torch"), "KERAS_BACKEND is torch, and the package torch is not installed"),
+        (Wanted(engine="fit"), here(variable="numpy"), "KERAS_BACKEND is numpy, and that is no back end that trains"),
     ],
 )
 def test_what_cannot_be_had_is_refused(wanted: Wanted, place: Here, says: str) -> None:
