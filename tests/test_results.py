@@ -113,7 +113,7 @@ def test_every_trial_is_told_of(experiment: Path, run) -> None:
 
 def test_a_run_that_was_broken_off_is_told_of(tmp_path: Path) -> None:
     """Without a summary, and with trials that were never begun; what belongs to the models is no difference of runs."""
-    runs = [MadeRun([0.9, 0.91], planned=5), MadeRun([0.9, 0.92], model="other", parameters=5)]
+    runs = [MadeRun([0.9, 0.91], planned=5), MadeRun([0.9, 0.92], model="other", parameters=5, config={"why": "fast"})]
     folders = written(runs, tmp_path)
     (folders[0] / "summary.json").unlink()
     told = specdsl.load_results(*folders).to_dict()

@@ -18,7 +18,10 @@ _GRAVE: Mapping[str, str] = {
     "train.loss": "they were trained for different losses, whose values cannot be compared",
 }
 """Differences that make a comparison one of something else than the models, and what is said of them."""
-_OWN = ("request", "parameters", "model", "model_parameters", "spec", "entry", "trials", "schema", "data.class_names")
+_OWN = (
+    *("request", "parameters", "model", "model_parameters", "spec", "entry", "trials", "schema", "data.class_names"),
+    "why",
+)
 """What differs because models do, or is told elsewhere."""
 
 

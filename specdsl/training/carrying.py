@@ -225,7 +225,8 @@ class _Underway:
         def ended(epoch: int) -> None:
             if self._estimate.epoch(epoch, lane) and len(self._left) > 1:
                 trials = sum(len(numbers) for numbers, _ in self._left)
-                say(self._console, f"by these epochs all {trials} trials will take about {self._estimate.left()}")
+                which = f"all {trials}" if trials > 2 else "both"
+                say(self._console, f"by these epochs {which} trials will take about {self._estimate.left()}")
 
         return ended
 
