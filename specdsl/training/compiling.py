@@ -63,6 +63,11 @@ def optimizer(recipe: TrainRecipe, steps_per_epoch: int) -> Any:
     )
 
 
+def innermost(optimizer: Any) -> Any:
+    """An optimizer without what scales its losses, which Keras puts around it for numbers of 16 bits."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
 def in_keras(declared: InKeras, **others: Any) -> Any:
     """The object of Keras that a declaration stands for.
 

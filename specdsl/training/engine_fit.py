@@ -152,7 +152,7 @@ class FitTrial:
 
         Keras's `SwapEMAWeights` swaps by adding and subtracting on TensorFlow, which changes last bits.
         """
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        optimizer = compiling.innermost(self.model.optimizer)
         if self._fixed or not optimizer.use_ema:
             yield
             return

@@ -38,6 +38,7 @@ from specdsl.training.fused_models import (
     prepared,
     seeded,
     stored_as,
+    summed,
     variables,
 )
 from specdsl.training.fused_pooling import by_comparisons
@@ -95,7 +96,8 @@ class FusedGroup:
         self._larger = larger(job) if jax.default_backend() != "cpu" else 1
         self._places = places(self.model)
         self._averages = averages(self.model)
-        scheduled = isinstance(self.model.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+        own = compiling.innermost(self.model.optimizer)
+        scheduled = isinstance(own._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
         self._steady: float | None = None
         self._steady = None if scheduled else self.rate()
         self._fixed = [False] * len(self.jobs)
@@ -212,8 +214,9 @@ class FusedGroup:
         if self._steady is not None:
             return self._steady
         _, _, optimizer = variables(self.model)
+        steps = compiling.innermost(self.model.optimizer)._iterations  # all, also those that only add up gradients
         for variable, value in zip(optimizer, self._state.optimizer, strict=True):
-            if variable is self.model.optimizer.iterations:
+            if variable is steps:
                 variable.assign(np.asarray(value)[0])
         return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
@@ -266,7 +269,7 @@ class FusedGroup:
         """
         count = len(self._job.examples(part))
         batch = self._job.recipe.batch * self._larger
-        batch = batch if self._shared.batch else even(count, batch)
+        batch = batch if self._shared.batch or summed(self._job) else even(count, batch)
         steps, first, portion = -(-count // batch), 0, self._portions[what]
         while first < steps:
             if stopping():
@@ -331,6 +334,8 @@ class FusedGroup:
         changed = _with_one([parts[number] for number in whole], [given[number] for number in whole], place)
         for number, part in zip(whole, changed, strict=True):
             parts[number] = part
+        if self._snapshot is not None and self._snapshot.wanted:  # of all trials, to be held beside the new state
+            self._snapshot.fetch()
         self._state = self._spread.own(State(*parts))
         self._fixed[place] = self._fixed[place] or fixed
         self._snapshot = None

@@ -223,8 +223,9 @@ def _backward(function: Callable[[Array, Array], Array], few: int, kept: Any, gr
         of_inputs, of_kernel = pull(some[1])
         return sums + of_kernel, of_inputs
 
-    sums, of_inputs = lax.scan(step, jnp.zeros_like(kernel), (_portions(inputs, few), _portions(gradient, few)))
-    return of_inputs.reshape(inputs.shape), sums
+    nothing = jnp.zeros(kernel.shape, jnp.promote_types(kernel.dtype, jnp.float32))  # sums of 16 bits would lose much
+    sums, of_inputs = lax.scan(step, nothing, (_portions(inputs, few), _portions(gradient, few)))
+    return of_inputs.reshape(inputs.shape), sums.astype(kernel.dtype)
 
 
 _in_portions.defvjp(_forward, _backward)

@@ -58,10 +58,15 @@ def copied(given: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return [[jnp.array(variable.value, copy=True) for variable in some] for some in given]
 
 
+def summed(job: Job) -> bool:
+    """Whether the loss adds up: then what is told of a batch depends on how many are in it, in evaluation too."""
+    return job.recipe.loss.reduction == "sum"
+
+
 def larger(job: Job) -> int:
     """How many times as large as in training a batch of evaluation may be: it needs no more memory then."""
-    if getattr(job.recipe.loss, "reduction", None) == "sum":
-        return 1  # what is told of a batch depends on how many are in it
+    if summed(job):
+        return 1
     analysis = analyse(job.graph)
     training, inference = training_activation_bytes(analysis), peak_activation_bytes(analysis)
     if not training or not inference:
@@ -89,7 +94,7 @@ def places(model: Any) -> dict[str, tuple[str, int, int]]:
 
 def averages(model: Any) -> list[int]:
     """Where the averages of the trainable variables stand among the optimizer's; empty where it keeps none."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = compiling.innermost(model.optimizer)
     if not optimizer.use_ema:
         return []
     at = {id(variable): place for place, variable in enumerate(model.optimizer.variables)}

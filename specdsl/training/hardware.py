@@ -20,6 +20,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from specdsl.training.processes import import_path
+
 Platform = Literal["cpu", "gpu", "tpu"]
 
 PATIENCE = 120.0
@@ -189,9 +191,8 @@ def _devices(jax: Any) -> dict[str, Any]:
 
 def _asked() -> tuple[dict[str, Any] | None, str | None]:
     """What JAX says in another process, or why it says nothing. It takes no memory of the device beforehand there."""
-    here = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
     environment = os.environ | {
-        "PYTHONPATH": here,
+        "PYTHONPATH": import_path(),
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }

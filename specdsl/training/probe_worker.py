@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from traceback import format_exception_only
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from specdsl.training import workers
 from specdsl.training.engine import Group, Job, OutOfMemory
 from specdsl.training.streams import Streams
 from specdsl.training.ways import Way
+from specdsl.training.workers_wire import pickled
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +99,7 @@ class Task:
 
     def packed(self) -> bytes:
         """The task as bytes."""
-        content = io.BytesIO()
-        _Pickler(content, protocol=pickle.HIGHEST_PROTOCOL).dump(self)
-        return content.getvalue()
-
-
-class _Pickler(pickle.Pickler):
-    """Packs mappings that cannot be changed too, which stand in graphs."""
-
-    def reducer_override(self, value: Any) -> Any:
-        return (_frozen, (dict(value),)) if isinstance(value, MappingProxyType) else NotImplemented
-
-
-def _frozen(values: dict[Any, Any]) -> MappingProxyType[Any, Any]:
-    return MappingProxyType(values)
+        return pickled(self)
 
 
 class _Nobody:

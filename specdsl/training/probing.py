@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +24,7 @@ from typing import Any
 from specdsl.training import probe_worker, workers
 from specdsl.training.carrying import grouped
 from specdsl.training.probe_worker import Sizes, Task
+from specdsl.training.processes import import_path, interrupts_held
 from specdsl.training.ways import Way
 from specdsl.training.works import Work
 
@@ -157,7 +158,7 @@ def _timed(tasks: Sequence[Task], folder: Path, patience: float) -> Rate:
     running: list[_Worker] = []
     try:
         for task in tasks:
-            with _undisturbed():
+            with interrupts_held():
                 running.append(_Worker(task, folder))
         deadline = monotonic() + patience
         for worker in running:
@@ -182,19 +183,6 @@ def _timed(tasks: Sequence[Task], folder: Path, patience: float) -> Rate:
             worker.end()
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Within, Ctrl-C waits: a process that is just being begun would not be known to anybody yet."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 class _FailedError(Exception):
     """A way cannot be had; says why."""
 
@@ -213,9 +201,8 @@ class _Worker:
         (mine / "task").write_bytes(task.packed())
         self._errors = (mine / "errors").open("w+b")
         self._lines: queue.Queue[str | None] = queue.Queue()
-        here = str(Path(__file__).parents[2])
         variables = os.environ | {
-            "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")])),
+            "PYTHONPATH": import_path(),
             "KERAS_BACKEND": task.way.backend,
             **workers.environment(task.way, task.place),
         }

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from time import monotonic
@@ -25,6 +24,7 @@ from specdsl.training import engines, workers
 from specdsl.training.engine import Job
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.plans import Plan
+from specdsl.training.processes import import_path, interrupts_held
 from specdsl.training.progress import say
 from specdsl.training.worker import Setup
 from specdsl.training.workers import WorkerLost
@@ -221,14 +221,14 @@ class _Process:
         self._lines: deque[str] = deque(maxlen=_REMEMBERED)
         self._events = events
         here, there = socket.socketpair()
-        with there, _interrupts_held():
+        with there, interrupts_held():
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "specdsl.training.worker", str(there.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=[there.fileno()],
-                env=os.environ | variables | {"PYTHONPATH": _import_path(), "PYTHONUNBUFFERED": "1"},
+                env=os.environ | variables | {"PYTHONPATH": import_path(), "PYTHONUNBUFFERED": "1"},
             )
         self._channel = Channel(here)
         assert self._process.stdout is not None
@@ -310,18 +310,3 @@ def _jobs(plans: Mapping[str, Plan]) -> dict[str, Job]:
         graph = replace(job.graph, expectations=())
         jobs[key] = replace(job, graph=graph, train=same.train, validation=same.validation)
     return jobs
-
-
-def _import_path() -> str:
-    """Where a new Python finds this package."""
-    return os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]))
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Within, Ctrl-C waits; a process that is started here does not see it before it says what it does about it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

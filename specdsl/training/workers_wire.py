@@ -48,7 +48,7 @@ class Channel:
         Raises:
             OSError: it is not there any more.
         """
-        content = _pickled((name, *values))
+        content = pickled((name, *values))
         with self._sending:
             self._end.sendall(_HEAD.pack(len(content), len(files)))
             for first in range(0, len(files), _FILES):
@@ -110,7 +110,7 @@ def packed(value: Any) -> tuple[Packed, IO[bytes]]:
     The file lies in memory where the system has such files, and is gone with the last process that has it open.
     """
     arrays: list[pickle.PickleBuffer] = []
-    content = _pickled(value, arrays)
+    content = pickled(value, arrays)
     if hasattr(os, "memfd_create"):
         file: IO[bytes] = os.fdopen(os.memfd_create("specdsl"), "w+b")
     else:
@@ -138,7 +138,7 @@ def unpacked(value: Packed, handle: int) -> Any:
     return pickle.loads(value.content, buffers=[arrays[place : place + count] for place, count in value.places])
 
 
-def _pickled(value: Any, arrays: list[pickle.PickleBuffer] | None = None) -> bytes:
+def pickled(value: Any, arrays: list[pickle.PickleBuffer] | None = None) -> bytes:
     """A value pickled; where a list is given, its arrays are put there."""
     content = io.BytesIO()
     _Pickler(content, protocol=5, buffer_callback=arrays.append if arrays is not None else None).dump(value)

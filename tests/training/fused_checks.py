@@ -33,8 +33,8 @@ TRIALS = (1, 2, 3)
 CASES: dict[str, TrainRecipe] = {
     "plain": recipe(),
     "averaged": recipe(
-        optimizer=Adam(learning_rate=0.003, use_ema=True, ema_momentum=0.9),
-        loss=CategoricalCrossentropy(label_smoothing=0.1),
+        optimizer=Adam(learning_rate=0.003, use_ema=True, ema_momentum=0.9, gradient_accumulation_steps=2),
+        loss=CategoricalCrossentropy(label_smoothing=0.1, reduction="sum"),
         class_weight="balanced",
         schedule=Cosine(warmup=1),
     ),
@@ -190,7 +190,8 @@ def main(folder: Path, cases: list[str]) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     some = LAYERS if cases != ["averaged"] else [LAYERS[place] for place in (0, 2, 5, 9, 12)]
-    with mock.patch.object(fused_convolutions, "_CACHED", 8000):  # so that there are several portions
+    # Several portions; and where Keras seeds and saves it is not to import TensorFlow, which takes seconds.
+    with mock.patch.object(fused_convolutions, "_CACHED", 8000), frameworks.without_tensorflow():
         for shape, name, arguments in some:
             found[f"{name} {arguments} on {shape}"] = as_they_were(shape, name, arguments)
         if cases != ["averaged"]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from specdsl.recipes.optimizers import SGD
+from specdsl.recipes.schedules import Cosine
 from specdsl.recipes.training import Precision
 from specdsl.training import frameworks
 from tests.training.fused_checks import DATA, difference, histories, job
@@ -114,7 +115,7 @@ def main(folder: Path, mixed: list[Precision]) -> dict[str, Any]:
         found[f"{precision}, statistics"] = operands(text, "rsqrt")
         found[f"{precision}, loss"] = operands(text, "log")
     for precision in mixed:
-        declared = recipe(precision=precision, optimizer=SGD(learning_rate=0.02))
+        declared = recipe(precision=precision, optimizer=SGD(learning_rate=0.02), schedule=Cosine())
         rows, answers = histories(FusedGroup([job(declared, trial) for trial in (1, 2)], "vmap-products"))
         alone = histories(Alone(FitTrial(job(declared, 2))))
         found[f"{precision}, apart from fit"] = difference((rows[1:], answers[1:]), alone)
