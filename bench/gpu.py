@@ -220,9 +220,10 @@ class Bench:
         return bool(checks) and all(one["right"] for one in checks.values())
 
     def grid(self) -> None:
-        """Time ways to train, until the time is over."""
-        for variant in grid(self._tiny):
-            known = self.results["variants"].get(variant.key, {})
+        """Time ways to train, until the time is over; what an earlier call could not do is tried again last."""
+        variants = self.results["variants"]
+        for variant in sorted(grid(self._tiny), key=lambda one: "failed" in variants.get(one.key, {})):
+            known = variants.get(variant.key, {})
             if (
                 "rate" in known
                 or known.get("tries", 0) >= 2
@@ -239,7 +240,7 @@ class Bench:
             except Failed as error:
                 self._close()
                 found = {"failed": str(error)}
-            self.results["variants"][variant.key] = found | {"tries": tries} | gpu_tables.told(variant)
+            variants[variant.key] = found | {"tries": tries} | gpu_tables.told(variant)
             self.write()
 
     def write(self) -> None:
@@ -347,8 +348,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.minutes <= 0:
         parser.error("--minutes: it is above 0")
-    for name in ("train-0.npz", "test.npz"):
-        if not (arguments.data / name).exists():
+    for name in ("train-0.npz", "train-1.npz", "test.npz"):
+        if arguments.part != "peak" and not (arguments.data / name).exists():
             parser.error(f"--data: there is no {name} in {arguments.data}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.part in gpu_experiments.EXPERIMENTS:

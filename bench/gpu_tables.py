@@ -24,7 +24,7 @@ def cards() -> dict[str, Any]:
     query = "name,driver_version,memory.total,power.limit,clocks.max.sm"
     command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        told = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return {"gpus": []}
     return {"gpus": [line.strip() for line in told.splitlines() if line.strip()]}

@@ -34,6 +34,7 @@ from specdsl.training.fused_models import (
     copied,
     larger,
     measurable,
+    on_processor,
     places,
     prepared,
     seeded,
@@ -67,15 +68,16 @@ class FusedGroup:
         self.jobs = list(jobs)
         self._job = self.jobs[0]
         self._shared, self._spread = shared, spread(shared)
-        self.model = seeded(self._job)
-        states = [copied(variables(self.model))]
-        states += [copied(variables(seeded(job))) for job in self.jobs[1:]]
-        states += states[:1] * self._spread.spare
-        measurable(self.model, self._job)
-        sums = [jnp.stack([jnp.array(one.value)] * len(states)) for one in self.model.metrics_variables]
-        self._fresh: list[Any] = self._spread.own(sums)
-        trainable, others, optimizer = jax.tree.map(lambda *one: jnp.stack(one), *states)
-        self._state: State = self._spread.own(State(trainable, others, optimizer, sums))
+        with on_processor():
+            self.model = seeded(self._job)
+            states = [copied(variables(self.model))]
+            states += [copied(variables(seeded(job))) for job in self.jobs[1:]]
+            states += states[:1] * self._spread.spare
+            measurable(self.model, self._job)
+            sums = [np.stack([np.array(one.value)] * len(states)) for one in self.model.metrics_variables]
+        self._fresh: list[Any] = self._spread.own(list(map(jnp.array, sums)))
+        made = jax.tree.map(lambda *one: jnp.array(np.stack(one)), *states)
+        self._state: State = self._spread.own(State(*made, self._fresh))
         if method.endswith("products"):
             beside = 1 if shared.batch or method.startswith("map") else len(states) // shared.devices
             as_products(self.model, beside)
@@ -199,7 +201,7 @@ class FusedGroup:
         """
         job = self._job
         few = compiling.few(job.recipe, job.test)
-        with precision.products(job.recipe.precision):
+        with on_processor(), precision.products(job.recipe.precision):
             compiling.check_outputs(self.model, job.graph.name, job.recipe.loss, few)
 
     def resident(self, part: Part) -> Resident:
@@ -215,10 +217,11 @@ class FusedGroup:
             return self._steady
         _, _, optimizer = variables(self.model)
         steps = compiling.innermost(self.model.optimizer)._iterations  # all, also those that only add up gradients
-        for variable, value in zip(optimizer, self._state.optimizer, strict=True):
-            if variable is steps:
-                variable.assign(np.asarray(value)[0])
-        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        with on_processor():
+            for variable, value in zip(optimizer, self._state.optimizer, strict=True):
+                if variable is steps:
+                    variable.assign(np.asarray(value)[0])
+            return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     @exhaustion_told()
     def measured(self, part: Part, place: int, stopping: Callable[[], bool] = never) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -38,11 +39,15 @@ def variables(model: Any) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 def measurable(model: Any, job: Job) -> None:
-    """Let Keras make the variables of its metrics, which it does with the first examples that it sees."""
-    batch = prepared(job.recipe.data.evaluate, job.test, targets(job.recipe, job.outputs))
+    """Let Keras make the variables of its metrics, which it does with the first examples that it sees.
+
+    What the model says of them does not matter, and nothing is compiled to know it.
+    """
+    batch = jax.jit(prepared(job.recipe.data.evaluate, job.test, targets(job.recipe, job.outputs)))
     few = job.test.take(np.arange(min(2, len(job.test))))
     x, y = batch(jnp.asarray(few.x), jnp.asarray(few.y), jnp.zeros((len(few), 0), jnp.float32))
-    outputs = model(x, training=False)
+    (given,) = model.outputs
+    outputs = jnp.zeros((len(few), *given.shape[1:]), given.dtype)
     model.compute_loss(x, y, outputs, training=False)
     model.compute_metrics(x, y, outputs)
     model.reset_metrics()
@@ -53,9 +58,25 @@ def seeded(job: Job) -> Any:
     return compiling.seeded(job.graph, job.recipe, job.steps, job.streams.weights())
 
 
+@contextmanager
+def on_processor() -> Iterator[None]:
+    """Within, JAX works on the processor where nothing says otherwise, if it may.
+
+    A model is made and tried by many small programs, each of which takes an accelerator much longer to compile than
+    to carry out. Where it may not, as by `JAX_PLATFORMS=cuda`, the accelerator does it.
+    """
+    try:
+        device = jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        yield
+        return
+    with jax.default_device(device):
+        yield
+
+
 def copied(given: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """The values of variables as copies: what is handed over to a program is used up."""
-    return [[jnp.array(variable.value, copy=True) for variable in some] for some in given]
+    """The values of variables as copies in memory."""
+    return [[np.array(variable.value) for variable in some] for some in given]
 
 
 def summed(job: Job) -> bool:

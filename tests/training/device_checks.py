@@ -199,12 +199,29 @@ def command_line(folder: Path, *, resume: bool) -> dict[str, Any]:
     return found
 
 
+def made_elsewhere(declared: TrainRecipe, trials: int) -> tuple[Any, list[list[int]]]:
+    """The histories of trials on another device than the first, on which models are made as on an accelerator's host.
+
+    Beside them the devices that the model and the state of trials lie on, by number.
+    """
+    import jax
+
+    jax.config.update("jax_default_device", jax.devices()[-1])
+    try:
+        made = group(declared, trials, 1)
+        told = histories(made)
+        arrays = [*(one.value for one in made.model.trainable_variables)], jax.tree.leaves(tuple(made._state))
+        return told, [sorted({device.id for one in some for device in one.devices()}) for some in arrays]
+    finally:
+        jax.config.update("jax_default_device", None)
+
+
 def main(folder: Path, slow: bool) -> dict[str, Any]:
     frameworks.start("jax")
     found: dict[str, Any] = {"command line": command_line(folder, resume=slow)}
     readable()
     declared = recipe()
-    several = histories(group(declared, 6 if slow else 5, 1))
+    several, found["elsewhere"] = made_elsewhere(declared, 6 if slow else 5)
     for trials in (3, 4, 6) if slow else (5,):
         made = group(declared, trials)
         one = f"{trials} trials"

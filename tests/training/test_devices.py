@@ -149,6 +149,7 @@ def test_trials_are_the_same_experiment_on_four_devices(tmp_path: Path) -> None:
     assert sums_alone(found["batch 60: collectives"]), found["batch 60: collectives"]
     held = found["batch 60: held"]
     assert held == {"type": "uint8", "stored": held["stored"], "images": [held["stored"]] * 4, "trials": [1] * 4}
+    assert found["elsewhere"] == [[0], [3]], "models are made on the processor, trials lie where they are trained"
     told = found["command line"]
     assert told["whole"].startswith("0: "), told
     assert "broken off" not in told["whole"]
