@@ -26,6 +26,7 @@ from bench import gpu_experiments, gpu_tables, train_jobs
 from bench.report import machine
 from bench.train_processes import Failed, Measured, Worker
 from bench.train_tables import more_versions
+from specdsl.training.hardware import hardware
 from specdsl.training.ways import METHODS, Method, Way
 
 PARTS = ("peak", "check", "grid", *gpu_experiments.EXPERIMENTS)
@@ -351,6 +352,9 @@ def main() -> int:
     for name in ("train-0.npz", "train-1.npz", "test.npz"):
         if arguments.part != "peak" and not (arguments.data / name).exists():
             parser.error(f"--data: there is no {name} in {arguments.data}")
+    # Where CUDA cannot be had, JAX may go on with the processor without a word.
+    if arguments.platform == "gpu" and (here := hardware()).platform != "gpu":
+        parser.error(f"--platform gpu: there is none; {here.note or 'JAX has no plug-in for it'}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.part in gpu_experiments.EXPERIMENTS:
         return gpu_experiments.train(

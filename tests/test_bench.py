@@ -13,6 +13,7 @@ import pytest
 
 from bench import gpu, gpu_experiments, gpu_tables, train, train_jobs, train_tables
 from bench.train_jobs import CASES, Work
+from specdsl.training.hardware import Hardware
 from specdsl.training.ways import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -106,6 +107,21 @@ def test_losses_that_are_no_numbers_are_never_right() -> None:
     assert not gpu_tables.compared([], [], 1e-3)["right"]
 
 
+def test_what_could_not_be_timed_is_tried_again_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = gpu.Bench(tmp_path, tmp_path, 1, "cpu", tiny=True)
+    first, *others = gpu.grid(tiny=True)
+    bench.results["variants"][first.key] = gpu_tables.told(first) | {"failed": "not done after 100 s", "tries": 1}
+    timed = []
+
+    def time(variant: gpu.Variant, limit: float) -> dict[str, Any]:
+        timed.append(variant)
+        return {"failed": "for a test"}
+
+    monkeypatch.setattr(bench, "_timed", time)
+    bench.grid()
+    assert timed == [*others, first]
+
+
 def test_grid_holds_every_way_once_and_the_experiments_first() -> None:
     variants = gpu.grid(tiny=False)
     assert len({one.key for one in variants}) == len(variants)
@@ -182,7 +198,8 @@ def test_wrong_arguments_of_the_script(arguments: list[str], message: str) -> No
     [
         (["--part", "all"], "invalid choice"),
         (["--part", "peak", "--minutes", "0"], "--minutes: it is above 0"),
-        (["--part", "peak", "--minutes", "1"], "there is no train-0.npz"),
+        (["--part", "grid"], "there is no train-0.npz"),
+        (["--part", "peak"], "there is none; the driver is too old"),
     ],
 )
 def test_wrong_arguments(
@@ -194,6 +211,7 @@ def test_wrong_arguments(
 ) -> None:
     given = ["--minutes", "1", "--data", str(tmp_path), "--out", str(tmp_path / "out"), *arguments]
     monkeypatch.setattr(sys, "argv", ["gpu", "--part", "peak", *given])
+    monkeypatch.setattr(gpu, "hardware", lambda: Hardware("cpu", "a chip", 1, 0, 2, "the driver is too old"))
     with pytest.raises(SystemExit) as stopped:
         gpu.main()
     assert stopped.value.code == 2

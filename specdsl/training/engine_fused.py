@@ -76,8 +76,8 @@ class FusedGroup:
             measurable(self.model, self._job)
             sums = [np.stack([np.array(one.value)] * len(states)) for one in self.model.metrics_variables]
         self._fresh: list[Any] = self._spread.own(list(map(jnp.array, sums)))
-        made = jax.tree.map(lambda *one: jnp.array(np.stack(one)), *states)
-        self._state: State = self._spread.own(State(*made, self._fresh))
+        trainable, others, optimizer = jax.tree.map(lambda *one: jnp.array(np.stack(one)), *states)
+        self._state: State = self._spread.own(State(trainable, others, optimizer, self._fresh))
         if method.endswith("products"):
             beside = 1 if shared.batch or method.startswith("map") else len(states) // shared.devices
             as_products(self.model, beside)
