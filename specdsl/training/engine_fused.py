@@ -179,8 +179,13 @@ class FusedGroup:
         return dict(jax.device_get(logs))
 
     def _of_all(self, arrays: list[NDArray[Any]]) -> Any:
-        """An array of each trial as one, where the program takes it."""
-        return self._spread.own(np.stack(arrays + arrays[:1] * self._spread.spare))
+        """An array of each trial as one, where the program takes it.
+
+        Random numbers where none are needed are a column that nobody reads: XLA of JAX 0.11 crashes where it compiles
+        slices of arrays without any for several devices.
+        """
+        found = np.stack(arrays + arrays[:1] * self._spread.spare)
+        return self._spread.own(found if found.size else np.zeros((*found.shape[:-1], 1), found.dtype))
 
     def _tell(
         self, epoch: int, step: int, logs: Mapping[str, Any], began: float, watchers: Sequence[Watcher],
