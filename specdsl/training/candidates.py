@@ -19,6 +19,9 @@ from specdsl.training.works import Work
 _SEVERAL = 4
 """How many processes may share one accelerator."""
 
+_PROCESS = 2 << 30
+"""Bytes of a processor's memory that there must be for each process: frameworks alone take half of one to one GiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Here:
@@ -163,7 +166,9 @@ def _processes(work: Work, here: Here) -> Iterator[int]:
         yield work.wanted.processes or 1
         return
     yield 1
-    most = min(work.trials + work.beside, here.hardware.cores if here.hardware.platform == "cpu" else _SEVERAL)
+    machine = here.hardware
+    room = min(machine.cores, machine.memory // _PROCESS) if machine.platform == "cpu" else _SEVERAL
+    most = min(work.trials + work.beside, room)
     if most > 1:
         yield most
 

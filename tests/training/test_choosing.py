@@ -102,9 +102,15 @@ def test_work_that_takes_its_time_is_done_by_fit_on_a_processor(
     name: str, trials: int, cores: int, expected: Way
 ) -> None:
     one = work(name, trials, examples=39209, epochs=20)
-    way, said = chosen(one, here(replace(PROCESSOR, cores=cores)))
+    way, said = chosen(one, here(replace(PROCESSOR, cores=cores, memory=64 << 30)))
     assert way == expected
     assert "fused on jax" in said, "the other engine is compared"
+
+
+def test_no_more_processes_are_begun_than_there_is_memory_for() -> None:
+    one = work("bn_cnn", 12, examples=39209, epochs=20)
+    way, _ = chosen(one, here(replace(PROCESSOR, cores=64)))
+    assert way == Way("fit", "tensorflow", processes=4)
 
 
 @pytest.mark.parametrize(("name", "trials"), [("tiny", 10), ("tiny", 1), ("sequence", 6)])
