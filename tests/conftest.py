@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.keras.tally import TALLY
 
 # Keras runs on one back end in a process: nobody is to choose another for the tests' own.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -33,3 +36,24 @@ def _nothing_old_is_searched() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand on what was counted in a worker process of pytest-xdist."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["tally"] = dict(TALLY)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add up what was counted in worker processes."""
+    TALLY.update(getattr(node, "workeroutput", {}).get("tally", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show how many cases were compared with Keras, and how many disagreed."""
+    if TALLY:
+        wrong = TALLY["disagreements"]
+        cases = ", ".join(f"{number:,} {what}" for what, number in TALLY.items() if what != "disagreements")
+        terminalreporter.write_line(f"compared with Keras: {cases}; disagreements: {wrong}")
