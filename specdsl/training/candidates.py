@@ -217,7 +217,7 @@ def _methods(work: Work, here: Here) -> list[Method]:
     if not convolves:
         return ["vmap", "map"] if work.trials > 1 else ["vmap"]
     if here.hardware.platform == "cpu":
-        return ["vmap-products", "map-products"] if work.trials > 1 else ["vmap-products"]
+        return ["map-products", "vmap-products"] if work.trials > 1 else ["map-products"]
     return ["vmap-products", "vmap", "map", "map-products"] if work.trials > 1 else ["vmap", "vmap-products"]
 
 
