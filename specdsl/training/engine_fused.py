@@ -43,7 +43,7 @@ from specdsl.training.fused_models import (
     variables,
 )
 from specdsl.training.fused_pooling import by_comparisons
-from specdsl.training.fused_portions import Ahead, Portion, even
+from specdsl.training.fused_portions import Ahead, Portion, even_batch
 from specdsl.training.fused_program import Given, Program, Resident, State, Sums
 from specdsl.training.fused_snapshots import Held, Snapshot, room
 from specdsl.training.sharing import Sharing, sharing
@@ -277,7 +277,7 @@ class FusedGroup:
         """
         count = len(self._job.examples(part))
         batch = self._job.recipe.batch * self._larger
-        batch = batch if self._shared.batch or summed(self._job) else even(count, batch)
+        batch = batch if self._shared.batch or summed(self._job) else even_batch(count, batch)
         steps, first, portion = -(-count // batch), 0, self._portions[what]
         while first < steps:
             if stopping():

@@ -17,10 +17,8 @@ from specdsl.recipes.augmentation import Pipeline, unit_range
 from specdsl.training import compiling
 from specdsl.training.engine import Job, stored_bits
 from specdsl.training.fused_program import Prepare
+from specdsl.training.sizing import SHOWN
 from specdsl.training.targets import Targets, targets
-
-_LARGER = 8
-"""How many times as large as in training a batch of evaluation may be, on an accelerator."""
 
 
 def prepared(pipeline: Pipeline, examples: Examples, made: Targets) -> Prepare:
@@ -92,7 +90,7 @@ def larger(job: Job) -> int:
     training, inference = training_activation_bytes(analysis), peak_activation_bytes(analysis)
     if not training or not inference:
         return 1
-    return max(1, min(_LARGER, training // inference))
+    return max(1, min(SHOWN, training // inference))
 
 
 def stored_as(array: Any) -> jax.ShapeDtypeStruct:

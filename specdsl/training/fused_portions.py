@@ -69,7 +69,7 @@ class Ahead:
         return made
 
 
-def even(count: int, most: int) -> int:
+def even_batch(count: int, most: int) -> int:
     """The size of a batch of at most so many, so that the last of `count` is as large as the others, or nearly so.
 
     A smaller last batch is compiled apart. Where a size of more than half of `most` leaves none, it is that.

@@ -160,6 +160,21 @@ def _timed(tasks: Sequence[Task], folder: Path, patience: float) -> Rate:
         for task in tasks:
             with interrupts_held():
                 running.append(_Worker(task, folder))
+        return _told(running, patience)
+    except _FailedError as failed:
+        return Rate(failed=str(failed))
+    finally:
+        for worker in running:
+            worker.end()
+
+
+def _told(running: Sequence[_Worker], patience: float) -> Rate:
+    """What the processes of a way say of it.
+
+    Raises:
+        _FailedError: one of them has failed, says nothing in time, or what cannot be understood.
+    """
+    try:
         deadline = monotonic() + patience
         for worker in running:
             worker.answer("ready", deadline, f"it was not ready to train after {patience:.0f} s")
@@ -174,13 +189,8 @@ def _timed(tasks: Sequence[Task], folder: Path, patience: float) -> Rate:
             max(one["starting"] for one in found),
             max(one["compiling"] for one in found),
         )
-    except _FailedError as failed:
-        return Rate(failed=str(failed))
     except (KeyError, TypeError, ZeroDivisionError, ValueError):
-        return Rate(failed="its process said what cannot be understood")
-    finally:
-        for worker in running:
-            worker.end()
+        raise _FailedError("its process said what cannot be understood") from None
 
 
 class _FailedError(Exception):

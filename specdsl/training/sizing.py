@@ -45,8 +45,8 @@ _PADDED = 2.0
 _POOLED = 7
 """Arrays of numbers as large as what enters it that the gradient of a maximum pooling needs: where each value stood."""
 
-_SHOWN = 8
-"""How many times as large as in training a batch of evaluation is at the most: see `fused_models.larger`."""
+SHOWN = 8
+"""How many times as large as in training a batch of evaluation is at the most, on an accelerator."""
 
 _BESIDE = 2**20
 """Bytes of each trial that are not counted one by one: running sums, seeds, counts of steps, the ends of arrays."""
@@ -114,7 +114,7 @@ def parts(job: Job, method: Method | None, trials: int, devices: int = 1, platfo
     learning = memory.gradients + (variables if in_turn else 0) + batch * (kept + held + most + _PREPARED * 4 * stored)
     answers = 3 * 4 * job.outputs * max(len(one) for one in examples)
     shown = peak_activation_bytes(analysis) or 0
-    at_once = 1 if processor or not shown else max(1, min(_SHOWN, (memory.activations or 0) // shown))
+    at_once = 1 if processor or not shown else max(1, min(SHOWN, (memory.activations or 0) // shown))
     showing = answers + at_once * batch * (shown + most + _PREPARED * 4 * stored)
     return Needed(
         data=sum(_bytes(one) for one in examples),

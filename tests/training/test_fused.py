@@ -16,7 +16,7 @@ from specdsl.cli import cli
 from specdsl.declaration import Misuse
 from specdsl.training import Wanted, fused_portions
 from specdsl.training.compilation import can_keep
-from specdsl.training.fused_portions import Ahead, Portion, even
+from specdsl.training.fused_portions import Ahead, Portion, even_batch
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,12 +59,12 @@ def test_portions_take_a_quarter_of_a_second(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_batches_of_evaluation_leave_no_rest_where_they_can() -> None:
-    assert even(12_630, 1024) == 842
-    assert even(100, 128) == 100
-    assert even(127, 50) == 43
+    assert even_batch(12_630, 1024) == 842
+    assert even_batch(100, 128) == 100
+    assert even_batch(127, 50) == 43
     for count in range(1, 200):
         for most in (1, 7, 32):
-            size = even(count, most)
+            size = even_batch(count, most)
             assert 1 <= size <= min(most, count)
             assert -(-count // size) <= -(-count // max(1, most // 2))
 
