@@ -41,16 +41,16 @@ TRIALS = {"shortcut_mlp": (6, 20)}
 
 USUAL_TRIALS = (4,)
 
-EXAMPLES = 512
+EXAMPLES = 4096
 """Of an epoch that is timed; of trials together fewer each, so that all have as many."""
 
-TURN = 2.8
+TURN = 3.5
 """About how many seconds a way is timed in each round."""
 
 FEW = 256
 """As many where it may be very slow, until that is known."""
 
-SLOW = 400.0
+SLOW = 1000.0
 """Examples a second that are too few for more than `FEW`."""
 
 SHARES = {"shortcut_mlp": 1.2, "bn_cnn": 2.2}
@@ -100,7 +100,8 @@ class Setup:
 def by_hand(kind: str, label: str, *, backend: str = "tensorflow", **order: Any) -> Setup:
     """Keras's `fit` with settings of its own."""
     settings = {"kind": "fit", "pipeline": "own", "autotune": False, "jit": False, "steps": 1, "trials": 1}
-    return Setup(kind, label, settings | order, backend, at_once=bool(order.get("autotune")))
+    careful = bool(order.get("jit"))
+    return Setup(kind, label, settings | order, backend, careful=careful, at_once=bool(order.get("autotune")))
 
 
 def in_engine(kind: str, way: Way, trials: int, label: str = "", careful: bool = False) -> Setup:
