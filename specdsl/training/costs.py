@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from specdsl.training.hardware import Hardware
+from specdsl.training.hardware import Hardware, Platform
 from specdsl.training.probing import Rate, sizes_of
 from specdsl.training.ways import Way
 from specdsl.training.works import Work
@@ -70,28 +70,63 @@ _BACKWARD = 2.0
 """The work of the gradients, in terms of that of the forward pass."""
 
 
-def predicted(work: Work, way: Way, hardware: Hardware) -> Rate:
-    """How fast a way should be for some work, by the constants."""
-    processor = hardware.platform == "cpu"
-    costs = (PROCESSOR if processor else ACCELERATOR)[way.engine, way.backend]
-    cores = max(1.0, hardware.cores / way.processes)
-    speed = cores**_CORES if processor else way.devices / way.processes
-    job, effort = work.job, work.effort
-    together = sizes_of(work, way)[0]
-    in_turn = way.method is not None and way.method.startswith("map")
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How fast a process works.
+
+    Attributes:
+        forward: seconds of an example on its way forward.
+        begin: seconds that a step takes to begin.
+        turns: seconds of what waits for one another in a step, forward.
+    """
+
+    forward: float
+    begin: float
+    turns: float
+
+    def step(self, examples: float) -> float:
+        """Seconds of a training step: the backward pass is twice the work of the forward pass."""
+        return self.begin + 2 * self.turns + examples * self.forward * (1 + _BACKWARD)
+
+
+def _pace(work: Work, way: Way, platform: Platform, speed: float, together: int = 1) -> _Pace:
+    costs = (PROCESSOR if platform == "cpu" else ACCELERATOR)[way.engine, way.backend]
+    effort = work.effort
+    in_turn = together if way.method is not None and way.method.startswith("map") else 1
     forward = (
         2 * effort.products / costs.products
         + 2 * effort.convolutions / costs.convolutions
         + 2 * effort.grouped / costs.grouped
         + effort.operations / costs.others
     )
-    begin = (costs.step + effort.layers * costs.layer) * (together if in_turn else 1)
-    turns = effort.turns * costs.turn * (together if in_turn else 1)
-    learned = together * len(job.train) * forward * (1 + _BACKWARD) / speed
-    seconds = costs.epoch + learned + job.steps * (begin + 2 * turns)
+    begin = costs.step + effort.layers * costs.layer
+    return _Pace(forward / speed, begin * in_turn, effort.turns * costs.turn * in_turn)
+
+
+def step_seconds(work: Work, way: Way, platform: Platform, cores: float) -> float:
+    """How long a training step of one trial should take.
+
+    Args:
+        work: what is trained.
+        way: how.
+        platform: of the device.
+        cores: those of the processor that the process may use.
+    """
+    return _pace(work, way, platform, cores**_CORES if platform == "cpu" else 1.0).step(work.job.recipe.batch)
+
+
+def predicted(work: Work, way: Way, hardware: Hardware) -> Rate:
+    """How fast a way should be for some work, by the constants."""
+    processor = hardware.platform == "cpu"
+    costs = (PROCESSOR if processor else ACCELERATOR)[way.engine, way.backend]
+    job = work.job
+    speed = max(1.0, hardware.cores / way.processes) ** _CORES if processor else way.devices / way.processes
+    together = sizes_of(work, way)[0]
+    pace = _pace(work, way, hardware.platform, speed, together)
+    seconds = costs.epoch + job.steps * pace.step(together * len(job.train) / job.steps)
     if work.measured:
         steps = -(-work.measured // job.recipe.batch)
-        measured = together * work.measured * forward / speed + steps * (begin + turns)
+        measured = together * work.measured * pace.forward + steps * (pace.begin + pace.turns)
         seconds += measured / job.recipe.evaluate_every
     rate = together * len(job.train) * len(sizes_of(work, way)) / seconds
     return Rate(rate, costs.start * (1.0 if way.processes == 1 else _STARTING_TOGETHER), costs.compile)

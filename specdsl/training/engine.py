@@ -24,6 +24,10 @@ from specdsl.training.streams import Streams
 Part = Literal["train", "validation", "test"]
 """Of which examples something is measured."""
 
+AT_ONCE = 0.25
+"""Seconds of work that a device is given at once: so long that handing over costs nothing, so short that one can
+stop."""
+
 
 @dataclass(frozen=True)
 class Job:

@@ -18,23 +18,34 @@ from numpy.typing import NDArray
 from specdsl.backends import keras_model
 from specdsl.runs.checkpoints import State
 from specdsl.runs.history import Epoch
-from specdsl.training import compiling, frameworks, precision
-from specdsl.training.engine import Alone, Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
+from specdsl.training import compiling, costs, frameworks, precision
+from specdsl.training.engine import AT_ONCE, Alone, Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
 from specdsl.training.exhaustion import exhaustion_told
+from specdsl.training.hardware import Platform, cores
 from specdsl.training.targets import targets
 from specdsl.training.ways import Way
+from specdsl.training.works import Work
 
 _LOOK_EVERY = 0.1
 """Seconds between looks at the running means: a look waits for the device."""
 
+_MOST_AT_ONCE = 64
+"""Steps of a call at the most: more gain nothing."""
+
 
 class FitTrial:
-    """A trial trained by `Model.fit`, seeded before its model is built."""
+    """A trial trained by `Model.fit`, seeded before its model is built.
+
+    Args:
+        job: the trial.
+        at_once: steps that a call of TensorFlow takes. What comes of them is the same, to the last bit.
+    """
 
     @exhaustion_told()
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, at_once: int = 1) -> None:
         self.job = job
         self.model: Any = compiling.seeded(job.graph, job.recipe, job.steps, job.streams.weights())
+        self.model.steps_per_execution = at_once
         self._fixed = False
         self._feeds = import_module(
             "specdsl.training." + ("feed_tensorflow" if _backend() == "tensorflow" else "feed_numpy")
@@ -123,7 +134,7 @@ class FitTrial:
             Stopped: `stopping` says so.
         """
         stopper = _Stopper(stopping)
-        with self._averaged():
+        with self._averaged(), self._one_at_once():
             outputs = self.model.predict(self._evaluation(part).batches, verbose=0, callbacks=[stopper])
         stopper.check()
         return np.asarray(outputs, np.float32)
@@ -145,6 +156,15 @@ class FitTrial:
     def _weights(self) -> dict[str, Any]:
         """What the model computes with."""
         return _named("model", self.model.weights)
+
+    @contextmanager
+    def _one_at_once(self) -> Iterator[None]:
+        """Within, a call takes one step: for a prediction Keras writes the model down as often as a call has steps."""
+        at_once, self.model.steps_per_execution = self.model.steps_per_execution, 1
+        try:
+            yield
+        finally:
+            self.model.steps_per_execution = at_once
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -185,7 +205,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self._began = perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        done = batch + 1
+        done = min(batch + 1, self.trial.job.steps)  # the last call of an epoch may have less to do
         if self.watcher.stopping():
             self.stopped = self.model.stop_training = True
             self._partial = done < self.trial.job.steps
@@ -254,4 +274,13 @@ def _backend() -> str:
 def group(jobs: Sequence[Job], way: Way) -> Alone:
     """The trial of a job: `fit` trains one at a time."""
     (job,) = jobs
-    return Alone(FitTrial(job))
+    return Alone(FitTrial(job, _at_once(job, way)))
+
+
+def _at_once(job: Job, way: Way) -> int:
+    """As many steps as take `AT_ONCE`, by known costs; Keras gains something by it on TensorFlow alone."""
+    if way.backend != "tensorflow":
+        return 1
+    platform: Platform = "gpu" if import_module("tensorflow").config.list_logical_devices("GPU") else "cpu"
+    seconds = costs.step_seconds(Work(job, 1), way, platform, cores())
+    return max(1, min(int(AT_ONCE / seconds), _MOST_AT_ONCE, job.steps))

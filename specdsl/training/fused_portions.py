@@ -8,9 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
 
-AT_ONCE = 0.25
-"""Seconds of work that the device is given at once: so long that handing over costs nothing, so short that one can
-stop."""
+from specdsl.training.engine import AT_ONCE
 
 _MOST = 4096
 _FASTER = 8

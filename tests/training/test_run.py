@@ -162,6 +162,68 @@ def test_other_back_ends_train_on_the_same_batches(runs: Runs, monkeypatch: pyte
 
 
 @pytest.mark.keras
+def test_steps_of_one_call_are_those_of_several(signs: DataSet) -> None:
+    """Weights, history and predictions to the last bit, with a last call and a last batch that are short."""
+    from specdsl.training.engine import Job
+    from specdsl.training.engine_fit import FitTrial
+    from specdsl.training.streams import Streams
+
+    class Watcher:
+        def __init__(self) -> None:
+            self.steps: list[int] = []
+            self.losses: list[float] = []
+
+        def stopping(self) -> bool:
+            return False
+
+        def on_step(self, epoch: int, done: int, *rest: Any) -> None:
+            self.steps.append(done)
+
+        def on_epoch(self, epoch: Any) -> None:
+            self.losses.append(epoch.values["train"]["loss"])
+            self.measured = trial.evaluate("test")
+
+    declared = recipe(epochs=2, batch=32)
+    job = Job(graph(SPEC), declared, signs.train.take(np.arange(150)), None, signs.test, Streams(0, 1))
+    found = []
+    for at_once in (1, 3):
+        trial, watcher = FitTrial(job, at_once), Watcher()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("specdsl.training.engine_fit._LOOK_EVERY", 0.0)
+            trial.train(watcher)
+        assert watcher.steps == [*range(at_once, 5, at_once), 5] * 2
+        found.append((trial.state(), watcher.losses, watcher.measured, trial.predict("test")))
+    (state, losses, measured, guesses), (other, *rest, others) = found
+    assert all((state[name] == other[name]).all() for name in state)
+    assert [losses, measured] == rest
+    assert (guesses == others).all()
+
+
+@pytest.mark.keras
+def test_calls_have_as_many_steps_as_take_a_moment() -> None:
+    """On TensorFlow, where it gains something; steps that take long are looked at one by one."""
+    from specdsl.training import engine_fit
+    from specdsl.training.engine import Job
+    from specdsl.training.streams import Streams
+    from specdsl.training.ways import Way
+
+    few = load(SOURCE).train
+    many = few.take(np.zeros(40_000, int))
+    wide = SPEC.replace("Conv2D(4", "Conv2D(400")
+    assert wide != SPEC
+
+    def at_once(text: str, batch: int, backend: str, examples: Any = many) -> int:
+        job = Job(graph(text), recipe(batch=batch), examples, None, few, Streams(0, 1))
+        return engine_fit._at_once(job, Way("fit", backend))
+
+    assert at_once(SPEC, 8, "tensorflow") == engine_fit._MOST_AT_ONCE
+    assert 1 < at_once(SPEC, 8, "tensorflow", few.take(np.arange(60))) == 8
+    assert 1 < at_once(wide, 256, "tensorflow") < engine_fit._MOST_AT_ONCE
+    assert at_once(wide, 16_384, "tensorflow") == 1
+    assert at_once(SPEC, 8, "jax") == at_once(SPEC, 8, "torch") == 1
+
+
+@pytest.mark.keras
 def test_validation_is_measured_and_kept_out_of_training(runs: Runs) -> None:
     ended = runs(
         recipe(
@@ -210,6 +272,7 @@ def test_the_first_interrupt_keeps_what_there_is(runs: Runs, monkeypatch: pytest
     raised: list[int] = []
     monkeypatch.setattr(progress.Display, "step", step)
     monkeypatch.setattr("specdsl.training.engine_fit._LOOK_EVERY", 0.0)
+    monkeypatch.setattr("specdsl.training.engine_fit.AT_ONCE", 0.0)  # a look at each step
     before = signal.getsignal(signal.SIGINT)
     ended = runs(epochs=50, trials=2)
     assert signal.getsignal(signal.SIGINT) is before
