@@ -10,7 +10,8 @@ from specdsl.counts import Count, Size, product, total
 from specdsl.declaration import Misuse, text
 from specdsl.graph import Graph, Tensor, longest_path, said_layer
 from specdsl.layers import Layer, Shape, Weight
-from specdsl.layers.base import Arithmetic, Kept, OptionKind, show
+from specdsl.layers.facts import Arithmetic, Kept, OptionKind
+from specdsl.layers.shapes import show
 from specdsl.traced.numbers import key as same
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from specdsl.diagnostics import Diagnostic
 from specdsl.layers import InputLayer, Layer, Shape, Weight
-from specdsl.layers.base import Said
+from specdsl.layers.facts import Said
 from specdsl.source import Span
 
 SEPARATOR = "-"

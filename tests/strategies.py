@@ -26,10 +26,10 @@ from specdsl.layers.arguments import (
     RegularizerArgument,
 )
 from specdsl.layers.augmentation import RandomCrop
-from specdsl.layers.base import NOTHING_SAID, Said
 from specdsl.layers.categories import CategoryEncoding, Discretization, HashedCrossing, _Categorical
 from specdsl.layers.cells import Cell
 from specdsl.layers.dtypes import Dtype, Float
+from specdsl.layers.facts import NOTHING_SAID, Said
 from specdsl.layers.lookups import Encoding, IntegerLookup
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
 from specdsl.layers.recurrent import Recurrent

@@ -14,7 +14,7 @@ from specdsl.backends.words import option_text, type_name
 from specdsl.counts import number
 from specdsl.diagnostics import Diagnostic, SpecError, render, render_concise, render_json
 from specdsl.graph import Graph, verify
-from specdsl.layers.base import show
+from specdsl.layers.shapes import show
 from specdsl.resolve import Importer, Program, all_mistakes
 from specdsl.resolve.recipes import train_recipe
 from specdsl.source import Source

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import specdsl
 from specdsl import Graph
 from specdsl.analyses.receptive_field import PHASES, Axis, effective_stride, receptive_field, sight
-from specdsl.layers.base import Window
+from specdsl.layers.facts import Window
 
 SPECS = Path(__file__).parents[1] / "specs"
 LENGTH = 240

@@ -16,7 +16,7 @@ from specdsl.declaration import Misuse
 from specdsl.diagnostics import Diagnostic, Slug
 from specdsl.graph import verify
 from specdsl.layers import Layer, Shape
-from specdsl.layers.base import show
+from specdsl.layers.shapes import show
 from tests.spec_strategies import spec_texts, step_texts
 from tests.strategies import NUMERIC, layers
 

@@ -10,8 +10,8 @@ from specdsl.analyses.counting import Analysis, tensor_bytes, value_bytes
 from specdsl.counts import Size
 from specdsl.functional import Functional
 from specdsl.graph import Graph, Tensor
-from specdsl.layers.base import NOTHING_KEPT, Kept
 from specdsl.layers.dtypes import BYTES, policy
+from specdsl.layers.facts import NOTHING_KEPT, Kept
 
 
 def peak_activation_bytes(analysis: Analysis) -> Size:

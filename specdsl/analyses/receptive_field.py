@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from specdsl.functional import Functional
 from specdsl.graph import Graph, Node, Tensor
-from specdsl.layers.base import Reach, Window
+from specdsl.layers.facts import Reach, Window
 
 PHASES = 128
 """How many neighbours may see differently until they are all taken to see what the one with the widest view does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from specdsl.declaration import snake_case, text
 from specdsl.graph import SEPARATOR, Graph, Node, Option, Tensor
 from specdsl.layers import InputLayer
-from specdsl.layers.base import show
+from specdsl.layers.shapes import show
 
 
 def type_name(node: Node) -> str:

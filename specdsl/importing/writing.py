@@ -15,7 +15,7 @@ from specdsl.importing.items import Item, Slot, indented, lines_of
 from specdsl.importing.renaming import BEGINNINGS, objects_in, writable
 from specdsl.importing.structure import Chain, Flow, Join, Step, Unit, steps_in
 from specdsl.layers import InputLayer, Layer
-from specdsl.layers.base import show
+from specdsl.layers.shapes import show
 from specdsl.resolve.lookup import MERGES
 from specdsl.resolve.naming import Names
 

@@ -24,8 +24,10 @@ from specdsl.layers import (  # noqa: F401 - a family's layers are declared when
     spectrograms,
     wrappers,
 )
-from specdsl.layers.base import Layer, Modes, Shape, Weight
+from specdsl.layers.base import Layer
 from specdsl.layers.core import InputLayer
+from specdsl.layers.facts import Modes, Weight
+from specdsl.layers.shapes import Shape
 from specdsl.layers.undeclarable import KERAS_LAYERS, NO_LAYER, UNDECLARABLE
 
 __all__ = [

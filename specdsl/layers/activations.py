@@ -5,23 +5,11 @@ from typing import ClassVar
 
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
+from specdsl.layers.activation_functions import INVERTIBLE, activation_work, softmax_work
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import (
-    INVERTIBLE,
-    NOTHING_KEPT,
-    POINTWISE,
-    Kept,
-    Layer,
-    OptionKind,
-    Reach,
-    Shape,
-    Weight,
-    activation_work,
-    axis_index,
-    known,
-    show,
-    softmax_work,
-)
+from specdsl.layers.base import Layer
+from specdsl.layers.facts import NOTHING_KEPT, POINTWISE, Kept, OptionKind, Reach, Weight
+from specdsl.layers.shapes import Shape, axis_index, known, show
 from specdsl.layers.values import Axes, AxisList, NonNegativeFloat
 
 

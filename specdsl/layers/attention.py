@@ -10,20 +10,11 @@ from pydantic import BeforeValidator
 
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
+from specdsl.layers.activation_functions import softmax_work
 from specdsl.layers.arguments import ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import (
-    Kept,
-    Layer,
-    Modes,
-    OptionKind,
-    Shape,
-    Weight,
-    axis_index,
-    check_given,
-    known,
-    show,
-    softmax_work,
-)
+from specdsl.layers.base import Layer
+from specdsl.layers.facts import Kept, Modes, OptionKind, Weight
+from specdsl.layers.shapes import Shape, axis_index, check_given, known, show
 from specdsl.layers.values import Axes, Fraction, Positive, Seed, one_or_more
 
 OutputShape = Annotated[tuple[Positive, ...], BeforeValidator(one_or_more)] | None

@@ -10,8 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.base import POINTWISE, TRAINING, Modes, OptionKind, Reach, Shape, show
+from specdsl.layers.facts import POINTWISE, TRAINING, Modes, OptionKind, Reach
 from specdsl.layers.images import _Image
+from specdsl.layers.shapes import Shape, show
 from specdsl.layers.spatial import join
 from specdsl.layers.values import Fraction, FractionRange, Positive, Seed, SignedRange, ValueRange, as_tuple
 

@@ -10,8 +10,10 @@ from pydantic import AfterValidator, BeforeValidator
 
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse, text
-from specdsl.layers.base import NOTHING_KEPT, Kept, Layer, OptionKind, Shape, check_given, show
+from specdsl.layers.base import Layer
 from specdsl.layers.dtypes import FLOATS
+from specdsl.layers.facts import NOTHING_KEPT, Kept, OptionKind
+from specdsl.layers.shapes import Shape, check_given, show
 from specdsl.layers.values import NonNegativeFloat, Positive, Salt, as_tuple
 
 

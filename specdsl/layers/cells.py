@@ -11,21 +11,13 @@ from pydantic import BeforeValidator
 
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
+from specdsl.layers.activation_functions import activation_work
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import (
-    Kept,
-    Layer,
-    Modes,
-    OptionKind,
-    Shape,
-    Weight,
-    activation_work,
-    check_given,
-    known,
-    require_rank,
-)
+from specdsl.layers.base import Layer
 from specdsl.layers.dtypes import Intake
+from specdsl.layers.facts import Kept, Modes, OptionKind, Weight
 from specdsl.layers.inner import fault_of, freeze_inner, inner_names, inner_weights
+from specdsl.layers.shapes import Shape, check_given, known, require_rank
 from specdsl.layers.values import Fraction, Positive, Seed
 
 

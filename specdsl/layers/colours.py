@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
 from specdsl.layers.augmentation import Range, _Augmentation, bounds, chance, either_way, span
-from specdsl.layers.base import Shape
+from specdsl.layers.shapes import Shape
 from specdsl.layers.values import Fraction, FractionRange, Positive, Seed, SignedRange, ValueRange, as_tuple
 
 _Bits = Annotated[int, Field(ge=1, le=8)]

@@ -13,9 +13,10 @@ from specdsl.layers.arguments import (
     Padding,
     RegularizerArgument,
 )
-from specdsl.layers.base import Arithmetic, Modes, Shape, Weight, known, require_rank
 from specdsl.layers.cells import Cell, LSTMCell, check_forget_bias, dropped
+from specdsl.layers.facts import Arithmetic, Modes, Weight
 from specdsl.layers.recurrent import Recurrent
+from specdsl.layers.shapes import Shape, known, require_rank
 from specdsl.layers.spatial import either_stride_or_dilate, join, slide, split
 from specdsl.layers.values import Fraction, Ints, Positive, Seed, Sizes1, Sizes2, Sizes3
 

@@ -18,7 +18,9 @@ from specdsl.layers.arguments import (
     Padding,
     RegularizerArgument,
 )
-from specdsl.layers.base import Arithmetic, Kept, Layer, Reach, Shape, Weight, Window, known, show
+from specdsl.layers.base import Layer
+from specdsl.layers.facts import Arithmetic, Kept, Reach, Weight, Window
+from specdsl.layers.shapes import Shape, known, show
 from specdsl.layers.spatial import either_stride_or_dilate, join, seen, slid, slide, split, told
 from specdsl.layers.values import (
     Ints,

@@ -8,9 +8,11 @@ from pydantic import BeforeValidator, Field
 from specdsl.counts import Count, number, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import NOTHING_KEPT, POINTWISE, Kept, Layer, OptionKind, Reach, Shape, Weight, known, show
+from specdsl.layers.base import Layer
 from specdsl.layers.dtypes import Dtype, Float, Intake
+from specdsl.layers.facts import NOTHING_KEPT, POINTWISE, Kept, OptionKind, Reach, Weight
 from specdsl.layers.lora import check_lora, lora_macs, lora_operations, with_lora
+from specdsl.layers.shapes import Shape, known, show
 from specdsl.layers.values import Positive, as_tuple
 
 

@@ -7,9 +7,12 @@ from pydantic import AfterValidator, BeforeValidator
 
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
+from specdsl.layers.activation_functions import activation_work
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import Layer, Shape, Weight, activation_work, known, show
+from specdsl.layers.base import Layer
+from specdsl.layers.facts import Weight
 from specdsl.layers.lora import check_lora, lora_macs, lora_operations, with_lora
+from specdsl.layers.shapes import Shape, known, show
 from specdsl.layers.values import Positive, one_or_more
 
 _FORM = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")

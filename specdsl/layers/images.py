@@ -8,7 +8,9 @@ from pydantic import BeforeValidator
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.base import NOTHING_KEPT, POINTWISE, Kept, Layer, Reach, Shape, Window, known
+from specdsl.layers.base import Layer
+from specdsl.layers.facts import NOTHING_KEPT, POINTWISE, Kept, Reach, Window
+from specdsl.layers.shapes import Shape, known
 from specdsl.layers.spatial import TAPS, join, split
 from specdsl.layers.values import Positive, ValueRange, as_tuple
 

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from specdsl.declaration import Misuse
-from specdsl.layers.base import Layer, Shape, Weight
+from specdsl.layers.base import Layer
 from specdsl.layers.dtypes import FLOATS
+from specdsl.layers.facts import Weight
+from specdsl.layers.shapes import Shape
 
 
 def freeze_inner(wrapper: Layer, *arguments: str) -> None:

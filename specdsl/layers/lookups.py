@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse, text
-from specdsl.layers.base import Shape, show
 from specdsl.layers.categories import _Categorical
+from specdsl.layers.shapes import Shape, show
 from specdsl.layers.values import NonNegative, Positive, Salt, as_tuple
 
 OutputMode = Literal["int", "one_hot", "multi_hot", "count", "tf_idf", "binary", "tf-idf"]

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
-from specdsl.layers.base import Shape, Weight
+from specdsl.layers.facts import Weight
+from specdsl.layers.shapes import Shape
 
 
 class Adapted(Protocol):

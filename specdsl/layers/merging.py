@@ -7,8 +7,10 @@ from pydantic import BeforeValidator
 
 from specdsl.counts import Count, Size, number, product
 from specdsl.declaration import Misuse
-from specdsl.layers.base import NOTHING_KEPT, POINTWISE, Kept, Layer, Reach, Shape, axis_index, show
+from specdsl.layers.base import Layer
 from specdsl.layers.dtypes import Intake
+from specdsl.layers.facts import NOTHING_KEPT, POINTWISE, Kept, Reach
+from specdsl.layers.shapes import Shape, axis_index, show
 from specdsl.layers.values import as_tuple
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from specdsl.layers.arguments import DataFormat
 from specdsl.layers.augmentation import Interpolation, _Augmentation, bounds, span
-from specdsl.layers.base import Shape
+from specdsl.layers.shapes import Shape
 from specdsl.layers.values import FractionRange, Positive, Seed, ValueRange
 
 

@@ -8,8 +8,10 @@ from pydantic import AfterValidator
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse, text
 from specdsl.layers.arguments import ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import POINTWISE, TRAINING, Layer, Modes, Reach, Shape, Weight, axis_index, known, show
+from specdsl.layers.base import Layer
 from specdsl.layers.dtypes import Intake
+from specdsl.layers.facts import POINTWISE, TRAINING, Modes, Reach, Weight
+from specdsl.layers.shapes import Shape, axis_index, known, show
 from specdsl.layers.values import Axes, Table, extents
 
 

@@ -8,11 +8,13 @@ from pydantic import BeforeValidator
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
 from specdsl.layers.activations import Softmax
-from specdsl.layers.base import POINTWISE, TRAINING, Kept, Layer, Modes, Reach, Shape, Weight, Window
+from specdsl.layers.base import Layer
 from specdsl.layers.core import Masking
+from specdsl.layers.facts import POINTWISE, TRAINING, Kept, Modes, Reach, Weight, Window
 from specdsl.layers.inner import infer_inner, inner_names, inner_weights
 from specdsl.layers.normalization import Normalization
 from specdsl.layers.reshaping import UpSampling2D
+from specdsl.layers.shapes import Shape
 from specdsl.layers.values import as_tuple
 
 

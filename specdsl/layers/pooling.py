@@ -6,7 +6,9 @@ from typing import ClassVar
 from specdsl.counts import Count, Size, number, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat, Padding
-from specdsl.layers.base import NOTHING_KEPT, Kept, Layer, Reach, Shape
+from specdsl.layers.base import Layer
+from specdsl.layers.facts import NOTHING_KEPT, Kept, Reach
+from specdsl.layers.shapes import Shape
 from specdsl.layers.spatial import join, seen, slid, slide, split
 from specdsl.layers.values import Ints, Sizes1, Sizes2, Sizes3
 

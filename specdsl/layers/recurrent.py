@@ -8,21 +8,12 @@ from pydantic import BeforeValidator
 from specdsl.counts import Count, Size
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.base import (
-    Arithmetic,
-    Kept,
-    Layer,
-    Modes,
-    OptionKind,
-    Shape,
-    Weight,
-    check_given,
-    known,
-    require_rank,
-)
+from specdsl.layers.base import Layer
 from specdsl.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, check_forget_bias, stacked
 from specdsl.layers.dtypes import Intake
+from specdsl.layers.facts import Arithmetic, Kept, Modes, OptionKind, Weight
 from specdsl.layers.inner import fault_of, freeze_inner, inner_weights
+from specdsl.layers.shapes import Shape, check_given, known, require_rank
 from specdsl.layers.values import Fraction, Positive, Seed
 
 RECURRENT_OPTIONS: Mapping[str, OptionKind] = {"initial_state": "tensors", "mask": "tensor", "training": "flag"}

@@ -9,7 +9,9 @@ from pydantic import BeforeValidator
 from specdsl.counts import Count, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.base import NOTHING_KEPT, POINTWISE, TRAINING, Kept, Layer, Modes, OptionKind, Reach, Shape, show
+from specdsl.layers.base import Layer
+from specdsl.layers.facts import NOTHING_KEPT, POINTWISE, TRAINING, Kept, Modes, OptionKind, Reach
+from specdsl.layers.shapes import Shape, show
 from specdsl.layers.spatial import split
 from specdsl.layers.values import Fraction, NonNegativeFloat, Positive, Seed, as_tuple
 

@@ -8,8 +8,10 @@ from pydantic import AfterValidator
 from specdsl.counts import Count, Size, number, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.base import NOTHING_KEPT, Kept, Layer, Reach, Shape, Window, require_rank, show
+from specdsl.layers.base import Layer
 from specdsl.layers.dtypes import FLOATS
+from specdsl.layers.facts import NOTHING_KEPT, Kept, Reach, Window
+from specdsl.layers.shapes import Shape, require_rank, show
 from specdsl.layers.spatial import TAPS, join, split, told
 from specdsl.layers.values import Ints, Margins1, Margins2, Margins3, Positive, Sizes2, Sizes3
 

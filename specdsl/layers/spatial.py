@@ -5,7 +5,9 @@ from typing import Any, TypeVar
 
 from specdsl.counts import Size
 from specdsl.declaration import Misuse
-from specdsl.layers.base import Layer, Reach, Shape, Window, require_rank, show
+from specdsl.layers.base import Layer
+from specdsl.layers.facts import Reach, Window
+from specdsl.layers.shapes import Shape, require_rank, show
 
 Sizes = tuple[int, ...]
 """One size for each spatial axis."""

@@ -9,7 +9,9 @@ from pydantic import Field
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat, Padding
-from specdsl.layers.base import Layer, Shape, Weight, known, require_rank, show
+from specdsl.layers.base import Layer
+from specdsl.layers.facts import Weight
+from specdsl.layers.shapes import Shape, known, require_rank, show
 from specdsl.layers.spatial import join, slide, split
 from specdsl.layers.values import NonNegativeFloat, Positive, WindowArgument
 

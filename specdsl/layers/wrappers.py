@@ -5,11 +5,13 @@ from typing import Any, Literal
 
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse, text
-from specdsl.layers.base import TRAINING, Arithmetic, Kept, Layer, Modes, Reach, Shape, Weight, check_given, known, show
+from specdsl.layers.base import Layer
 from specdsl.layers.dtypes import FLOATS
+from specdsl.layers.facts import TRAINING, Arithmetic, Kept, Modes, Reach, Weight
 from specdsl.layers.inner import freeze_inner, infer_inner, inner_dtypes, inner_weights
 from specdsl.layers.pipeline import Pipeline
 from specdsl.layers.recurrent import RECURRENT_OPTIONS, Recurrent
+from specdsl.layers.shapes import Shape, check_given, known, show
 from specdsl.layers.values import Positive
 
 

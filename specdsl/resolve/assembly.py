@@ -9,7 +9,7 @@ from specdsl.declaration import Misuse, snake_case
 from specdsl.diagnostics import Note, Slug
 from specdsl.graph import NO_OPTIONS, Node, Option, Scope, Tensor, option_tensors, said_layer
 from specdsl.layers import InputLayer, Layer, Shape
-from specdsl.layers.base import show
+from specdsl.layers.shapes import show
 from specdsl.resolve.binding import argument_spans
 from specdsl.resolve.naming import Names
 from specdsl.resolve.scope import Key, Limits, Problem

@@ -8,7 +8,7 @@ from typing import Any
 from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Note, Slug
 from specdsl.graph import NO_OPTIONS, Option, Tensor
-from specdsl.layers.base import OptionKind
+from specdsl.layers.facts import OptionKind
 from specdsl.resolve.binding import match_arguments
 from specdsl.resolve.lookup import tensor_named
 from specdsl.resolve.naming import check_name

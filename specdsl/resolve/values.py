@@ -14,8 +14,8 @@ from specdsl.diagnostics import Slug, did_you_mean
 from specdsl.graph import Tensor
 from specdsl.layers import NAMES, InputLayer
 from specdsl.layers.arguments import WORDS
-from specdsl.layers.base import Shape
 from specdsl.layers.objects import OBJECTS
+from specdsl.layers.shapes import Shape
 from specdsl.resolve.binding import WHOLE, bind
 from specdsl.resolve.functions import FUNCTIONS, apply
 from specdsl.resolve.lookup import refuse_undeclarable

@@ -19,8 +19,8 @@ import specdsl
 from specdsl import Graph, cli
 from specdsl.analyses import analyse
 from specdsl.layers import Layer, Shape
-from specdsl.layers.base import Weight
 from specdsl.layers.core import Masking
+from specdsl.layers.facts import Weight
 from specdsl.layers.merging import Concatenate
 from specdsl.layers.normalization import BatchNormalization
 from specdsl.layers.reshaping import Flatten

@@ -22,7 +22,7 @@ from specdsl.declaration import text
 from specdsl.functional import Functional
 from specdsl.graph import Scope
 from specdsl.layers import InputLayer, Modes
-from specdsl.layers.base import show
+from specdsl.layers.shapes import show
 
 LONGEST_RUN = 12
 """The most layers and blocks that are looked at as one turn of a repetition."""

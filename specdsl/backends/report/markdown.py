@@ -8,7 +8,7 @@ from specdsl.analyses import Analysis
 from specdsl.backends.report.columns import told_columns
 from specdsl.backends.report.rows import Row, differing, rows
 from specdsl.backends.report.totals import CONVENTIONS, told_totals
-from specdsl.layers.base import show
+from specdsl.layers.shapes import show
 
 
 def to_markdown(analysis: Analysis) -> str:

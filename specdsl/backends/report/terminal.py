@@ -13,7 +13,7 @@ from specdsl.backends.table import Cell, Line, layout, styled, whole, widths_wit
 from specdsl.backends.table import Column as Track
 from specdsl.backends.words import local_name, type_name
 from specdsl.counts import number
-from specdsl.layers.base import show
+from specdsl.layers.shapes import show
 
 NARROW = 60
 """Columns below which there is no room for columns side by side."""

@@ -22,7 +22,7 @@ from specdsl.analyses import (
 from specdsl.backends.report.values import plain
 from specdsl.backends.words import readable_bytes
 from specdsl.counts import number
-from specdsl.layers.base import show
+from specdsl.layers.shapes import show
 
 CONVENTIONS = (
     "MACs are the multiply-accumulates of convolutions and matrix products for one example; "
