@@ -278,6 +278,29 @@ def test_pictures(engine: str, graph: Graph, tmp_path: Path) -> None:
     assert path.stat().st_size > 1000
 
 
+@pytest.mark.parametrize("graph", [RESIDUAL, SEVERAL, STRANGE], ids=["residual", "several", "strange"])
+def test_words_stay_in_their_boxes_whatever_font_shows_them(engine: str, graph: Graph) -> None:
+    """Every word of a node says where it begins and how wide it is to be shown: within the box, beside the others."""
+    assert engine
+    root = ElementTree.fromstring(graph.diagram().svg())
+    nodes = [group for group in root.iter(f"{SVG}g") if group.get("class") == "node"]
+    boxes = [group for group in nodes if group.find(f"{SVG}path") is not None]
+    assert len(boxes) == len(graph.nodes)
+    for group in boxes:
+        outline = group.find(f"{SVG}path").get("d")
+        across = [float(pair.split(",")[0]) for pair in re.findall(r"-?[\d.]+,-?[\d.]+", outline)]
+        ends: dict[str, float] = {}
+        for words in group.iter(f"{SVG}text"):
+            if not (words.text or "").strip():
+                continue
+            begin, line = float(words.get("x")), words.get("y")
+            assert begin >= ends.get(line, min(across))
+            ends[line] = begin + float(words.get("textLength"))
+            assert begin < ends[line] <= max(across)
+    edges = [group for group in root.iter(f"{SVG}g") if group.get("class") == "edge"]
+    assert all(words.get("textLength") for group in edges for words in group.iter(f"{SVG}text"))
+
+
 def test_without_dot_the_packaged_engine_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """A PATH without `dot` leaves the engine that was installed with the package."""
     monkeypatch.setenv("PATH", "/nonexistent")

@@ -15,6 +15,7 @@ import pytest
 
 import specdsl
 from specdsl import cli
+from specdsl.backends import diagram
 from specdsl.backends.coverage import coverage
 from specdsl.backends.operations import markdown
 from specdsl.backends.recipes import markdown as recipes
@@ -33,6 +34,7 @@ DOCUMENTS = [
 ]
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"<!-- file: (.*?) -->\n```spec\n(.*?)```", re.DOTALL)
+DROPOUTS = ("dropout1", "dropout2", "dropout3")
 SHOWN = re.compile(r"<!-- output: (.*?) -->\n```text\n(.*?)```", re.DOTALL)
 
 
@@ -150,6 +152,29 @@ def test_every_spec_has_its_place_in_the_documents(spec: Path) -> None:
     text = (ROOT / "docs" / "specs.md").read_text(encoding="utf-8")
     assert f"specs/{spec.name}" in text
     assert f"images/{spec.stem}" in text
+
+
+def drawn() -> list[pytest.param]:
+    """The diagrams in the documents, each with the spec and the model that it is of."""
+    paths = sorted((ROOT / "specs").glob("*.spec"))
+    models = [(path, model) for path in paths for model in (DROPOUTS if path.stem == "dropout" else [path.stem])]
+    models.append((ROOT / "docs" / "examples" / "residual.spec", "two_blocks"))
+    return [pytest.param(path, model, id=model) for path, model in models]
+
+
+@pytest.mark.parametrize(("path", "model"), drawn())
+def test_diagrams_are_what_is_drawn(
+    path: Path, model: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each diagram in the documents is what the engine that comes with specdsl draws today."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    diagram.engine.cache_clear()
+    svg = specdsl.load(path).model(model).diagram().svg()
+    diagram.engine.cache_clear()
+    shown = ROOT / "docs" / "images" / (f"{model}.svg" if model != "two_blocks" else "residual.svg")
+    if request.config.getoption("--accept"):
+        shown.write_text(svg, encoding="utf-8")
+    assert shown.read_text(encoding="utf-8") == svg
 
 
 def test_every_published_architecture_is_in_the_zoo_page() -> None:

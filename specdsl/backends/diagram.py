@@ -17,6 +17,7 @@ import graphviz
 
 from specdsl.analyses import Analysis, LayerAnalysis
 from specdsl.backends.diagram_folding import Folding, folding, tangle
+from specdsl.backends.diagram_words import fixed
 from specdsl.backends.words import local_name, names_itself, type_name
 from specdsl.counts import number
 from specdsl.declaration import text
@@ -58,7 +59,7 @@ TANGLE = 300_000
 
 FONT = "Helvetica"
 FONTS = "Helvetica,Arial,Liberation Sans,Nimbus Sans,sans-serif"
-"""What an SVG asks for: fonts that are as wide as the one that boxes were measured for."""
+"""What an SVG asks for: fonts that are as wide as the one that boxes were measured for; see also `diagram_words.py`."""
 
 HEADING = 16
 """Characters in a line of a cluster's label."""
@@ -153,7 +154,9 @@ def draw(dot: str, form: str) -> bytes:
             raise DiagramError("a PDF needs the program `dot` of Graphviz itself; .svg and .png do not")
         reason = said[-1] if said else f"it ended with {done.returncode}"
         raise DiagramError(f"{program.name} could not draw the diagram: {reason}")
-    return done.stdout.replace(b'"Helvetica,sans-Serif"', f'"{FONTS}"'.encode()) if form == "svg" else done.stdout
+    if form != "svg":
+        return done.stdout
+    return fixed(done.stdout.decode().replace('"Helvetica,sans-Serif"', f'"{FONTS}"')).encode()
 
 
 def dot_source(analysis: Analysis) -> str:
