@@ -214,6 +214,8 @@ def test_a_t_interval_beyond_all_accuracies_is_explained(tmp_path: Path) -> None
     told = str(specdsl.load_results(MadeRun([0.99, 0.7, 0.98]).write(tmp_path / "run")))
     assert "An interval that reaches beyond 0 or 1" in told
     assert "beyond 0 or 1" not in str(specdsl.load_results(MadeRun([0.8, 0.81]).write(tmp_path / "other")))
+    below = str(specdsl.load_results(MadeRun([0.05, 0.4]).write(tmp_path / "below")))
+    assert re.search(r"  −\d\.\d{4} to ", below), "with the sign that differences have"
 
 
 def test_no_fewer_trials_are_said_to_be_needed_than_there_were(tmp_path: Path) -> None:

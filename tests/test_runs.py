@@ -12,7 +12,7 @@ import pytest
 from specdsl.runs import RunError, TrialSummary, missing, read, read_experiment, read_run
 from specdsl.runs.locking import Lock
 from specdsl.training.estimate import Estimate, duration
-from specdsl.training.progress import in_width
+from specdsl.training.progress import in_letters, in_width
 from tests.run_folders import Made, MadeRun, write_experiment
 
 
@@ -158,6 +158,13 @@ def test_what_is_left_is_estimated_by_the_epochs_trained(monkeypatch: pytest.Mon
     now += 4
     assert not estimate.epoch(2)
     assert estimate.left() == duration(4 * (18 + 20) + 2 * 10)
+
+
+def test_a_metric_has_its_column_in_few_letters() -> None:
+    """Words that begin alike would say nothing: `mean_absolute_error` is no mean."""
+    names = ["loss", "accuracy", "sparse_categorical_accuracy", "f1_score", "mean_absolute_error", "mean_squared_error"]
+    assert [in_letters(name) for name in names] == ["loss", "accu", "accu", "f1_s", "mae", "mse"]
+    assert in_letters("root_mean_squared_logarithmic_error_of_all") == "rmsl"
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ class Measure:
         """A value as tables show it, rounded once: shares to four decimals, others as `amount` does."""
         if value is None:
             return ""
-        return f"{value:.4f}" if self.share else amount(value)
+        shown = f"{value:.4f}" if self.share else amount(value)
+        return shown.replace("-", "−")
 
     def difference(self, value: float | None, *, sign: bool = True) -> str:
         """A difference of values, or a deviation: of shares in points to two decimals."""

@@ -183,7 +183,7 @@ class Display:
 
     def _header(self) -> str:
         titles = [
-            f"{_PARTS.get(part, part)} {_short(metric)[:4]}" for part in self._history.parts for metric in self._shown
+            f"{_PARTS.get(part, part)} {in_letters(metric)}" for part in self._history.parts for metric in self._shown
         ]
         return f"{'epoch':>{self._width}}" + "".join(f"{title:>11}" for title in titles) + f"{'img/s':>11}"
 
@@ -214,6 +214,12 @@ class _OneOfSeveral:
 def say(console: Console, line: str, style: str | None = None) -> None:
     """Show a line as it is."""
     console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def in_letters(metric: str) -> str:
+    """A metric in at most four letters: `accu`, and `mae` for `mean_absolute_error`."""
+    words = _short(metric).split("_")
+    return "".join(word[0] for word in words)[:4] if len(words) > 2 else _short(metric)[:4]
 
 
 def _short(metric: str) -> str:
