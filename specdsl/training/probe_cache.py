@@ -69,7 +69,12 @@ def read(work: Work, way: Way, hardware: Hardware) -> Known | None:
 
 
 def write(work: Work, way: Way, hardware: Hardware, rate: Rate) -> None:
-    """Keep what was measured, where that can be: a cache that cannot be written is none."""
+    """Keep what was measured, where that can be: a cache that cannot be written is none.
+
+    A failure is kept where it is lasting: memory, a device or a process that failed may not fail another time.
+    """
+    if rate.failed is not None and not rate.lasting:
+        return
     key = _key(work, way, hardware)
     with suppress(RunError):
         make_folder(folder())

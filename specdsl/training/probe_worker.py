@@ -2,8 +2,9 @@
 
 It is begun as `python -c "from specdsl.training.probe_worker import main; main()" TASK`, where TASK is a file with a
 packed `Task`. What it says are lines of JSON on standard output: `{"ready": true}` when everything has been
-compiled, and after the word `go` on standard input what was measured, or `{"failed": "why"}`. It ends when its standard
-input does, so that it never outlives the process that has begun it.
+compiled, and after the word `go` on standard input what was measured; or `{"failed": "why", "lasting": true}`, false
+where it may go well another time. It ends when its standard input does, so that it never outlives the process that has
+begun it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ from specdsl.training.engine import Group, Job, OutOfMemory
 from specdsl.training.streams import Streams
 from specdsl.training.ways import Way
 from specdsl.training.workers_wire import pickled
+
+_REFUSALS = (ValueError, TypeError, NotImplementedError)
+"""Errors by which frameworks refuse what they are given, each time that they are given it.
+
+What breaks on the way (memory, devices, files, processes) raises others.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +188,10 @@ def measure(task: Task, folder: Path, say: Callable[..., None], wait: Callable[[
             try:
                 return function(*arguments)
             except OutOfMemory:
-                say(failed=f"the memory does not suffice for {len(jobs)} trials together")
+                some = f"{len(jobs)} trials together" if len(jobs) > 1 else "a trial"
+                say(failed=f"the memory does not suffice for {some}")
             except Exception as error:
-                say(failed=format_exception_only(error)[0].strip()[:200])
+                say(failed=format_exception_only(error)[0].strip()[:200], lasting=isinstance(error, _REFUSALS))
             os._exit(0)
 
         return tried

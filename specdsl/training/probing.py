@@ -50,12 +50,14 @@ class Rate:
         starting_seconds: how long a process takes until it begins to build models.
         compiling_seconds: how long trials that are trained together take to be built and compiled.
         failed: why it cannot be had, or None.
+        lasting: whether it fails each time: it refused the model or the recipe, and did not merely break.
     """
 
     images_per_second: float = 0.0
     starting_seconds: float = 0.0
     compiling_seconds: float = 0.0
     failed: str | None = None
+    lasting: bool = False
 
     def total(self, work: Work, way: Way) -> float:
         """Seconds that a run takes in all; infinite where it cannot be.
@@ -82,13 +84,14 @@ class Rate:
             ValueError: it is none.
         """
         names = ("images_per_second", "starting_seconds", "compiling_seconds")
-        if not isinstance(values, dict) or set(values) != {*names, "failed"}:
+        if not isinstance(values, dict) or set(values) != {*names, "failed", "lasting"}:
             raise ValueError("no rate")
         numbers = [values[name] for name in names]
         well = all(isinstance(one, int | float) and 0 <= one < float("inf") for one in numbers)
-        if not well or not isinstance(values["failed"], str | None) or not (values["failed"] or numbers[0]):
+        failed, lasting = values["failed"], values["lasting"]
+        if not well or not isinstance(failed, str | None) or not (failed or numbers[0]) or not isinstance(lasting, bool):
             raise ValueError("no rate")
-        return cls(**{name: float(values[name]) for name in names}, failed=values["failed"])
+        return cls(**{name: float(values[name]) for name in names}, failed=failed, lasting=lasting)
 
 
 def sizes_of(work: Work, way: Way) -> list[int]:
@@ -162,7 +165,7 @@ def _timed(tasks: Sequence[Task], folder: Path, patience: float) -> Rate:
                 running.append(_Worker(task, folder))
         return _told(running, patience)
     except _FailedError as failed:
-        return Rate(failed=str(failed))
+        return Rate(failed=str(failed), lasting=failed.lasting)
     finally:
         for worker in running:
             worker.end()
@@ -194,7 +197,11 @@ def _told(running: Sequence[_Worker], patience: float) -> Rate:
 
 
 class _FailedError(Exception):
-    """A way cannot be had; says why."""
+    """A way cannot be had; says why, and whether it fails each time."""
+
+    def __init__(self, why: str, lasting: bool = False) -> None:
+        super().__init__(why)
+        self.lasting = lasting
 
 
 class _Worker:
@@ -244,7 +251,7 @@ class _Worker:
             raise _FailedError(self._why())
         said = json.loads(line)
         if "failed" in said:
-            raise _FailedError(str(said["failed"]))
+            raise _FailedError(str(said["failed"]), said.get("lasting") is True)
         if name not in said:
             raise ValueError(name)
         answer: dict[str, Any] = said

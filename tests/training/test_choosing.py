@@ -307,11 +307,32 @@ def test_ways_that_fail_are_out_with_their_reason(monkeypatch: pytest.MonkeyPatc
     way, said = chosen(work("bn_cnn", 2, asked), here())
     assert way.engine == "fused"
     assert "cannot be had: it broke" in said
-    timed(monkeypatch, lambda way: Rate(failed="all broke"))
+    kept = sorted(probe_cache.folder().iterdir())
+    timed(monkeypatch, lambda way: Rate(failed="all broke", lasting=True))
     way, said = chosen(work("bn_cnn", 3, asked), here())
     assert way.engine == "fit", "where nothing could be timed the rule holds"
     assert "all broke" in said
-    assert not list(probe_cache.folder().glob("*all broke*"))
+    assert sorted(probe_cache.folder().iterdir()) == kept, "where all fail, the reason lies elsewhere"
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_a_failure_is_kept_where_it_is_of_the_nature_of_the_model(
+    lasting: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = work("bn_cnn", 2, Wanted(probe=True))
+    failing = Rate(failed="it broke", lasting=lasting)
+    seen = timed(monkeypatch, lambda way: failing if way.engine == "fit" else Rate(10, 1, 1))
+    assert chosen(asked, here())[0].engine == "fused"
+    fit = [way for way in seen if way.engine == "fit"]
+    again = timed(monkeypatch, lambda way: Rate(10_000, 1, 1))
+    way, said = chosen(asked, here())
+    if lasting:
+        assert not again
+        assert way.engine == "fused"
+        assert "cannot be had: it broke" in said
+    else:
+        assert again == fit, "what was measured well is kept"
+        assert way.engine == "fit"
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\xff\x00", b'{"key": 1, "rate": {}, "day": "x"}', b"[1]"])

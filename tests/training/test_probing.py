@@ -18,9 +18,10 @@ import pytest
 from rich.console import Console
 
 from specdsl.data import load
-from specdsl.training import Wanted, Way, probing
+from specdsl.declaration import Misuse
+from specdsl.training import Wanted, Way, probe_worker, probing
 from specdsl.training.choosing import choose
-from specdsl.training.engine import Job
+from specdsl.training.engine import Job, OutOfMemory
 from specdsl.training.probe_worker import Stopwatch
 from specdsl.training.probing import Rate
 from specdsl.training.streams import Streams
@@ -45,6 +46,7 @@ FAULTS = {
     "another": ("print('[]', flush=True); input()", "said what cannot be understood"),
     "bytes": ("import sys; sys.stdout.buffer.write(b'\\xff\\n'); sys.stdout.flush(); input()", "cannot be understood"),
     "failed": ('print(\'{"failed": "no memory"}\', flush=True); input()', "no memory"),
+    "refused": ('print(\'{"failed": "no such layer", "lasting": true}\', flush=True); input()', "no such layer"),
     "slow to start": ("import time; time.sleep(60)", "it was not ready to train after 1 s"),
     "slow to train": ("print('{\"ready\": true}', flush=True); import time; time.sleep(60)", "longer than 1 s"),
     "no time": (GOOD.replace("2.0", "0"), "said what cannot be understood"),
@@ -102,6 +104,7 @@ def test_a_way_that_fails_says_why(fault: str, worker, tmp_path: Path) -> None: 
     )
     assert rate.failed is not None
     assert says in rate.failed
+    assert rate.lasting is (fault == "refused")
     assert time.monotonic() - began < 15
     assert not alive(tmp_path)
 
@@ -177,6 +180,42 @@ def test_a_stopwatch_counts_whole_epochs_after_the_first(monkeypatch: pytest.Mon
     for number in (1, 2, 3):
         watch.epoch(number)
     assert told == [{"ready": True}, {"examples": 200, "seconds": 3.0, "starting": 1.0, "compiling": 1.5}]
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "lasting"),
+    [
+        (NotImplementedError("no such layer"), "NotImplementedError: no such layer", True),
+        (Misuse("no such loss"), "no such loss", True),
+        (RuntimeError("the device is busy"), "RuntimeError: the device is busy", False),
+        (OSError("the disk is full"), "OSError: the disk is full", False),
+        (OutOfMemory("2 GiB"), "the memory does not suffice for a trial", False),
+    ],
+)
+def test_a_worker_tells_refusals_from_what_breaks(
+    error: Exception, says: str, lasting: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first may be kept, the second may be otherwise another time."""
+
+    class EndedError(BaseException):
+        """In place of the end of the process."""
+
+    def ended(code: int) -> None:
+        raise EndedError
+
+    def making(jobs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "_exit", ended)
+    monkeypatch.setattr(probe_worker.workers, "pin", lambda way, place: None)
+    monkeypatch.setattr("specdsl.training.engines.maker", lambda way: making)
+    told: list[dict[str, object]] = []
+    with pytest.raises(EndedError):
+        task = probing._tasks(work(), FIT, 60, 1.0)[0]
+        probe_worker.measure(task, tmp_path, lambda **said: told.append(said), lambda: None, 0.0)
+    (said,) = told
+    assert says in str(said["failed"])
+    assert said.get("lasting", False) is lasting
 
 
 @pytest.mark.keras
