@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +29,22 @@ settings.load_profile("default")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--accept", action="store_true", help="take what the corpus gives now as what it must give")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give all processes of a session a cache folder that is not the user's.
+
+    It lies within pytest's own, so that what JAX has compiled is there the next time; what was measured is not to be.
+    """
+    if hasattr(config, "workerinput"):  # the workers of pytest-xdist inherit it
+        return
+    if hasattr(config, "cache"):
+        folder = config.cache.mkdir("specdsl-tests-cache")
+        shutil.rmtree(folder / "specdsl" / "ways", ignore_errors=True)
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="specdsl-tests-cache-"))
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"] = str(folder)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import specdsl
+from specdsl.cache import cache_folder
+
 PACKAGE = Path(__file__).parents[1] / "specdsl"
 SPECS = PACKAGE.parent / "specs"
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
@@ -257,3 +260,13 @@ def test_import_is_light() -> None:
     code = f"import sys, specdsl; print(sorted(set(sys.modules) & set({heavy!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_tests_have_a_cache_of_their_own() -> None:
+    """Nothing that they compile or time is found in the user's cache, or left there; processes of theirs share it."""
+    specdsl.loads("model m { input x: (1,) }")
+    assert cache_folder().parent.name.startswith("specdsl-tests-cache")
+    assert list(cache_folder().glob("grammar-*.cache"))
+    code = "from specdsl.cache import cache_folder; print(cache_folder())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(cache_folder())
