@@ -108,6 +108,11 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
     return _nearest(wrong, tuple(words))
 
 
+def in_quotes(word: str) -> str:
+    """A help line for a word that stands for a string, and has no quotes."""
+    return f'a word of Keras is written in quotes: "{word}"'
+
+
 @lru_cache
 def _nearest(wrong: str, words: tuple[str, ...]) -> str | None:
     folded = {word.casefold(): word for word in reversed(words)}

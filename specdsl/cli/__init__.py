@@ -11,7 +11,16 @@ from specdsl.cli.data import data
 from specdsl.cli.explaining import explain
 from specdsl.cli.importing import import_
 from specdsl.cli.results import compare, results
-from specdsl.cli.shared import FAILED, INTERRUPTED, WRONG_INPUT, abandon_output, colour, complain, point_to_explanations
+from specdsl.cli.shared import (
+    FAILED,
+    INTERRUPTED,
+    WRONG_INPUT,
+    abandon_output,
+    colour,
+    complain,
+    point_to_explanations,
+    with_quotes_for_shells,
+)
 from specdsl.cli.solving import solve
 from specdsl.cli.sweeping import sweep
 from specdsl.cli.texts import fmt, layers, operations, recipes, schema
@@ -60,7 +69,7 @@ def main() -> None:
         code = cli.main(standalone_mode=False, color=colour())
         sys.stdout.flush()
     except SpecError as error:
-        complain(error.diagnostics)
+        complain([with_quotes_for_shells(one) for one in error.diagnostics])
         point_to_explanations(error.diagnostics)
         code = WRONG_INPUT
     except click.exceptions.Abort:

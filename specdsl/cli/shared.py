@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specdsl.diagnostics import Diagnostic, Paint, did_you_mean, render
+from specdsl.diagnostics import Diagnostic, Paint, Slug, did_you_mean, in_quotes, render
 from specdsl.limits import Limits
 
 if TYPE_CHECKING:
@@ -206,6 +206,20 @@ def complain(diagnostics: Sequence[Diagnostic], *, warning: bool = False) -> Non
         click.echo("\n".join([head.replace(mark, shown, 1), *rest]), err=True, color=colour())
     if len(diagnostics) > 1:
         click.echo(f"{len(diagnostics)} mistakes", err=True)
+
+
+def with_quotes_for_shells(wrong: Diagnostic) -> Diagnostic:
+    """A mistake, with help where a word of `--set` has no quotes, or a shell has taken them away."""
+    span = wrong.span
+    if wrong.slug is not Slug.UNKNOWN_NAME or span is None or not span.source.name.startswith("--set "):
+        return wrong
+    before, behind = span.source.text[span.source.hidden : span.start], span.source.text[span.end :]
+    if wrong.help not in (None, in_quotes(span.text)) or behind.lstrip().startswith("("):
+        return wrong
+    import shlex
+
+    written = shlex.quote(f'{span.source.name.removeprefix("--set ")}={before}"{span.text}"{behind}')
+    return wrong._replace(help=f"a string is written in quotes, within others for shells: --set {written}")
 
 
 def point_to_explanations(diagnostics: Sequence[Diagnostic]) -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from specdsl.declaration import Declaration, Kind, Misuse, text
-from specdsl.diagnostics import Diagnostic, Slug, did_you_mean
+from specdsl.diagnostics import Diagnostic, Slug, did_you_mean, in_quotes
 from specdsl.layers import NAMES, Layer
 from specdsl.layers.arguments import ACTIVATIONS
 from specdsl.layers.objects import OBJECTS
@@ -235,7 +235,7 @@ def _advice(name: str | None, value: Any, details: list[ErrorDetails]) -> str | 
     if kinds == {"tuple_type"} and isinstance(value, str | int | float):
         return f"for example [{text(value)}]"
     if "string_type" in kinds and isinstance(value, Declaration) and type(value).__name__.lower() in ACTIVATIONS:
-        return f'a word of Keras is written in quotes: "{type(value).__name__.lower()}"'
+        return in_quotes(type(value).__name__.lower())
     if isinstance(value, str):
         if re.fullmatch(r"-?[\d.]+|true|false", value, re.IGNORECASE):
             return "numbers, true and false stand without quotes"

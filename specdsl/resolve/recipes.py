@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from specdsl.declaration import Declaration, Misuse, text
-from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
+from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean, in_quotes
 from specdsl.layers.objects import OBJECTS
 from specdsl.recipes import (
     LOSSES,
@@ -212,4 +212,4 @@ def _meant(wrong: Diagnostic, setting: str) -> Diagnostic:
         return wrong._replace(help=f"{word} belongs to `{owner} = ...`")
     if wrong.help or setting not in ("loss", "metrics"):
         return wrong
-    return wrong._replace(help=f'a word of Keras is written in quotes: "{word}"')
+    return wrong._replace(help=in_quotes(word))

@@ -10,7 +10,7 @@ from math import isfinite, trunc
 from typing import Any
 
 from specdsl.declaration import Declaration, text
-from specdsl.diagnostics import Slug, did_you_mean
+from specdsl.diagnostics import Slug, did_you_mean, in_quotes
 from specdsl.graph import Tensor
 from specdsl.layers import NAMES, InputLayer
 from specdsl.layers.arguments import WORDS
@@ -157,7 +157,7 @@ class Evaluator:
         if call.arguments and (hint := did_you_mean(name, self.objects)):
             return hint
         if word := next((word for word in (name, name.lower()) if word in WORDS), None):
-            return f'a word of Keras is written in quotes: "{word}"'
+            return in_quotes(word)
         if name in NAMES:
             return f"{name} is a layer, and stands as a step of its own"
         values = frame.visible(lambda value: not isinstance(value, Defined))

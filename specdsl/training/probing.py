@@ -89,7 +89,8 @@ class Rate:
         numbers = [values[name] for name in names]
         well = all(isinstance(one, int | float) and 0 <= one < float("inf") for one in numbers)
         failed, lasting = values["failed"], values["lasting"]
-        if not well or not isinstance(failed, str | None) or not (failed or numbers[0]) or not isinstance(lasting, bool):
+        well = well and isinstance(failed, str | None) and isinstance(lasting, bool)
+        if not well or not (failed or numbers[0]):
             raise ValueError("no rate")
         return cls(**{name: float(values[name]) for name in names}, failed=failed, lasting=lasting)
 

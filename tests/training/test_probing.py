@@ -210,8 +210,8 @@ def test_a_worker_tells_refusals_from_what_breaks(
     monkeypatch.setattr(probe_worker.workers, "pin", lambda way, place: None)
     monkeypatch.setattr("specdsl.training.engines.maker", lambda way: making)
     told: list[dict[str, object]] = []
+    task = probing._tasks(work(), FIT, 60, 1.0)[0]
     with pytest.raises(EndedError):
-        task = probing._tasks(work(), FIT, 60, 1.0)[0]
         probe_worker.measure(task, tmp_path, lambda **said: told.append(said), lambda: None, 0.0)
     (said,) = told
     assert says in str(said["failed"])
