@@ -23,9 +23,12 @@ from specdsl.layers import (
     attention,
     conv_lstm,
     convolution,
+    convolution_separable,
+    convolution_transposed,
     core,
     einsum,
     merging,
+    multi_head,
     normalization,
     pooling,
     recurrent,
@@ -712,10 +715,15 @@ def attend_projected(layer: Any, values: list[Values], weights: Weights, tally: 
 RULES: dict[type[Layer], Callable[..., Any]] = {
     **dict.fromkeys((convolution.Conv1D, convolution.Conv2D, convolution.Conv3D), convolve),
     **dict.fromkeys(
-        (convolution.Conv1DTranspose, convolution.Conv2DTranspose, convolution.Conv3DTranspose), transposed
+        (
+            convolution_transposed.Conv1DTranspose,
+            convolution_transposed.Conv2DTranspose,
+            convolution_transposed.Conv3DTranspose,
+        ),
+        transposed,
     ),
-    **dict.fromkeys((convolution.DepthwiseConv1D, convolution.DepthwiseConv2D), depthwise),
-    **dict.fromkeys((convolution.SeparableConv1D, convolution.SeparableConv2D), separable),
+    **dict.fromkeys((convolution_separable.DepthwiseConv1D, convolution_separable.DepthwiseConv2D), depthwise),
+    **dict.fromkeys((convolution_separable.SeparableConv1D, convolution_separable.SeparableConv2D), separable),
     core.Dense: dense,
     einsum.EinsumDense: dense_along,
     **dict.fromkeys((core.Embedding, core.ReversibleEmbedding), embed),
@@ -738,8 +746,8 @@ RULES: dict[type[Layer], Callable[..., Any]] = {
     **dict.fromkeys(CELLS, recur),
     attention.Attention: attend,
     attention.AdditiveAttention: attend,
-    attention.MultiHeadAttention: attend_projected,
-    attention.GroupedQueryAttention: attend_projected,
+    multi_head.MultiHeadAttention: attend_projected,
+    multi_head.GroupedQueryAttention: attend_projected,
 }
 """The layers that are carried out."""
 
@@ -789,6 +797,6 @@ def can_be(layer: Layer, shapes: tuple[Shape, ...]) -> bool:
     axes = getattr(layer, "axis", None)
     if any(axis % (len(shapes[0]) + 1) == 0 for axis in ((axes,) if isinstance(axes, int) else axes or ())):
         return False  # over the examples of a batch
-    if isinstance(layer, attention._Projected):
+    if isinstance(layer, multi_head._Projected):
         return len(shapes[0]) == 2 and not layer.sliding_window and not layer.said
     return not set(layer.said) - {"reverse"}

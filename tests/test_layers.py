@@ -11,17 +11,9 @@ from specdsl.counts import Count
 from specdsl.declaration import Misuse, declared
 from specdsl.layers import LAYERS, NAMES, Layer, Shape
 from specdsl.layers.activations import Activation, PReLU, ReLU, Softmax
-from specdsl.layers.convolution import (
-    Conv1D,
-    Conv1DTranspose,
-    Conv2D,
-    Conv2DTranspose,
-    Conv3D,
-    Conv3DTranspose,
-    DepthwiseConv1D,
-    DepthwiseConv2D,
-    SeparableConv2D,
-)
+from specdsl.layers.convolution import Conv1D, Conv2D, Conv3D
+from specdsl.layers.convolution_separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv2D
+from specdsl.layers.convolution_transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from specdsl.layers.core import Dense, Embedding, Rescaling
 from specdsl.layers.merging import Add, Average, Concatenate, Dot, Subtract
 from specdsl.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization, Normalization
