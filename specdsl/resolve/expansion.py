@@ -38,7 +38,8 @@ from specdsl.resolve.scope import (
 from specdsl.resolve.values import Evaluator
 from specdsl.source import Span
 from specdsl.syntax import tree
-from specdsl.traced.numbers import Trace, expression_of, plain, trace_of
+from specdsl.traced.conditions import Trace
+from specdsl.traced.numbers import expression_of, plain, trace_of
 
 
 class Expansion:

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 from specdsl.traced.algebra import Atom, Polynomial, dividend_of, divisor_of, of, whole
-from specdsl.traced.numbers import Condition
+from specdsl.traced.conditions import Condition
 
 Bounds = Mapping[Atom, tuple[Any, Any]]
 """The least and the greatest value of atoms: whole numbers, or infinite ones."""

@@ -8,7 +8,7 @@ from math import comb, inf
 from specdsl.symbolic.conditions import interval
 from specdsl.symbolic.model import Formula, Symbolic
 from specdsl.traced.algebra import Atom, Polynomial, dividend_of, divisor_of, parameter
-from specdsl.traced.numbers import Condition
+from specdsl.traced.conditions import Condition
 
 HIGHEST = 21
 """Up to which power of two a value is looked for from which on all conditions hold."""

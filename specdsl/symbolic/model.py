@@ -12,7 +12,8 @@ from specdsl.graph import Graph, Node
 from specdsl.resolve import Program
 from specdsl.symbolic.conditions import simplified
 from specdsl.traced.algebra import Atom, Polynomial, evaluate, mentioned, text_of
-from specdsl.traced.numbers import Condition, Trace, expression_of, traced
+from specdsl.traced.conditions import Condition, Trace
+from specdsl.traced.numbers import expression_of, traced
 
 QUANTITIES = ("params", "trainable", "non_trainable", "macs", "flops")
 """What is worked out as expressions."""

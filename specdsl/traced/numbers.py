@@ -14,132 +14,20 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 from specdsl.traced.algebra import (
     Atom,
     Expression,
-    Operand,
     Polynomial,
-    dividend_of,
-    divisor_of,
-    evaluate,
     of,
     parameter,
     quotient,
     remainder,
-    text_of,
-    whole,
 )
+from specdsl.traced.conditions import OPPOSITE, SIGNS, Trace, polynomial
 
 _TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
-
-_SIGNS: dict[str, Callable[[Any, Any], Any]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
-_OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
-_SHOWN = {"<=": "≤", ">=": "≥", "==": "=", "!=": "≠"}
-
-
-class Condition(NamedTuple):
-    """A comparison of two expressions that came out true."""
-
-    left: Operand
-    sign: str
-    right: Operand
-
-    def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether it is true, where parameters have these values; an expression without a value makes it false."""
-        try:
-            return bool(_SIGNS[self.sign](evaluate(self.left, values), evaluate(self.right, values)))
-        except (ArithmeticError, ValueError, TypeError):
-            return False
-
-    def __str__(self) -> str:
-        left, right = self.left, self.right
-        if isinstance(left, Polynomial) and isinstance(right, Polynomial):  # what is subtracted stands on the right
-            taken = Polynomial({one: -factor for one, factor in left.terms.items() if factor < 0})
-            left, right = left + taken, right + taken
-        return f"{text_of(left)} {_SHOWN.get(self.sign, self.sign)} {text_of(right)}"
-
-
-class Trace:
-    """What was assumed of the parameters so far.
-
-    Attributes:
-        conditions: the assumptions, each once, in order.
-    """
-
-    def __init__(self) -> None:
-        self.conditions: dict[Condition, None] = {}
-        self._zero: set[Polynomial] = set()
-        self._repeated: dict[int, tuple[object, Any]] = {}
-
-    def assume(self, left: Expression | int | float, sign: str, right: Expression | int | float) -> None:
-        """Write down a comparison that came out true."""
-        if isinstance(left, Polynomial | int) and isinstance(right, Polynomial | int):
-            condition = _tidy(_polynomial(left) - _polynomial(right), sign)
-            if condition is None:
-                return
-            if condition.sign == "==" and condition.right == whole(0):
-                self._zero.add(condition.left)  # type: ignore[arg-type]
-        else:
-            condition = Condition(left, sign, right)
-        self.conditions[condition] = None
-
-    def repeated(self, what: object, times: Any) -> None:
-        """Write down that something stands for so many of its kind; within a loop around it, as often in each round."""
-        self._repeated[id(what)] = (what, times * self.times(what))
-
-    def times(self, what: object) -> Any:
-        """How many of its kind something stands for."""
-        return self._repeated.get(id(what), (what, 1))[1]
-
-    def divides(self, rest: Polynomial) -> bool:
-        """Whether a remainder is assumed to be zero."""
-        return rest in self._zero
-
-
-def _polynomial(value: Polynomial | int) -> Polynomial:
-    return value if isinstance(value, Polynomial) else whole(value)
-
-
-def _tidy(difference: Polynomial, sign: str) -> Condition | None:
-    """The comparison of a difference with zero in one form for all that mean the same; None where it always holds.
-
-    What is compared are whole numbers.
-    """
-    if difference.constant is not None:
-        return None
-    if sign in ("<", ">"):  # of whole numbers
-        difference, sign = (difference + whole(1), "<=") if sign == "<" else (difference - whole(1), ">=")
-    if sign == "<=":
-        difference, sign = -difference, ">="
-    offset = difference.offset
-    rest = difference - Polynomial({(): offset} if offset else {})
-    common = Fraction(
-        math.gcd(*(Fraction(factor).numerator for factor in rest.terms.values())),
-        math.lcm(*(Fraction(factor).denominator for factor in rest.terms.values())),
-    )
-    bound = Fraction(-offset) / common
-    rest = rest.scaled(1 / common)
-    single = rest.atom or (-rest).atom
-    if sign != ">=":
-        if bound.denominator != 1:  # whole numbers are never a fraction
-            return None if sign == "!=" else Condition(difference, sign, whole(0))
-        if next(iter(rest.terms.values())) < 0:
-            rest, bound = -rest, -bound
-        return Condition(rest, sign, whole(int(bound)))
-    upper = rest.atom is None and single is not None
-    if single is not None and single.name == "floor" and (by := divisor_of(single)):
-        above = dividend_of(single)
-        if upper:
-            return _tidy(above - whole(math.floor(-bound) * by + by - 1), "<=")
-        return _tidy(above - whole(math.ceil(bound) * by), ">=")
-    if upper and single is not None:
-        return Condition(of(single), "<=", whole(math.floor(-bound)))
-    return Condition(rest, ">=", whole(math.ceil(bound)))
 
 
 class Traced:
@@ -314,9 +202,9 @@ def _trace_of(*values: Any) -> Trace:
 def _compare(sign: str, left: Any, right: Any) -> Any:
     if not _is_number(right):
         return NotImplemented
-    truth = bool(_SIGNS[sign](plain(left), plain(right)))
+    truth = bool(SIGNS[sign](plain(left), plain(right)))
     trace = _trace_of(left, right)
-    trace.assume(_operand(left), sign if truth else _OPPOSITE[sign], _operand(right))
+    trace.assume(_operand(left), sign if truth else OPPOSITE[sign], _operand(right))
     return truth
 
 
@@ -337,7 +225,7 @@ def _arithmetic(sign: str, function: Callable[[Any, Any], Any], left: Any, right
         if sign == "**" and isinstance(left, int) and isinstance(right, int):
             _compare("<", right, 0) if is_one(right) else None  # otherwise it would be whole
         return Traced(number, Atom(sign, function, (_operand(left), _operand(right))), trace)
-    one, two = (_polynomial(_operand(value)) for value in (left, right))
+    one, two = (polynomial(_operand(value)) for value in (left, right))
     match sign:
         case "+":
             result = one + two
