@@ -14,6 +14,7 @@ from specdsl.diagnostics import Diagnostic, Slug, SpecError
 from specdsl.limits import Limits
 from specdsl.source import Source, Span
 from specdsl.syntax import tree
+from specdsl.syntax.one_line import body_on_one_line, on_one_line
 from specdsl.syntax.parser import parse
 from specdsl.syntax.printing import (
     Parts,
@@ -163,7 +164,7 @@ class _Formatter:
         if parts is None:
             self.simple(head, span)
             return
-        if self._stays_on_one_line(span) and (texts := [self._inline(part) for part in parts]) is not None:
+        if self._stays_on_one_line(span) and (texts := [on_one_line(part) for part in parts]) is not None:
             line = f"{head} {{ {'; '.join(text or '' for text in texts)} }}" if parts else f"{head} {{}}"
             if None not in texts and self._fits(line):
                 self.line(line)
@@ -180,7 +181,7 @@ class _Formatter:
 
     def body(self, head: str, body: tree.Body, tail: str = "") -> None:
         """A head with a body in braces; on one line where it stood on one line and fits."""
-        inline = self._inline_body(body) if self._stays_on_one_line(body.span) else None
+        inline = body_on_one_line(body) if self._stays_on_one_line(body.span) else None
         if inline is not None and self._fits(f"{head} {inline}{tail}"):
             self.line(f"{head} {inline}{tail}")
             return
@@ -292,7 +293,7 @@ class _Formatter:
             self.body(before.rstrip(), part.otherwise)
 
     def chain(self, chain: tree.Chain) -> None:
-        line = self._inline(chain)
+        line = on_one_line(chain)
         keeps = self._stays_on_one_line(chain.span) or not (has_body(chain) or self._comment_inside(chain.span))
         if line is not None and self._fits(line) and keeps:
             self.simple(line, chain.span)
@@ -353,56 +354,3 @@ class _Formatter:
 
     def _comment_inside(self, span: Span) -> bool:
         return any(span.start < start < span.end for start, _ in self.comments)
-
-    def _inline_body(self, body: tree.Body) -> str | None:
-        if body.docstring:
-            return None
-        texts = [self._inline(statement) for statement in body.statements]
-        if None in texts:
-            return None
-        return f"{{ {'; '.join(text for text in texts if text)} }}" if texts else "{}"
-
-    def _inline(self, part: Any) -> str | None:
-        """A step on one line, None where it cannot be."""
-        match part:
-            case tree.Chain():
-                links = [self._inline_link(link) for link in part.links]
-                return None if None in links else " -> ".join(link for link in links if link)
-            case tree.Repeat():
-                return self._headed(f"repeat {expression(part.times)}", part.body)
-            case tree.For():
-                return self._headed(f"for {part.name.text} in {expression(part.values)}", part.body)
-            case tree.Insert():
-                return self._headed(f"{part.place} {selector_text(part.selector)}", part.body)
-            case tree.If():
-                then = self._headed(f"if {expression(part.condition)}", part.then)
-                if part.otherwise is None or then is None:
-                    return then
-                is_if = isinstance(part.otherwise, tree.If)
-                otherwise = self._inline(part.otherwise) if is_if else self._inline_body(part.otherwise)  # type: ignore[arg-type]
-                return None if otherwise is None else f"{then} else {otherwise}"
-            case tree.Stage():
-                if part.stages is None:
-                    return expression(part.call)
-                texts = [self._inline(stage) for stage in part.stages]
-                return (
-                    None
-                    if None in texts
-                    else f"{expression(part.call)} {{ {'; '.join(text for text in texts if text)} }}"
-                )
-            case tree.Docstring():
-                return None
-            case _:
-                return simple_text(part)
-
-    def _headed(self, head: str, body: tree.Body) -> str | None:
-        inline = self._inline_body(body)
-        return None if inline is None else f"{head} {inline}"
-
-    def _inline_link(self, link: tree.Gather | tree.Step) -> str | None:
-        if not (isinstance(link, tree.Step) and not isinstance(link.action, tree.Call)):
-            return link_text(link)
-        texts = [self._headed(head, body) for head, body in bodies_of(link.action)]
-        if None in texts:
-            return None
-        return " ".join(text for text in texts if text) + link_name(link)
