@@ -13,12 +13,12 @@ from typing import Any
 from specdsl.declaration import text
 from specdsl.diagnostics import Diagnostic, Note, Slug
 from specdsl.graph import Tensor
-from specdsl.layers import InputLayer, Layer
+from specdsl.layers import Layer
 from specdsl.resolve.application import Application, Current, Flow, Models, Site
-from specdsl.resolve.assembly import Assembly, Use
-from specdsl.resolve.binding import construct
+from specdsl.resolve.assembly import Assembly
 from specdsl.resolve.calls import IGNORED, bind_results, block_arguments
 from specdsl.resolve.hooks import NO_HOOKS, Applied, Hooks
+from specdsl.resolve.interface import Interface
 from specdsl.resolve.lookup import nothing_entered, tensor_named
 from specdsl.resolve.scope import (
     POISON,
@@ -64,23 +64,17 @@ class Expansion:
         evaluator = Evaluator(limits, found, lost_names, self.assembly.shape, steps)
         self.application = Application(self.assembly, evaluator, hooks, models, self._insert)
         self.evaluator = self.application.evaluator
-        self.outputs: list[tuple[Tensor, Span]] = []
+        self.interface = Interface(self.assembly, self.evaluator, found, self._report)
         self.expectations: list[tuple[tree.Expect, Frame]] = []
         self.poisoned = False
         self._calls: list[tree.Call] = []
-        self._declared_output = False
         found.notes = self._call_notes
 
     def run(self, body: tree.Body, frame: Frame) -> Flow:
-        """Carry out the body of a model; its outputs are then in `outputs`."""
+        """Carry out the body of a model; its outputs are then in those of `interface`."""
         self.assembly.reserve(body, "")
         flow = self._body(body, Site(frame, "", ()), None, top=True)
-        if not self._declared_output and isinstance(flow, Tensor):
-            flow = [flow]
-        if not self._declared_output and isinstance(flow, list):
-            last = self.assembly.nodes[flow[0].node]
-            if tuple(flow) == last.outputs:
-                self.outputs += [(tensor, last.span) for tensor in flow]
+        flow = self.interface.end(flow)
         if not self.hooks and not self.poisoned:
             self.application.check_declared()
         return flow
@@ -148,9 +142,9 @@ class Expansion:
             )
         match statement:
             case tree.Input():
-                return self._input(statement, site, flow)
+                return self.interface.enter(statement, frame, flow)
             case tree.Output():
-                return self._output(statement, frame, flow)
+                self.interface.leave(statement, frame)
             case tree.Expect():
                 self.steps.take(statement.span, Steps.EXPECT)
                 self.expectations.append((statement, frame))
@@ -243,56 +237,6 @@ class Expansion:
             self.steps.take(statement.span)
             if isinstance(flow, Poison):
                 break
-        return flow
-
-    def _input(self, statement: tree.Input, site: Site, flow: Flow) -> Flow:
-        arguments: dict[str, Any] = {"shape": self.evaluator.value(statement.shape, site.frame)}
-        spans = {"shape": statement.shape.span}
-        if statement.dtype:
-            arguments["dtype"] = statement.dtype.text
-            spans["dtype"] = statement.dtype.span
-        if not isinstance(arguments["shape"], tuple | list):
-            hint = "a shape is a tuple without the batch axis, such as (28, 28, 3) or (10,)"
-            message = f"the shape of an input must be a tuple, not {text(arguments['shape'])}"
-            raise Problem(Slug.BAD_ARGUMENT, message, statement.shape.span, help=hint)
-        layer = construct(InputLayer, arguments, spans, statement.span, self.found, "an input")
-        if layer is None:
-            raise Skip
-        if statement.name.text in site.frame.names:
-            site.frame.bind(statement.name.text, None, statement.name.span)  # reports what has the name already
-        several = self.assembly.has_input
-        (tensor,) = self.assembly.apply(Use(layer, statement.name, statement.span), (), "")
-        site.frame.bind(statement.name.text, tensor, statement.name.span)
-        site.frame.entering = None if several else tensor
-        return None if several or flow is POISON else tensor
-
-    def _output(self, statement: tree.Output, frame: Frame, flow: Flow) -> Flow:
-        if self._declared_output:
-            raise Problem(
-                Slug.DUPLICATE, "the outputs are declared twice; one `output a, b` names them all", statement.span
-            )
-        self._declared_output = True
-        declared: set[Tensor] = set()
-        for name in statement.names:
-            try:
-                tensor = tensor_named(name, frame, self.evaluator.lost_names)
-            except Problem as problem:
-                self._report(problem.diagnostic)
-                continue
-            except Skip:
-                continue
-            node = self.assembly.nodes[tensor.node]
-            if isinstance(node.layer, InputLayer) and name.text != node.name:
-                message = (
-                    f"the output '{name.text}' would be the input '{node.name}' itself: nothing stands between them"
-                )
-                hint = "a layer that is an output cannot be removed"
-                self._report(Diagnostic(Slug.MISPLACED, message, name.span, help=hint))
-            elif tensor in declared:
-                self._report(Diagnostic(Slug.DUPLICATE, f"'{name.text}' is an output already", name.span))
-            else:
-                self.outputs.append((tensor, name.span))
-                declared.add(tensor)
         return flow
 
     # ------------------------------------------------------------------------------------------ chains

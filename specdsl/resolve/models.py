@@ -102,7 +102,7 @@ class ModelBuilder:
         return Graph(
             name=definition.name.text,
             nodes=tuple(expansion.assembly.nodes.values()),
-            outputs=tuple(tensor for tensor, _ in expansion.outputs),
+            outputs=tuple(tensor for tensor, _ in expansion.interface.outputs),
             scopes=expansion.assembly.scopes,
             docstring=own.text.strip() if own else docstring,
             parameters=values,
@@ -352,13 +352,13 @@ class ModelBuilder:
         if not any(isinstance(node.layer, InputLayer) for node in nodes.values()):
             hint = "a model begins with `input name: (28, 28, 3)`"
             found.add(Diagnostic(Slug.MISPLACED, f"the model '{name}' has no input", definition.name.span, help=hint))
-        elif not expansion.outputs:
+        elif not expansion.interface.outputs:
             hint = "name the tensors that leave it: `output a, b`"
             found.add(Diagnostic(Slug.MISPLACED, f"the model '{name}' has no output", definition.name.span, help=hint))
         else:
-            for node in _unused(nodes, expansion.outputs):
+            for node in _unused(nodes, expansion.interface.outputs):
                 what = "the input" if isinstance(node.layer, InputLayer) else "the result of"
-                note = tuple(Note("this is an output", span) for _, span in expansion.outputs[:3])
+                note = tuple(Note("this is an output", span) for _, span in expansion.interface.outputs[:3])
                 message = f"{what} '{node.name}' reaches no output of '{name}'"
                 found.add(
                     Diagnostic(Slug.UNUSED, message, node.span, note, "use it, declare it as an output, or remove it")
