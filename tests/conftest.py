@@ -7,12 +7,14 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from specdsl import cli
 from tests.keras.tally import TALLY
 
 # Keras runs on one back end in a process: nobody is to choose another for the tests' own.
@@ -45,6 +47,22 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(tempfile.mkdtemp(prefix="specdsl-tests-cache-"))
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"] = str(folder)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs `specdsl` in this process; gives exit code, standard output and standard error."""
+
+    def run(*arguments: object, columns: int = 80) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["specdsl", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -19,22 +19,6 @@ SPECS = Path(__file__).parents[1] / "specs"
 BN = str(SPECS / "bn_cnn.spec")
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs a command in this process; gives exit code, standard output and standard error."""
-
-    def run(*arguments: str, columns: int = 80) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["specdsl", *arguments])
-        monkeypatch.setenv("COLUMNS", str(columns))
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
-
-
 def spec(tmp_path: Path, text: str) -> str:
     path = tmp_path / "m.spec"
     path.write_text(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from specdsl import cli
 from specdsl.data import DataSet, Examples, load
 from specdsl.data.summary import summarise
 from specdsl.recipes import Pipeline, Synthetic, Validation
@@ -32,22 +31,13 @@ train quick { data = few }
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def run(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs `specdsl data show` beside a spec; gives exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SPECDSL_DATA", str(tmp_path / "prepared"))
     Path("few.spec").write_text(SPEC)
 
-    def run(*arguments: str, columns: int = 80) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["specdsl", "data", "show", *arguments])
-        monkeypatch.setenv("COLUMNS", str(columns))
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
+    return partial(run, "data", "show")
 
 
 def test_the_table_has_a_row_for_each_class_and_the_sums(run) -> None:

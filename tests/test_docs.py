@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -63,18 +62,14 @@ def test_specs_in_documents_are_valid_and_canonical(text: str) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_outputs_in_documents_are_what_comes_out(
-    path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, run
 ) -> None:
     """What a document shows as a file is that file, and as the output of a command its output at 100 columns."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("COLUMNS", "100")
 
     def produce(match: re.Match[str]) -> str:
-        monkeypatch.setattr(sys, "argv", ["specdsl", *shlex.split(match[1])])
-        with pytest.raises(SystemExit):
-            cli.main()
-        captured = capsys.readouterr()
-        return f"<!-- output: {match[1]} -->\n```text\n{captured.out}{captured.err}```"
+        _, out, err = run(*shlex.split(match[1]), columns=100)
+        return f"<!-- output: {match[1]} -->\n```text\n{out}{err}```"
 
     text = path.read_text(encoding="utf-8")
     copied = FILE.sub(lambda match: f"<!-- file: {match[1]} -->\n```spec\n{Path(match[1]).read_text('utf-8')}```", text)

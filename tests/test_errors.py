@@ -6,12 +6,11 @@ After a change that is meant to change a message: `pytest tests/test_errors.py -
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-from specdsl import SpecError, cli, load
+from specdsl import SpecError, load
 from specdsl.analyses import broken_expectations
 from specdsl.cli.explaining import PAGES, page, summary
 from specdsl.diagnostics import Diagnostic, Slug, render
@@ -80,21 +79,6 @@ def test_the_list_in_the_documents_is_that_of_the_pages(request: pytest.FixtureR
         path.write_text(produced, encoding="utf-8")
         text = produced
     assert produced == text
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs a command in this process; gives exit code, standard output and standard error."""
-
-    def run(*arguments: str, columns: int = 80) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["specdsl", *arguments])
-        monkeypatch.setenv("COLUMNS", str(columns))
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def test_explain_lists_all_kinds(run) -> None:

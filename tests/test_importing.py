@@ -6,7 +6,6 @@ import io
 import json
 import os
 import struct
-import sys
 import threading
 import zipfile
 from copy import deepcopy
@@ -19,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import specdsl
-from specdsl import SpecError, cli
+from specdsl import SpecError
 from specdsl.importing import import_file
 from specdsl.importing.reading import MOST_BYTES, MOST_DEPTH
 
@@ -546,20 +545,6 @@ def _imported(config: Any) -> tuple[str, str]:
 
 
 # ---------------------------------------------------------------------------------------------- the verb
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs a command in this process; gives exit code, standard output and standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["specdsl", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def test_the_verb_writes_a_spec(run, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import specdsl
-from specdsl import Limits, SpecError, cli
+from specdsl import Limits, SpecError
 from specdsl.diagnostics import Diagnostic, Slug
 from specdsl.source import Source
 from specdsl.syntax.formatter import format_source
@@ -114,20 +114,6 @@ def test_the_documented_limits_are_those_that_there_are() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- the command line
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs a command in this process; gives exit code, standard output and standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["specdsl", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.mark.parametrize("verb", ["check", "compile", "diff", "train"])

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import re
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import specdsl
-from specdsl import cli
 from specdsl.declaration import Misuse
 from specdsl.recipes import DataRecipe, TrainRecipe
 from specdsl.results.comparing import VERDICTS
@@ -78,18 +77,9 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs `specdsl`; gives exit code, standard output and standard error."""
-
-    def run(*arguments: object, columns: int = 100) -> tuple[int, str, str]:
-        monkeypatch.setenv("COLUMNS", str(columns))
-        monkeypatch.setattr(sys, "argv", ["specdsl", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
+def run(run):
+    """Runs `specdsl` on a terminal of 100 columns."""
+    return partial(run, columns=100)
 
 
 def written(runs: list[MadeRun], folder: Path) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import keras
@@ -13,7 +12,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 
 import specdsl
-from specdsl import Graph, cli
+from specdsl import Graph
 from specdsl.backends.onnx_model import OnnxError, to_onnx
 from specdsl.functional import pinned_layers
 from tests.keras.model_oracle import (
@@ -142,28 +141,22 @@ def test_onnx_computes_what_keras_computes(path: Path) -> None:
     ],
 )
 def test_what_cannot_be_exported_is_told_before_anything_is_written(
-    steps: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    steps: str, reason: str, tmp_path: Path, run
 ) -> None:
     """With the operation and the layer that the exporter fails at, exit code 1, and no file."""
     (tmp_path / "m.spec").write_text(f"model m {{ input x: (8,); {steps} }}\n")
     out = tmp_path / "m.onnx"
-    monkeypatch.setattr(sys, "argv", ["specdsl", "compile", str(tmp_path / "m.spec"), "--emit", "onnx", "-o", str(out)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 1
-    said = capfd.readouterr().err
+    code, _, said = run("compile", tmp_path / "m.spec", "--emit", "onnx", "-o", out)
+    assert code == 1
     assert reason in said
     assert "nothing is written" in said
     assert not out.exists()
 
 
-def test_a_file_of_onnx_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_onnx_is_written(tmp_path: Path, run) -> None:
     """`compile --emit onnx` writes what onnxruntime loads."""
     out = tmp_path / "m.onnx"
-    monkeypatch.setattr(sys, "argv", ["specdsl", "compile", str(SPECS[0]), "--emit", "onnx", "-o", str(out)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 0
+    assert run("compile", SPECS[0], "--emit", "onnx", "-o", out)[0] == 0
     assert onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"]).get_inputs()
 
 
@@ -201,15 +194,10 @@ def test_a_model_that_fails_is_not_given_away_unchecked(
         to_onnx(graph, model)
 
 
-def test_without_the_packages_it_says_what_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_without_the_packages_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run) -> None:
     """Before Keras is loaded."""
     monkeypatch.setattr("specdsl.backends.onnx_model.NEEDS", ("onnx", "no_such_package"))
     out = tmp_path / "m.onnx"
-    monkeypatch.setattr(sys, "argv", ["specdsl", "compile", str(SPECS[0]), "--emit", "onnx", "-o", str(out)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 1
-    assert "this needs no_such_package: `pip install 'specdsl[onnx]'` brings it" in capfd.readouterr().err
+    code, _, said = run("compile", SPECS[0], "--emit", "onnx", "-o", out)
+    assert (code, "this needs no_such_package: `pip install 'specdsl[onnx]'` brings it" in said) == (1, True)
     assert not out.exists()

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import specdsl
-from specdsl import Graph, cli
+from specdsl import Graph
 from specdsl.analyses import analyse
 from specdsl.layers import Layer, Shape
 from specdsl.layers.core import Masking
@@ -377,32 +377,23 @@ def test_emitted_source_runs_alone(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- files
 
 
-def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["specdsl", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0)
-
-
 @pytest.mark.parametrize("name", ["bn_cnn", "functional", "dropout"])
-def test_a_keras_file_holds_the_model(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keras_file_holds_the_model(name: str, tmp_path: Path, run) -> None:
     """`compile --emit keras` writes a file that Keras loads as the same model."""
     path = tmp_path / "model.keras"
     spec = ROOT / "specs" / f"{name}.spec"
-    assert run_command(monkeypatch, "compile", str(spec), "--emit", "keras", "-o", str(path)) == 0
+    assert run("compile", spec, "--emit", "keras", "-o", path)[0] == 0
     assert_same(keras.models.load_model(path), specdsl.load(spec).model())
 
 
 @pytest.mark.parametrize("to_file", [True, False])
-def test_json_holds_the_model(
-    to_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_holds_the_model(to_file: bool, tmp_path: Path, run) -> None:
     """`compile --emit json` writes what `keras.models.model_from_json` reads."""
     path = tmp_path / "model.json"
     spec = ROOT / "specs" / "bn_cnn.spec"
-    options = ["-o", str(path)] if to_file else []
-    assert run_command(monkeypatch, "compile", str(spec), "--emit", "json", *options) == 0
-    text = path.read_text() if to_file else capsys.readouterr().out
+    code, out, _ = run("compile", spec, "--emit", "json", *(["-o", path] if to_file else []))
+    assert code == 0
+    text = path.read_text() if to_file else out
     assert_same(keras.models.model_from_json(text), specdsl.load(spec).model())
 
 
@@ -450,23 +441,20 @@ def test_what_a_call_says_of_training_holds_in_fit_and_predict(emitted: bool) ->
     assert 0.6 < dropped < 0.9
 
 
-def test_a_pin_that_a_file_loses_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_pin_that_a_file_loses_is_told(tmp_path: Path, run) -> None:
     path = tmp_path / "pinned.spec"
     path.write_text(PINNED)
-    assert run_command(monkeypatch, "compile", str(path), "--emit", "keras", "-o", str(tmp_path / "m.keras")) == 0
-    assert "no place in a file for the `training=` of still, inner, dropout, dropout_1" in capsys.readouterr().err
+    code, _, err = run("compile", path, "--emit", "keras", "-o", tmp_path / "m.keras")
+    assert code == 0
+    assert "no place in a file for the `training=` of still, inner, dropout, dropout_1" in err
 
 
-def test_emitted_python_of_the_command_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_emitted_python_of_the_command_line(run) -> None:
     """`compile --emit python` prints the source that builds the model, with the parameters that are set."""
     path = CORPUS / "ok" / "variant_parameters.spec"
-    options = ["--model", "scaled", "--set", "factor=3"]
-    assert run_command(monkeypatch, "compile", str(path), "--emit", "python", *options) == 0
-    assert_same(build_emitted(capsys.readouterr().out), specdsl.load(path).model("scaled", factor=3))
+    code, out, _ = run("compile", path, "--emit", "python", "--model", "scaled", "--set", "factor=3")
+    assert code == 0
+    assert_same(build_emitted(out), specdsl.load(path).model("scaled", factor=3))
 
 
 def assert_same(model: keras.Model, graph: Graph) -> None:

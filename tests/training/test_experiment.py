@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
 import pytest
 
-from specdsl import cli
 from specdsl.runs import read
 
 SPEC = """
@@ -31,19 +30,17 @@ experiment unfit { models = [tiny, wrong] }
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs `specdsl experiment` on the spec; gives exit code, standard output and standard error."""
+def beside(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs `specdsl experiment` beside the spec; gives exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
     Path("tiny.spec").write_text(SPEC)
+    return partial(run, "experiment")
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["specdsl", "experiment", "tiny.spec", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
 
-    return run
+@pytest.fixture
+def run(beside):
+    """The same, on the spec."""
+    return partial(beside, "tiny.spec")
 
 
 @pytest.mark.keras
@@ -79,9 +76,7 @@ def test_models_that_do_not_fit_end_it_before_anything_is_trained(run) -> None:
     assert not Path("runs").exists()
 
 
-def test_experiments_and_their_models_are_named(
-    run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_experiments_and_their_models_are_named(run, beside) -> None:
     code, _, err = run()
     assert code == 2
     assert "several experiments" in err
@@ -94,9 +89,7 @@ def test_experiments_and_their_models_are_named(
     Path("alone.spec").write_text(
         'from "tiny.spec" import tiny\ntrain t { epochs = 1 }\nexperiment one { models = [tiny] }\n'
     )
-    monkeypatch.setattr(sys, "argv", ["specdsl", "experiment", "alone.spec", "--set", "train=3"])
-    with pytest.raises(SystemExit):
-        cli.main()
-    assert "'train' is not set as a whole" in capsys.readouterr().err
+    _, _, err = beside("alone.spec", "--set", "train=3")
+    assert "'train' is not set as a whole" in err
     code, _, err = run("widths", "--models", "")
     assert (code, "has no model ''" in err) == (2, True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 import specdsl
-from specdsl import cli
 from specdsl.data import DataSet, Examples
 from specdsl.declaration import Misuse
 from specdsl.recipes import DataRecipe, Folder, Npz, Sinc
@@ -34,16 +33,8 @@ model tiny {
 
 
 @pytest.fixture
-def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def train(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs `specdsl train`; gives exit code, standard output and standard error."""
-
-    def train(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["specdsl", "train", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return int(ended.value.code or 0), captured.out, captured.err
 
     (tmp_path / "specs" / "held").mkdir(parents=True)
     (tmp_path / "specs" / "own.spec").write_text(OWN)
@@ -51,7 +42,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     x = np.eye(5)[y] + np.random.default_rng(0).normal(0, 0.1, (24, 5))
     np.savez(tmp_path / "specs" / "held" / "own.npz", image=x, label=y)
     monkeypatch.chdir(tmp_path)
-    return train
+    return partial(run, "train")
 
 
 @pytest.mark.keras

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from specdsl import cli
 
 pytestmark = [
     pytest.mark.keras,
@@ -25,18 +23,22 @@ SET = (
 )  # fmt: skip
 
 
-def trained(monkeypatch: pytest.MonkeyPatch, out: Path, *settings: str, code: int = 0) -> None:
-    options = [option for one in settings for option in ("--set", one)]
-    arguments = ["specdsl", "train", str(SPEC), "--model", "shortcut_mlp", "--out", str(out), *options]
-    monkeypatch.setattr(sys, "argv", arguments)
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == code
+@pytest.fixture
+def trained(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> Callable[..., str]:
+    """Trains with settings into the folder `run`; gives standard error."""
+
+    def trained(*settings: str, code: int = 0) -> str:
+        options = [option for one in settings for option in ("--set", one)]
+        ended, _, err = run("train", SPEC, "--model", "shortcut_mlp", "--out", tmp_path / "run", *options)
+        assert ended == code
+        return err
+
+    return trained
 
 
-def test_a_curve_is_fitted_as_the_settings_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_curve_is_fitted_as_the_settings_say(trained: Callable[..., str], tmp_path: Path) -> None:
     """Rates of the schedule, parts measured when they are due, and the best epoch's weights on the whole test part."""
-    trained(monkeypatch, tmp_path / "run", *SET)
+    trained(*SET)
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (config["train"]["epochs"], config["train"]["optimizer"]["learning_rate"]) == (5, 0.01)
     with (tmp_path / "run" / "trial-1" / "history.csv").open(newline="") as file:
@@ -51,9 +53,7 @@ def test_a_curve_is_fitted_as_the_settings_say(monkeypatch: pytest.MonkeyPatch, 
     assert trial["final"]["test_loss"] == pytest.approx(((kept["value"] - kept["target"]) ** 2).mean(), rel=1e-4)
 
 
-def test_a_wrong_setting_is_told_before_anything_is_made(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    trained(monkeypatch, tmp_path / "run", "train.loss='binary_crossentropy'", code=2)
-    assert "--set train.loss:1:1: error[bad-argument]: BinaryCrossentropy compares classes" in capsys.readouterr().err
+def test_a_wrong_setting_is_told_before_anything_is_made(trained: Callable[..., str], tmp_path: Path) -> None:
+    err = trained("train.loss='binary_crossentropy'", code=2)
+    assert "--set train.loss:1:1: error[bad-argument]: BinaryCrossentropy compares classes" in err
     assert not (tmp_path / "run").exists()

@@ -17,7 +17,6 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from specdsl import cli
 from specdsl.recipes.schedules import Cosine
 from specdsl.runs import RunError, read_run
 from specdsl.runs.checkpoints import Checkpoints
@@ -335,14 +334,8 @@ def test_an_experiment_goes_trial_by_trial_and_on_after_a_crash(tmp_path: Path, 
     assert content(tmp_path / "e" / "a") == content(tmp_path / "alone")
 
 
-def test_a_run_goes_on_from_its_folder_alone(tmp_path: Path, engine, monkeypatch, capsys) -> None:
+def test_a_run_goes_on_from_its_folder_alone(tmp_path: Path, engine, run) -> None:
     """The spec and the file that it imports from above are gone by then."""
-
-    def call(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["specdsl", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return int(ended.value.code or 0)
 
     folder = tmp_path / "project" / "specs"
     folder.mkdir(parents=True)
@@ -355,11 +348,12 @@ def test_a_run_goes_on_from_its_folder_alone(tmp_path: Path, engine, monkeypatch
         'from "../base.spec" import tiny\ndata few = synthetic(size=28, train=2, test=1)\n'
         "train quick { data = few; epochs = 2; batch = 40 }\n"
     )
-    out = str(tmp_path / "run")
-    assert call("train", str(folder / "e.spec"), "--model", "tiny", "--set", "units=6", "--out", out) == 0
+    out = tmp_path / "run"
+    assert run("train", folder / "e.spec", "--model", "tiny", "--set", "units=6", "--out", out)[0] == 0
     shutil.rmtree(tmp_path / "project")
-    assert call("train", "--resume", out, "--trials", "2") == 0
-    assert [trial.epochs for trial in read_run(tmp_path / "run").trials] == [2, 2]
-    assert read_run(tmp_path / "run").config["model_parameters"] == {"units": 6}
-    assert call("train", "--resume", out, "--seed", "2") == 2
-    assert "--seed cannot be said beside it" in capsys.readouterr().err
+    assert run("train", "--resume", out, "--trials", "2")[0] == 0
+    assert [trial.epochs for trial in read_run(out).trials] == [2, 2]
+    assert read_run(out).config["model_parameters"] == {"units": 6}
+    code, _, err = run("train", "--resume", out, "--seed", "2")
+    assert code == 2
+    assert "--seed cannot be said beside it" in err
