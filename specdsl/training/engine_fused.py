@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-from weakref import WeakSet
 
 import jax
 import jax.numpy as jnp
@@ -25,27 +24,16 @@ from specdsl.backends import keras_model
 from specdsl.runs.checkpoints import State as Stored
 from specdsl.runs.history import Epoch
 from specdsl.training import compiling, frameworks, precision
-from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys, stored_bits
+from specdsl.training.engine import Job, Outcome, Part, Stopped, Watcher, never, same_keys
 from specdsl.training.exhaustion import exhaustion_told
 from specdsl.training.fused_convolutions import as_products
 from specdsl.training.fused_devices import spread
-from specdsl.training.fused_models import (
-    averages,
-    copied,
-    larger,
-    measurable,
-    on_processor,
-    places,
-    prepared,
-    seeded,
-    stored_as,
-    summed,
-    variables,
-)
+from specdsl.training.fused_evaluation import Evaluation
+from specdsl.training.fused_models import copied, measurable, on_processor, prepared, seeded, variables
 from specdsl.training.fused_pooling import by_comparisons
-from specdsl.training.fused_portions import Ahead, Portion, even_batch
-from specdsl.training.fused_program import Given, Program, Resident, State, Sums
-from specdsl.training.fused_snapshots import Held, Snapshot, room
+from specdsl.training.fused_portions import Ahead, Portion
+from specdsl.training.fused_program import Program, Resident, State
+from specdsl.training.fused_states import States
 from specdsl.training.sharing import Sharing, sharing
 from specdsl.training.targets import targets
 from specdsl.training.ways import Method, Way
@@ -67,7 +55,7 @@ class FusedGroup:
     def __init__(self, jobs: Sequence[Job], method: Method = "vmap", shared: Sharing = Sharing()) -> None:  # noqa: B008
         self.jobs = list(jobs)
         self._job = self.jobs[0]
-        self._shared, self._spread = shared, spread(shared)
+        self._spread = spread(shared)
         with on_processor():
             self.model = seeded(self._job)
             states = [copied(variables(self.model))]
@@ -77,7 +65,8 @@ class FusedGroup:
             sums = [np.stack([np.array(one.value)] * len(states)) for one in self.model.metrics_variables]
         self._fresh: list[Any] = self._spread.own(list(map(jnp.array, sums)))
         trainable, others, optimizer = jax.tree.map(lambda *one: jnp.array(np.stack(one)), *states)
-        self._state: State = self._spread.own(State(trainable, others, optimizer, self._fresh))
+        state: State = self._spread.own(State(trainable, others, optimizer, self._fresh))
+        self.states = States(self.model, state, len(self.jobs), self._spread)
         if method.endswith("products"):
             beside = 1 if shared.batch or method.startswith("map") else len(states) // shared.devices
             as_products(self.model, beside)
@@ -95,19 +84,13 @@ class FusedGroup:
             job.recipe.precision,
         )
         self._data: dict[Part, Resident] = {}
-        self._larger = larger(job) if jax.default_backend() != "cpu" else 1
-        self._places = places(self.model)
-        self._averages = averages(self.model)
         own = compiling.innermost(self.model.optimizer)
         scheduled = isinstance(own._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
         self._steady: float | None = None
         self._steady = None if scheduled else self.rate()
-        self._fixed = [False] * len(self.jobs)
-        self._known: dict[tuple[str, Part], Any] = {}
-        self._snapshots: WeakSet[Snapshot] = WeakSet()
-        self._snapshot: Snapshot | None = None
         self._ahead = Ahead(self._drawn, job.recipe.epochs)
-        self._portions = {"train": Portion(), "measure": Portion(), "answer": Portion()}
+        self._portion = Portion()
+        self._evaluation = Evaluation(job, self._program, self.states, self.resident, self._fresh, shared.batch)
         self.trials = [FusedTrial(self, place) for place in range(len(self.jobs))]
 
     @exhaustion_told()
@@ -116,7 +99,7 @@ class FusedGroup:
 
         What a watcher sees of its trial does not depend on the trials beside it, but for the rounding of floats.
         """
-        assert not any(self._fixed), "training has ended with the weights that are used"
+        assert not self.states.fixed, "training has ended with the weights that are used"
         outcomes: list[Outcome | None] = [Outcome(stopped=True) if one.stopping() else None for one in watchers]
         for number in range(after, self._job.recipe.epochs):
             rate, began = self.rate(), perf_counter()
@@ -154,14 +137,15 @@ class FusedGroup:
         count, batch = len(self._job.train), self._job.recipe.batch
         data, whole, began = self.resident("train"), count // batch, perf_counter()
         order, draws = self._ahead.take(number)
-        self._hand_over()
-        self._state = self._state._replace(metrics=[one + 0 for one in self._fresh])
+        states = self.states
+        states.hand_over()
+        states.now = states.now._replace(metrics=[one + 0 for one in self._fresh])
         logs: Mapping[str, Any] = {}
         waiting: deque[tuple[int, Mapping[str, Any]]] = deque()
-        portion, first = self._portions["train"], 0
+        portion, first = self._portion, 0
         while first < whole:
             last = min(first + portion.steps, whole)
-            self._state, logs = self._program.advance(self._state, order, draws, data, first, last)
+            states.now, logs = self._program.advance(states.now, order, draws, data, first, last)
             portion.sent(last - first)
             waiting.append((last, logs))
             if len(waiting) > _AHEAD:
@@ -174,7 +158,7 @@ class FusedGroup:
                 return None
         if whole * batch < count:
             order, draws = order[:, whole * batch :], draws[:, whole * batch :]
-            self._state, logs = self._program.rest(self._state, order, draws, data)
+            states.now, logs = self._program.rest(states.now, order, draws, data)
         portion.forget()
         return dict(jax.device_get(logs))
 
@@ -223,7 +207,7 @@ class FusedGroup:
         _, _, optimizer = variables(self.model)
         steps = compiling.innermost(self.model.optimizer)._iterations  # all, also those that only add up gradients
         with on_processor():
-            for variable, value in zip(optimizer, self._state.optimizer, strict=True):
+            for variable, value in zip(optimizer, self.states.now.optimizer, strict=True):
                 if variable is steps:
                     variable.assign(np.asarray(value)[0])
             return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
@@ -235,16 +219,7 @@ class FusedGroup:
         Raises:
             Stopped: `stopping` says so.
         """
-        if ("measured", part) not in self._known:
-            state, data = self._shown(), self.resident(part)
-            carried: Any = (Sums(state.others, self._fresh), {})
-
-            def go_on(carried: Any, first: int, last: int, batch: int) -> Any:
-                return self._program.measure(carried[0], state.trainable, data, first, last, batch)
-
-            _, logs = self._evaluated("measure", part, carried, go_on, stopping)
-            self._known["measured", part] = jax.device_get(logs)
-        return {name: float(one[place]) for name, one in self._known["measured", part].items()}
+        return self._evaluation.measured(part, place, stopping)
 
     @exhaustion_told()
     def answers(self, part: Part, place: int, stopping: Callable[[], bool] = never) -> NDArray[np.float32]:
@@ -253,119 +228,16 @@ class FusedGroup:
         Raises:
             Stopped: `stopping` says so.
         """
-        if ("answers", part) not in self._known:
-            state, data = self._shown(), self.resident(part)
-
-            def go_on(carried: Given, first: int, last: int, batch: int) -> Given:
-                return self._program.answer(carried, state.trainable, data, first, last, batch)
-
-            given = self._evaluated(
-                "answer", part, self._program.nothing_given(state, data, self._job.outputs), go_on, stopping
-            )
-            self._known["answers", part] = np.asarray(given.outputs)
-        found: NDArray[np.float32] = self._known["answers", part][place]
-        return found
-
-    def _evaluated(
-        self, what: str, part: Part, carried: Any, go_on: Callable[[Any, int, int, int], Any],
-        stopping: Callable[[], bool],
-    ) -> Any:  # fmt: skip
-        """What comes of all steps over a part, in order, handed over in portions as training is.
-
-        Raises:
-            Stopped: `stopping` says so.
-        """
-        count = len(self._job.examples(part))
-        batch = self._job.recipe.batch * self._larger
-        batch = batch if self._shared.batch or summed(self._job) else even_batch(count, batch)
-        steps, first, portion = -(-count // batch), 0, self._portions[what]
-        while first < steps:
-            if stopping():
-                raise Stopped
-            last = min(first + portion.steps, steps)
-            carried = go_on(carried, first, last, batch)
-            portion.sent(last - first)
-            if last < steps:
-                jax.block_until_ready(carried)  # type: ignore[no-untyped-call]
-                portion.done()
-            first = last
-        portion.forget()
-        return carried
-
-    def _shown(self) -> State:
-        """The state that is evaluated: with the averaged weights where the optimizer averages."""
-        if not self._averages:
-            return self._state
-        fixed = jnp.asarray(self._fixed + [False] * self._spread.spare)
-        trainable = [
-            jnp.where(fixed.reshape(-1, *[1] * (own.ndim - 1)), own, self._state.optimizer[place])
-            for own, place in zip(self._state.trainable, self._averages, strict=True)
-        ]
-        return self._state._replace(trainable=trainable)
-
-    def held(self, place: int) -> Held:
-        """The arrays of a trial by the names that the `fit` engine gives them; they are copied when they have to be."""
-        if self._snapshot is None:
-            self._snapshot = Snapshot(self._state, {name: at[1:] for name, at in self._places.items()})
-            self._snapshots.add(self._snapshot)
-        return self._snapshot.of(place)
-
-    def shown(self, place: int) -> Held:
-        """Those of the model, with the averaged weights where the optimizer averages."""
-        state = self._shown()
-        names = [name for name, (kind, _, _) in self._places.items() if kind == "model"]
-        own = _one_of((state.trainable, state.others), place)
-
-        def fetch() -> dict[str, NDArray[Any]]:
-            found = jax.device_get(own)
-            return {name: stored_bits(np.array(found[part][index])) for name in names
-                    for _, part, index in [self._places[name]]}  # fmt: skip
-
-        held = Held(names, fetch)
-        if not room(own):
-            held.take(fetch())
-        return held
-
-    def expected(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """What the arrays of a trial are, by the same names."""
-        return {name: stored_as(self._state[part][index]) for name, (_, part, index) in self._places.items()}
+        return self._evaluation.answers(part, place, stopping)
 
     @exhaustion_told()
     def put(self, place: int, stored: Stored, fixed: bool = False) -> None:
-        """Put arrays back that were held, all or those of the model."""
-        parts: list[list[Any]] = [list(part) for part in self._state]
-        given: list[list[Any]] = [[None] * len(part) for part in parts]
-        for name, array in stored.items():
-            _, part, index = self._places[name]
-            given[part][index] = array.view(np.dtype(parts[part][index].dtype))
-        whole = [number for number, part in enumerate(given) if part and all(one is not None for one in part)]
-        changed = _with_one([parts[number] for number in whole], [given[number] for number in whole], place)
-        for number, part in zip(whole, changed, strict=True):
-            parts[number] = part
-        if self._snapshot is not None and self._snapshot.wanted:  # of all trials, to be held beside the new state
-            self._snapshot.fetch()
-        self._state = self._spread.own(State(*parts))
-        self._fixed[place] = self._fixed[place] or fixed
-        self._snapshot = None
-        self._known.clear()
-
-    def _hand_over(self) -> None:
-        """The state is about to be used up: who holds what it was gets it for himself."""
-        for snapshot in list(self._snapshots):
-            if snapshot is self._snapshot:
-                snapshot.keep()
-            elif snapshot.wanted:  # of a trial that has ended: it would lie on the device to the end
-                snapshot.fetch()
-        self._snapshot = None
-        self._known.clear()
+        """Put arrays back that were held, all or those of the model; `fixed` where training ends with them."""
+        self.states.put(place, stored, fixed)
 
     def save(self, place: int, file: Path) -> None:
         """Write the model of a trial in Keras's format, without optimizer."""
-        state = self._shown()
-        trainable, others, _ = variables(self.model)
-        for some, values in ((trainable, state.trainable), (others, state.others)):
-            for variable, value in zip(some, values, strict=True):
-                variable.assign(np.asarray(value)[place])
+        self.states.into_model(place)
         with frameworks.without_tensorflow():
             keras_model.uncompiled(self.model).save(file)
 
@@ -395,7 +267,7 @@ class FusedTrial:
 
     def state(self) -> Stored:
         """Weights, statistics, seeds of layers and the optimizer's variables, as copies."""
-        return self._group.held(self._place)
+        return self._group.states.held(self._place)
 
     def restore(self, state: Stored) -> None:
         """Put back what `state` gave.
@@ -403,12 +275,12 @@ class FusedTrial:
         Raises:
             ValueError: it is that of another model or optimizer.
         """
-        same_keys(state, self._group.expected())
+        same_keys(state, self._group.states.expected())
         self._group.put(self._place, state)
 
     def weights(self) -> Stored:
         """The weights and statistics, averaged where the optimizer averages them, as copies."""
-        return self._group.shown(self._place)
+        return self._group.states.weights(self._place)
 
     def use(self, weights: Stored) -> None:
         """From now on evaluate, predict and save with what `weights` gave. Training ends with it."""
@@ -444,15 +316,3 @@ def group(jobs: Sequence[Job], way: Way) -> FusedGroup:
     assert way.method is not None, "a fused engine has a method"
     shared = sharing(len(jobs), jobs[0].recipe.batch, way.devices, way.together)
     return FusedGroup(jobs, way.method, shared)
-
-
-@jax.jit
-def _one_of(state: Any, place: int) -> Any:
-    """The arrays of one trial."""
-    return jax.tree.map(lambda one: one[place], state)
-
-
-@jax.jit
-def _with_one(state: Any, own: Any, place: int) -> Any:
-    """The arrays of all trials, with others for one of them."""
-    return jax.tree.map(lambda one, new: one.at[place].set(new), state, own)

@@ -10,14 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from specdsl.analyses.counting import analyse
-from specdsl.analyses.memory import peak_activation_bytes, training_activation_bytes
 from specdsl.data.dataset import Examples
 from specdsl.recipes.augmentation import Pipeline, unit_range
 from specdsl.training import compiling
 from specdsl.training.engine import Job, stored_bits
 from specdsl.training.fused_program import Prepare
-from specdsl.training.sizing import SHOWN
 from specdsl.training.targets import Targets, targets
 
 
@@ -75,22 +72,6 @@ def on_processor() -> Iterator[None]:
 def copied(given: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """The values of variables as copies in memory."""
     return [[np.array(variable.value) for variable in some] for some in given]
-
-
-def summed(job: Job) -> bool:
-    """Whether the loss adds up: then what is told of a batch depends on how many are in it, in evaluation too."""
-    return job.recipe.loss.reduction == "sum"
-
-
-def larger(job: Job) -> int:
-    """How many times as large as in training a batch of evaluation may be: it needs no more memory then."""
-    if summed(job):
-        return 1
-    analysis = analyse(job.graph)
-    training, inference = training_activation_bytes(analysis), peak_activation_bytes(analysis)
-    if not training or not inference:
-        return 1
-    return max(1, min(SHOWN, training // inference))
 
 
 def stored_as(array: Any) -> jax.ShapeDtypeStruct:

@@ -65,13 +65,3 @@ class Ahead:
         if epoch + 1 < self._epochs:
             self._begun[epoch + 1] = self._thread.submit(self._make, epoch + 1)
         return made
-
-
-def even_batch(count: int, most: int) -> int:
-    """The size of a batch of at most so many, so that the last of `count` is as large as the others, or nearly so.
-
-    A smaller last batch is compiled apart. Where a size of more than half of `most` leaves none, it is that.
-    """
-    most = min(most, count)
-    whole = next((size for size in range(most, most // 2, -1) if count % size == 0), None)
-    return whole or -(-count // -(-count // most))

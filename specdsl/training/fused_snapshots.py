@@ -6,6 +6,8 @@ is copied, on the device where there is room and into memory where there is not.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -116,11 +118,16 @@ def _copy(state: State) -> State:
 
 
 def room(state: Any) -> bool:
-    """Whether the devices have room for a second one; what steps need is in the peak once some were made."""
-    size = sum(one.nbytes for one in jax.tree.leaves(state))
-    for device in jax.tree.leaves(state)[0].devices():
-        told = device.memory_stats() or {}
-        limit, peak = told.get("bytes_limit"), told.get("peak_bytes_in_use")
-        if limit is not None and peak is not None and limit - peak < 1.1 * size:
-            return False
-    return True
+    """Whether each device has room for a second one of what lies on it."""
+    sizes: Counter[Any] = Counter()
+    for array in jax.tree.leaves(state):
+        part = math.prod(array.sharding.shard_shape(array.shape)) * array.dtype.itemsize
+        sizes.update(dict.fromkeys(array.sharding.addressable_devices, part))
+    return all(size * 1.1 <= _left(device) for device, size in sizes.items())
+
+
+def _left(device: Any) -> float:
+    """Bytes that a device has never used; no end where it does not tell. What steps need, it has used once."""
+    told = device.memory_stats() or {}
+    limit, peak = told.get("bytes_limit"), told.get("peak_bytes_in_use")
+    return math.inf if limit is None or peak is None else limit - peak

@@ -22,6 +22,7 @@ from specdsl.layers.dtypes import BYTES, policy
 from specdsl.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 from specdsl.recipes.training import Precision
 from specdsl.training.engine import Job
+from specdsl.training.evaluating import times_larger
 from specdsl.training.exhaustion import LESS_MEMORY
 from specdsl.training.hardware import Hardware, Platform
 from specdsl.training.sharing import sharing
@@ -44,9 +45,6 @@ _PADDED = 2.0
 
 _POOLED = 7
 """Arrays of numbers as large as what enters it that the gradient of a maximum pooling needs: where each value stood."""
-
-SHOWN = 8
-"""How many times as large as in training a batch of evaluation is at the most, on an accelerator."""
 
 _BESIDE = 2**20
 """Bytes of each trial that are not counted one by one: running sums, seeds, counts of steps, the ends of arrays."""
@@ -113,9 +111,8 @@ def parts(job: Job, method: Method | None, trials: int, devices: int = 1, platfo
         kept = int((memory.activations or 0) * _KEPT) + _POOLED * _pooled(analysis)
     learning = memory.gradients + (variables if in_turn else 0) + batch * (kept + held + most + _PREPARED * 4 * stored)
     answers = 3 * 4 * job.outputs * max(len(one) for one in examples)
-    shown = peak_activation_bytes(analysis) or 0
-    at_once = 1 if processor or not shown else max(1, min(SHOWN, (memory.activations or 0) // shown))
-    showing = answers + at_once * batch * (shown + most + _PREPARED * 4 * stored)
+    shown = peak_activation_bytes(analysis, precision) or 0
+    showing = answers + times_larger(job, analysis, platform) * batch * (shown + most + _PREPARED * 4 * stored)
     return Needed(
         data=sum(_bytes(one) for one in examples),
         model=variables,

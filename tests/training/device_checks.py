@@ -12,6 +12,7 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from click.testing import CliRunner
@@ -161,13 +162,21 @@ def held(made: Any) -> dict[str, Any]:
     """How many devices hold the training images, how many bytes each, and on how many the state of trials lies."""
     images = made.resident("train").x
     pieces = {piece.device: piece.data.nbytes for piece in images.addressable_shards}
-    weight = made._state.trainable[0]
+    weight = made.states.now.trainable[0]
     return {
         "images": sorted(pieces.values()),
         "stored": int(images.nbytes),
         "type": str(images.dtype),
         "trials": [piece.data.shape[0] for piece in weight.addressable_shards],
     }
+
+
+def room_for(made: Any, bytes_left: int) -> bool:
+    """Whether there is room for a second state of trials where so many bytes are left on each device."""
+    from specdsl.training import fused_snapshots
+
+    with mock.patch.object(fused_snapshots, "_left", return_value=bytes_left):
+        return fused_snapshots.room(made.states.now)
 
 
 def command_line(folder: Path, *, resume: bool) -> dict[str, Any]:
@@ -210,7 +219,7 @@ def made_elsewhere(declared: TrainRecipe, trials: int) -> tuple[Any, list[list[i
     try:
         made = group(declared, trials, 1)
         told = histories(made)
-        arrays = [*(one.value for one in made.model.trainable_variables)], jax.tree.leaves(tuple(made._state))
+        arrays = [*(one.value for one in made.model.trainable_variables)], jax.tree.leaves(tuple(made.states.now))
         return told, [sorted({device.id for one in some for device in one.devices()}) for some in arrays]
     finally:
         jax.config.update("jax_default_device", None)
@@ -228,6 +237,9 @@ def main(folder: Path, slow: bool) -> dict[str, Any]:
         given, found[f"{one}: gone on with"] = gone_on_with(made)
         found[f"{one}: difference"] = difference(given, (several[0][:trials], several[1][:trials]))
         found[f"{one}: collectives"], found[f"{one}: held"] = collectives(made), held(made)
+        size = sum(array.nbytes for state in made.states.now for array in state)
+        each = size // len(made.states.now.trainable[0].devices())
+        found[f"{one}: room"] = [room_for(made, bytes_left) for bytes_left in (each, each * 6 // 5, size)]
     for batch in (63, 62) if slow else (60,):
         other = declared.replace(batch=batch)
         alone = several[0][:1], several[1][:1]

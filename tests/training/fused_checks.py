@@ -160,6 +160,23 @@ def difference(one: tuple[list[Any], list[Any]], other: tuple[list[Any], list[An
     return max(found)
 
 
+def saved(group: Any, file: Path) -> dict[str, float | bool]:
+    """How much the weights of a trial that was saved differ from its own, and whether nothing of others was fetched."""
+    import jax
+    import keras
+
+    trial = group.trials[-1]
+    trial.save(file)
+    whole = jax.tree.leaves((group.states.now.trainable, group.states.now.others))
+    own = [array for name, array in trial.weights().items()]
+    found = [np.asarray(one.value) for one in keras.saving.load_model(file).variables]
+    floats = [pair for pair in zip(found, own, strict=True) if pair[0].dtype.kind == "f"]  # seeds are not kept
+    return {
+        "saved": max(float(abs(one - other).max()) for one, other in floats),
+        "fetched differ": all(array._npy_value is None for array in whole),
+    }
+
+
 def carried_out(folder: Path, epochs: int, trials: int, *, resume: bool = False) -> dict[str, Any]:
     """A run by the runner: all histories without times, and the weights in its checkpoints, by trial."""
     declared = recipe(epochs=epochs, data=data(validation=Validation(fraction=0.2)), keep="best")
@@ -201,9 +218,9 @@ def main(folder: Path, cases: list[str]) -> dict[str, Any]:
         declared = CASES[name]
         each = [histories(Alone(FitTrial(job(declared, trial)))) for trial in TRIALS]
         wanted = [one[0][0] for one in each], [one[1][0] for one in each]
-        found[f"{name}: together as products"] = difference(
-            histories(FusedGroup([job(declared, trial) for trial in TRIALS], "vmap-products")), wanted
-        )
+        group = FusedGroup([job(declared, trial) for trial in TRIALS], "vmap-products")
+        found[f"{name}: together as products"] = difference(histories(group), wanted)
+        found |= {f"{name}: {what}": value for what, value in saved(group, folder / f"{name}.keras").items()}
         alone = histories(FusedGroup([job(declared, 2)], "map-products"))
         found[f"{name}: one alone"] = difference(alone, ([wanted[0][1]], [wanted[1][1]]))
         two: tuple[Method, ...] = ("vmap", "map")

@@ -62,7 +62,7 @@ def buffers(group: Any) -> dict[str, int]:
     columns = len(some.recipe.data.augment.draws())
     order = jax.ShapeDtypeStruct((count, EXAMPLES), jnp.int32)
     draws = jax.ShapeDtypeStruct((count, EXAMPLES, columns), jnp.float32)
-    lowered = group._program._advance.lower(group._state, order, draws, group.resident("train"), 0, 4)
+    lowered = group._program._advance.lower(group.states.now, order, draws, group.resident("train"), 0, 4)
     told = lowered.compile().memory_analysis()
     kinds = ("argument", "output", "temp", "alias")
     found = {kind: int(getattr(told, f"{kind}_size_in_bytes")) for kind in kinds}

@@ -64,7 +64,7 @@ def lowered(precision: Precision, method: Any) -> str:
     draws = jnp.zeros((1, *group.jobs[0].streams.draws(0, count, recipe().data.augment).shape), jnp.float32)
     data = group.resident("train")
     step: Callable[[Any], Any] = lambda state: group._program.advance(state, order, draws, data, 0, 1)  # noqa: E731
-    return str(jax.jit(step).lower(group._state).as_text())
+    return str(jax.jit(step).lower(group.states.now).as_text())
 
 
 class Watcher:

@@ -146,6 +146,7 @@ def test_trials_are_the_same_experiment_on_four_devices(tmp_path: Path) -> None:
     assert silent(found["5 trials: collectives"])
     held = found["5 trials: held"]
     assert held == {"type": "uint8", "stored": held["stored"], "images": [held["stored"]] * 3, "trials": [2, 2, 2]}
+    assert found["5 trials: room"] == [False, True, True], "each device has room for what lies on it, a little more too"
     assert sums_alone(found["batch 60: collectives"]), found["batch 60: collectives"]
     held = found["batch 60: held"]
     assert held == {"type": "uint8", "stored": held["stored"], "images": [held["stored"]] * 4, "trials": [1] * 4}

@@ -16,7 +16,8 @@ from specdsl.cli import cli
 from specdsl.declaration import Misuse
 from specdsl.training import Wanted, fused_portions
 from specdsl.training.compilation import can_keep
-from specdsl.training.fused_portions import Ahead, Portion, even_batch
+from specdsl.training.evaluating import even_batch
+from specdsl.training.fused_portions import Ahead, Portion
 
 ROOT = Path(__file__).parents[2]
 

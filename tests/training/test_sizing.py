@@ -11,6 +11,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -18,8 +19,10 @@ from hypothesis import strategies as st
 
 from specdsl.analyses import analyse
 from specdsl.declaration import Misuse
+from specdsl.recipes.losses import SparseCategoricalCrossentropy
 from specdsl.training import sizing
 from specdsl.training.engine import Job
+from specdsl.training.evaluating import most_at_once
 from specdsl.training.hardware import Hardware
 from specdsl.training.sizing import free, most_together, needed, parts, why_not_all
 from specdsl.training.ways import METHODS, Method, Way
@@ -67,6 +70,19 @@ def test_each_part_is_what_it_says() -> None:
     assert sgd.model == totals.weight_bytes + 4 * totals.trainable
     averaged = parts(job("bn_cnn", "ema", "float32"), "vmap", 1)
     assert averaged.model == totals.weight_bytes + 3 * 4 * totals.trainable
+
+
+def test_evaluation_takes_larger_batches_where_training_holds_more() -> None:
+    """As many times as the engine takes them, whatever the precision, and only where nothing depends on it."""
+    half = job("bn_cnn", "adam", "mixed_bfloat16")
+    added = replace(CNN, recipe=CNN.recipe.replace(loss=SparseCategoricalCrossentropy(reduction="sum")))
+    times = [most_at_once(one, "gpu") // CNN.recipe.batch for one in (CNN, half, added)]
+    assert times[0] == times[1] > 1
+    assert times[2] == 1
+    assert most_at_once(CNN, "cpu") == CNN.recipe.batch
+    needed_at_once = parts(CNN, "vmap", 1).working
+    with mock.patch.object(sizing, "times_larger", return_value=100):
+        assert parts(CNN, "vmap", 1).working > needed_at_once, "the estimate does not go by the same rule"
 
 
 def test_half_precision_keeps_weights_and_halves_activations() -> None:
