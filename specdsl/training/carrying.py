@@ -19,8 +19,10 @@ from specdsl.training.estimate import Estimate
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.plans import Plan
 from specdsl.training.progress import Bars, say
+from specdsl.training.surroundings import Surroundings
+from specdsl.training.together import Most
 from specdsl.training.tracking import Tracking
-from specdsl.training.trials import Surroundings, run_trials
+from specdsl.training.trials import run_trials
 from specdsl.training.ways import Way, even
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class Run:
     Attributes:
         tracking: who else is told how it goes.
         clock: the time in which it is carried out, all the times that it was gone on with included.
+        most: how many of its trials are trained together at the most.
     """
 
     def __init__(self, plan: Plan, folder: RunFolder) -> None:
@@ -74,6 +77,7 @@ class Run:
         with suppress(RunError, TypeError, ValueError):
             before = float(read_json(folder.path / SUMMARY).get("wall_seconds", 0.0))
         self.clock = Clock(before)
+        self.most = Most(plan.chosen.together, self._fewer)
 
     def left(self) -> list[int]:
         """The trials that have not come to their end; one that crashed is among them, for it may go well next time."""
@@ -92,16 +96,9 @@ class Run:
         """
         jobs, folders = zip(*((self.plan.job(number), self.folder.trial(number)) for number in trials), strict=True)
         self.clock.begin()
-        most = self.plan.chosen.together
-        run_trials(jobs, folders, replace(around, tracking=self.tracking, most=most, fewer=self.fewer))
+        run_trials(jobs, folders, replace(around, tracking=self.tracking, most=self.most))
         self.clock.end()
         self.summarise()
-
-    def fewer(self, most: int) -> None:
-        """Train so many together at the most from now on, also when the run is gone on with."""
-        way = replace(self.plan.chosen, together=most)
-        self.plan = replace(self.plan, way=way)
-        self.folder.change(way=way.to_dict())
 
     def summarise(self) -> RunSummary:
         """Write down, and give, how the run ended or how far it has come."""
@@ -119,6 +116,12 @@ class Run:
         )
         self.folder.summarise(summary)
         return summary
+
+    def _fewer(self, most: int) -> None:
+        """So many are trained together at the most from now on, also when the run is gone on with."""
+        way = replace(self.plan.chosen, together=most)
+        self.plan = replace(self.plan, way=way)
+        self.folder.change(way=way.to_dict())
 
     def _finished(self, ended: TrialSummary | None) -> bool:
         if ended is None or ended.interrupted or ended.failed is not None:
@@ -154,7 +157,7 @@ def carry_out(
     with Interrupts(told) as interrupts:
         underway = _Underway(runs, left, console, others.count if others else 1)
         if others is None:
-            makers = {key: engines.maker(run.plan.chosen) for key, run in runs.items()}
+            makers = {key: engines.maker(run.plan.chosen, most=run.most) for key, run in runs.items()}
             for place, (numbers, key) in enumerate(left):
                 if interrupts.requested:
                     break

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from specdsl.declaration import Misuse
 from specdsl.training import frameworks
 from specdsl.training.engine import Group, Job, OutOfMemory
 from specdsl.training.exhaustion import LESS_MEMORY
+from specdsl.training.together import Most
 from specdsl.training.ways import Way
 
 
@@ -32,12 +33,13 @@ ENGINES: dict[str, Source] = {
 }
 
 
-def maker(way: Way, source: Source | None = None) -> Callable[[Sequence[Job]], Group]:
+def maker(way: Way, source: Source | None = None, most: Most | None = None) -> Callable[[Sequence[Job]], Group]:
     """What makes trials that are trained together, with its framework started.
 
     Args:
         way: how trials are trained.
         source: where the engine comes from, in place of the one that the way names.
+        most: how many trials are trained together at the most, in place of what the way says.
 
     Raises:
         Misuse: the back end is not installed, Keras already runs on another, or there are fewer devices.
@@ -48,7 +50,7 @@ def maker(way: Way, source: Source | None = None) -> Callable[[Sequence[Job]], G
         if way.devices > 1:
             import_module("specdsl.training.fused_devices").present(way.devices)
     make: Callable[[Sequence[Job], Way], Group] = import_module(source.module).group
-    return lambda jobs: make(jobs, way)
+    return lambda jobs: make(jobs, replace(way, together=most.number) if most else way)
 
 
 def built(make: Callable[[Sequence[Job]], Group], job: Job) -> int:

@@ -24,6 +24,10 @@ _SAID = re.compile(
 """What is said by errors that may mean anything: those of JAX and XLA, of CUDA and its libraries, of PyTorch."""
 
 
+_OF_DEVICES = frozenset({"JaxRuntimeError", "XlaRuntimeError"})
+"""Errors of JAX that its runtime raises, by the names that they have had, and nothing else does."""
+
+
 @contextmanager
 def exhaustion_told() -> Iterator[None]:
     """Within, or in a function that it decorates, a framework's error for want of memory becomes `OutOfMemory`.
@@ -46,6 +50,11 @@ def is_exhaustion(error: BaseException) -> bool:
     if any(kind.__name__ in _KINDS for kind in type(error).__mro__):
         return True
     return isinstance(error, RuntimeError) and bool(_SAID.search(str(error)))
+
+
+def is_of_device(error: BaseException) -> bool:
+    """Whether JAX's runtime says that a device could not do something: what lies on it may be lost."""
+    return any(kind.__name__ in _OF_DEVICES for kind in type(error).__mro__)
 
 
 def give_back() -> None:

@@ -174,7 +174,8 @@ def measure(task: Task, folder: Path, say: Callable[..., None], wait: Callable[[
 
     from specdsl.runs.folder import TrialFolder
     from specdsl.training import engines
-    from specdsl.training.trials import Surroundings, run_trials
+    from specdsl.training.surroundings import Surroundings
+    from specdsl.training.trials import run_trials
 
     workers.pin(task.way, task.place)
     make = engines.maker(task.way)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -25,7 +26,9 @@ from specdsl.training import engines, workers
 from specdsl.training.engine import Group, Job
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.streams import Streams
-from specdsl.training.trials import Surroundings, run_trials
+from specdsl.training.surroundings import Surroundings
+from specdsl.training.together import Most
+from specdsl.training.trials import run_trials
 from specdsl.training.ways import Way
 from specdsl.training.workers_telling import ToldConsole, ToldDisplay, ToldTracking
 from specdsl.training.workers_wire import Channel, Packed, unpacked
@@ -60,6 +63,7 @@ class _Worker:
         self._interrupts = Interrupts(lambda: None)
         self._work: SimpleQueue[tuple[str, tuple[Any, ...]]] = SimpleQueue()
         self._makers: dict[str, Callable[[Sequence[Job]], Group]] = {}
+        self._most = {key: Most(way.together, partial(channel.send, "fewer")) for key, way in setup.ways.items()}
         self._held: list[int] = []
         threading.Thread(target=self._listen, daemon=True).start()
         threading.Thread(target=self._outlived, daemon=True).start()
@@ -69,7 +73,7 @@ class _Worker:
         """Do what there is to do, until the run is over."""
         try:
             for key, way in self._setup.ways.items():
-                self._makers[key] = engines.maker(way, self._setup.engines[key])
+                self._makers[key] = engines.maker(way, self._setup.engines[key], self._most[key])
         except Misuse as error:
             self._channel.send("broken", error)
         self._channel.send("ready")
@@ -89,6 +93,7 @@ class _Worker:
         """Carry out trials of a run that are trained together."""
         send = self._channel.send
         job, run = self._jobs[key], RunFolder(folder)
+        self._most[key].heed(most)
         around = Surroundings(
             self._makers[key],
             self._interrupts,
@@ -96,8 +101,7 @@ class _Worker:
             every,
             told=lambda epoch: send("told", epoch),
             tracking=ToldTracking(send),
-            most=most,
-            fewer=lambda most: send("fewer", most),
+            most=self._most[key],
             display=ToldDisplay(send),
             processes=self._setup.ways[key].processes,
         )
@@ -116,6 +120,9 @@ class _Worker:
                 name, values, files = self._channel.receive()
                 if name == "stop":
                     self._interrupts.requested = True
+                elif name == "fewer":
+                    key, most = values
+                    self._most[key].heed(most)
                 elif name == "hold":
                     self._held += files
                 else:

@@ -165,8 +165,11 @@ class Workers:
             if name == "done":
                 process.share.leave()
                 process.share = None
-            else:
-                process.share.heed(name, values)
+                return
+            process.share.heed(name, values)
+            if name == "fewer":  # the others need not find it out again
+                for other in self._processes:
+                    other.tell("fewer", process.share.key, *values)
 
     def _lost(self, process: _Process, waiting: deque[Share], stopped: bool) -> None:
         """A worker has died: another takes its place, and its trials for once go on from their last checkpoints."""

@@ -66,7 +66,7 @@ class Share:
     @property
     def most(self) -> int | None:
         """How many of them may be trained together, None for all."""
-        return self._run.plan.chosen.together
+        return self._run.most.number
 
     def begin(self) -> None:
         """A worker takes them."""
@@ -123,7 +123,7 @@ class Share:
             "finish": self._finish,
             "say": self._say,
             "told": self._told,
-            "fewer": self._run.fewer,
+            "fewer": self._run.most.lower,
             "track": self._track,
             "end": self._end,
         }

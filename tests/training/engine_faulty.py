@@ -2,7 +2,9 @@
 
 What happens is said by the variable `SPECDSL_TEST_FAULTS`, in JSON: `notes`, a folder where each process leaves its
 number; `pause`, seconds that each step takes; `die`, lists of a trial, an epoch, what its process dies of after it (the
-number of a signal or, below zero, an exit code), and how often it does; `refuse`, a model that cannot be trained.
+number of a signal or, below zero, an exit code), and how often it does; `refuse`, a model that cannot be trained;
+`room`, groups of more trials than so many have no memory; `later`, a trial whose group finds that out only some time
+after one was made that has room.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 
 from specdsl.declaration import Misuse
 from specdsl.runs.history import Epoch
-from specdsl.training.engine import Job, Outcome, Watcher
+from specdsl.training.engine import Job, Outcome, OutOfMemory, Watcher
 from specdsl.training.ways import Way
 from tests.training.engine_numpy import NumpyTrial
 
@@ -70,7 +72,18 @@ class FaultyGroup:
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         faults = json.loads(os.environ[FAULTS])
-        (Path(faults["notes"]) / f"worker-{os.getpid()}").touch()
+        notes = Path(faults["notes"])
+        (notes / f"worker-{os.getpid()}").touch()
+        trials = [job.streams.trial for job in jobs]
+        with (notes / "groups").open("a") as file:
+            print(*trials, file=file)
+        if len(jobs) > faults.get("room", len(jobs)):
+            while faults.get("later") in trials and not (notes / "fits").exists():
+                time.sleep(0.02)
+            time.sleep(0.3 if faults.get("later") in trials else 0)
+            raise OutOfMemory("no room")
+        if len(trials) > 1 or trials[0] > 1:  # none that was made to see whether it can be trained
+            (notes / "fits").touch()
         self.trials = [FaultyTrial(job, faults) for job in jobs]
 
     def train(self, watchers: Sequence[Watcher], after: int = 0) -> list[Outcome]:

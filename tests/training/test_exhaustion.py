@@ -82,12 +82,13 @@ def test_circles_are_given_back() -> None:
 REAL = """
 import jax.numpy as jnp
 from specdsl.training.engine import OutOfMemory
-from specdsl.training.exhaustion import exhaustion_told, give_back
+from specdsl.training.exhaustion import exhaustion_told, give_back, is_of_device
 try:
     with exhaustion_told():
         jnp.zeros(2**43, jnp.float32).block_until_ready()
 except OutOfMemory as error:
     print("told:", error)
+    print(is_of_device(error.__cause__))
 give_back()
 print(float(jnp.ones(3).sum()))
 """
@@ -101,6 +102,7 @@ def test_jax_runs_out_of_memory_and_goes_on() -> None:
         [sys.executable, "-c", REAL], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    told, after = done.stdout.splitlines()
+    told, of_device, after = done.stdout.splitlines()
+    assert of_device == "True"
     assert told.startswith("told: RESOURCE_EXHAUSTED")
     assert after == "3.0"

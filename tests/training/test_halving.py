@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -22,6 +24,7 @@ from specdsl.runs import read_run
 from specdsl.runs.history import Epoch
 from specdsl.training import Way, engines
 from specdsl.training.engine import Job, Outcome, OutOfMemory, Watcher
+from specdsl.training.together import Most
 from specdsl.training.tracking import Tracking
 from specdsl.training.ways import even
 from tests.training.engine_numpy import NumpyTrial
@@ -261,6 +264,58 @@ def test_only_the_guilty_one_fails(tmp_path: Path, moment: Moment, abreast: bool
     assert {trial: told.epochs[trial] for trial in (1, 2, 4)} == {trial: [1, 2, 3] for trial in (1, 2, 4)}
 
 
+class JaxRuntimeError(RuntimeError):
+    """As JAX's runtime raises it."""
+
+
+class Lost(dict[str, Any]):
+    """Arrays that cannot be had any more once training was broken off, if they are from before."""
+
+    def __init__(self, arrays: Any, fault: Fault, error: Callable[[], Exception]) -> None:
+        super().__init__(arrays)
+        self.fault, self.error, self.before = fault, error, fault.epoch < 100
+
+    def _check(self) -> None:
+        if self.before and self.fault.epoch == 100:
+            raise self.error()
+
+    def items(self) -> Any:
+        self._check()
+        return super().items()
+
+    def __getitem__(self, name: str) -> Any:
+        self._check()
+        return super().__getitem__(name)
+
+    def keys(self) -> Any:
+        self._check()
+        return super().keys()
+
+
+@pytest.mark.parametrize("kind", [JaxRuntimeError, KeyError])
+def test_what_a_device_has_lost_is_taken_from_the_last_checkpoint(tmp_path: Path, kind: type[Exception]) -> None:
+    """Here from the beginning; that the state cannot be had for another reason is not hidden."""
+    fault, state = Fault("train", 3, room=0), FaultyTrial.state
+
+    def once(moment: Moment, epoch: int, *others: Any) -> None:
+        if (moment, epoch) == ("train", fault.epoch):
+            fault.epoch = 100
+            raise ValueError("a cosmic ray")
+
+    def lost(trial: FaultyTrial) -> Any:
+        return Lost(state(trial), fault, lambda: kind("it is lost"))
+
+    made = replace(plan(trials=2), way=TOGETHER)
+    with faulty(fault), mock.patch.object(fault, "meet", once), mock.patch.object(FaultyTrial, "state", lost):
+        if kind is KeyError:
+            with pytest.raises(KeyError, match="it is lost"):
+                carry_out(tmp_path / "run", made, every=100)
+            return
+        carry_out(tmp_path / "run", made, every=100)
+    assert [(trial.failed, trial.epochs) for trial in read_run(tmp_path / "run").trials] == [(None, EPOCHS)] * 2
+    assert fault.sizes == [1, 2, 1, 1]
+
+
 def test_what_goes_wrong_once_has_no_consequence(tmp_path: Path) -> None:
     fault = Fault("train", 2, error=lambda: ValueError("a cosmic ray"))
 
@@ -273,6 +328,23 @@ def test_what_goes_wrong_once_has_no_consequence(tmp_path: Path) -> None:
         carry_out(tmp_path / "run", replace(plan(trials=3), way=TOGETHER))
     assert fault.sizes == [1, 3, 1, 1, 1]
     assert found(tmp_path / "run") == alone(3)
+
+
+def test_trials_together_become_fewer_and_never_more() -> None:
+    """Whoever finds it out; an engine is told of it with each group, as where a run is gone on with."""
+    told: list[int] = []
+    most = Most(8, told.append)
+    ways: list[int | None] = []
+    engine = SimpleNamespace(group=lambda jobs, way: ways.append(way.together))
+    with mock.patch.dict(sys.modules, {"tests.training.engine_of_none": engine}):
+        make = engines.maker(TOGETHER, engines.Source("tests.training.engine_of_none", framework=False), most)
+        for found in (lambda: most.lower(4), lambda: most.heed(2), lambda: most.lower(4), lambda: most.heed(None)):
+            make([])
+            found()
+        make([])
+    assert ways == [8, 4, 2, 2, 2]
+    assert told == [4]
+    assert most.first(5) == 2
 
 
 @given(trials=st.integers(0, 200), most=st.integers(1, 60))

@@ -47,7 +47,9 @@ def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Faults:
         notes = tmp_path / "notes"
         notes.mkdir(exist_ok=True)
         monkeypatch.setenv(FAULTS, json.dumps({"notes": str(notes), **what}))
-        monkeypatch.setitem(engines.ENGINES, "fit", engines.Source("tests.training.engine_faulty", framework=False))
+        ours = engines.Source("tests.training.engine_faulty", framework=False)
+        for engine in ("fit", "fused"):
+            monkeypatch.setitem(engines.ENGINES, engine, ours)
         return notes
 
     return plant
@@ -154,6 +156,17 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(WorkerLost, match="exit code 1: ModuleNotFoundError: No module named 'tests"):
         carry_out(tmp_path / "run", replace(plan(), way=TWO))
     assert not (tmp_path / "run").exists()
+
+
+def test_what_has_no_room_in_one_process_is_not_tried_in_another(tmp_path: Path, faults: Faults) -> None:
+    """Neither by those that wait nor by those that are at work; and a run that is gone on with knows the least."""
+    notes = faults(room=1, later=5)
+    way = Way("fused", "jax", "vmap", together=4, processes=2)
+    carry_out(tmp_path / "run", replace(plan(trials=12), way=way))
+    made = [list(map(int, line.split())) for line in (notes / "groups").read_text().splitlines()]
+    assert sorted(trials for trials in made if len(trials) > 1) == [[1, 2], [1, 2, 3, 4], [5, 6, 7, 8]]
+    assert read_run(tmp_path / "run").config["way"]["together"] == 1
+    assert not any(trial.failed for trial in read_run(tmp_path / "run").trials)
 
 
 def test_trials_of_a_worker_that_dies_go_on_in_another(tmp_path: Path, faults: Faults) -> None:
