@@ -15,7 +15,7 @@ from PIL import Image
 
 from specdsl.data import DataSet, Examples, load
 from specdsl.data.summary import summarise
-from specdsl.recipes import Pipeline, Synthetic, Validation
+from specdsl.recipes import Pipeline, Sinc, Synthetic, Validation
 from specdsl.recipes.augmentation import OPERATIONS, CenterCrop, RandomCrop
 from specdsl.training import looks
 
@@ -78,6 +78,15 @@ def test_data_to_be_predicted_are_told_by_their_values(run) -> None:
     ]  # fmt: skip
     assert (float(rows[2]["least"]), float(rows[2]["greatest"])) == (-10, 10)
     assert "Values of shape (1,), from which 1 is predicted." in run("sinc")[1]
+
+
+def test_a_narrow_terminal_takes_no_digit_away(signs: DataSet) -> None:
+    """Where the table finds no room it is wider than the terminal; what is said below it is not."""
+    for dataset in (signs, load(Sinc(train=40, test=5))):
+        summary = summarise(dataset, Validation(fraction=0.5, by="image"), seed=1)
+        table, notes = summary.to_text(20).split("\n\n")
+        assert sorted(table.split()) == sorted(summary.to_text(200).split("\n\n")[0].split())
+        assert max(map(len, notes.splitlines())) <= 20
 
 
 def test_imbalance_is_told() -> None:

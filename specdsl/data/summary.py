@@ -160,7 +160,7 @@ class Summary:
         return "\n".join([*lines, "", *self.notes(), ""])
 
     def to_text(self, width: int = 100) -> str:
-        """The table and the notes for a terminal of some width."""
+        """The table and the notes for a terminal of some width; numbers are whole where the table needs more."""
         from rich.console import Console
         from rich.padding import Padding
         from rich.table import Table
@@ -174,8 +174,13 @@ class Summary:
             )
         for row in rows:
             table.add_row(*row)
-        console = Console(width=width, file=io.StringIO(), highlight=False, markup=False, emoji=False)
+        columns = zip(self.head(), heading, sums, *rows, strict=True)
+        needed = sum(2 + max(len(part) for cell in cells for part in (cell.split() if name in _WORDS else [cell]))
+                     for name, *cells in columns)  # fmt: skip
+        console = Console(file=io.StringIO(), highlight=False, markup=False, emoji=False)
+        console.width = max(width, needed)
         console.print(table)
+        console.width = width
         console.print(Padding("\n".join(self.notes()), (1, 0, 0, 0)))
         lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
         return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -52,7 +52,9 @@ class Given:
         self._expression = items[0].value
         self._place = items[0].span
         known = {*FUNCTIONS, *_CONSTANTS}
-        self.names = tuple(name for name in dict.fromkeys(mentioned(self._expression)) if name not in known)
+        words = [word for word in mentioned(self._expression) if word.text not in known]
+        self._places = {word.text: word.span for word in reversed(words)}
+        self.names = tuple(dict.fromkeys(word.text for word in words))
 
     def require(self, known: Iterable[str], what: str) -> None:
         """Check that it mentions nothing but known names.
@@ -64,8 +66,8 @@ class Given:
         for name in self.names:
             if name not in words:
                 hint = did_you_mean(name, words) or f"there are {', '.join(words)}"
-                span = self._expression.span
-                raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, f"{what} is not '{name}'", span, help=hint)])
+                message = f"no {what} is called '{name}'"
+                raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, message, self._places[name], help=hint)])
 
     def value(self, names: Mapping[str, Any], objects: Mapping[str, type[Declaration]] = VALUES) -> Any:
         """Its value, where names stand for these values, and calls make these objects.

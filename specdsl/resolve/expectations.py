@@ -24,7 +24,7 @@ def _expectation(item: tree.Expect, frame: Frame, limits: Limits, sharing: int) 
 
     def check(quantities: Mapping[str, Any]) -> tuple[Diagnostic, ...]:
         found = Collector()
-        named = dict.fromkeys(mentioned(item.condition))
+        named = dict.fromkeys(word.text for word in mentioned(item.condition))
         names = {name: (quantities[name], item.span) for name in named if name in quantities}
         evaluator = Evaluator(limits, found, frozenset(), lambda entering: quantities["input"], Steps(limits, sharing))
         inner = Frame(frame, None, dict(names))
@@ -72,12 +72,12 @@ def _entering(quantities: Mapping[str, Any], frame: Frame) -> dict[str, Any]:
     return {name: value for name, value in (("channels", shape[-1]), ("shape", shape)) if not frame.lookup(name)}
 
 
-def mentioned(expression: tree.Expression | tree.Keyword) -> list[str]:
+def mentioned(expression: tree.Expression | tree.Keyword) -> list[tree.Name]:
     """The names that an expression mentions, in the order of the text."""
     match expression:
         case tree.Call():
             inner = [name for argument in expression.arguments or () for name in mentioned(argument)]
-            return inner if expression.arguments is not None else [expression.name.text]
+            return inner if expression.arguments is not None else [expression.name]
         case tree.Keyword():
             return mentioned(expression.value)
         case tree.Operation():

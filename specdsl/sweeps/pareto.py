@@ -37,7 +37,7 @@ def goals(written: str) -> tuple[Goal, ...]:
         sense, _, name = part.strip().rpartition(":")
         numbers = [known for known in QUANTITIES if known not in SHAPES]
         if sense not in ("", "min", "max") or name not in numbers:
-            hint = did_you_mean(name, numbers) or f"quantities are {', '.join(numbers)}"
+            hint = None if name in numbers else did_you_mean(name, numbers) or f"quantities are {', '.join(numbers)}"
             message = f"the front is written as in 'min:macs,max:params', not '{part.strip()}'"
             raise SpecError([Diagnostic(Slug.BAD_VALUE, message, help=hint)])
         if any(name == goal.quantity for goal in found):

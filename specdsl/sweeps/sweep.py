@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from specdsl.analyses import QUANTITIES, analyse, quantities
-from specdsl.diagnostics import Diagnostic, Slug, SpecError
+from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.limits import Limits
 from specdsl.resolve import Importer, Program
 from specdsl.resolve.conditions import Given
@@ -221,12 +221,12 @@ def space_of(
             program.graph(chosen[0], {name: domains[name][0]})  # says that there is none, and which there are
     for column in columns:
         if column not in QUANTITIES:
-            message = f"'{column}' is not counted: there are {', '.join(QUANTITIES)}"
-            raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, message)])
+            hint = did_you_mean(column, QUANTITIES) or f"there are {', '.join(QUANTITIES)}"
+            raise SpecError([Diagnostic(Slug.UNKNOWN_NAME, f"'{column}' is not counted", help=hint)])
     condition = Given(where, "--where", limits) if where else None
     if condition:
         own_names = [name for own in names for name in own]
-        condition.require([*QUANTITIES, *own_names], "a quantity or parameter")
+        condition.require([*QUANTITIES, *own_names], "quantity or parameter")
         for name in condition.names:
             if name in QUANTITIES and name in own_names:
                 message = f"'{name}' is both a parameter of the model and something that is counted"
