@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from specdsl.diagnostics import Diagnostic, Slug, SpecError
+from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.limits import Limits
 from specdsl.source import Source
 
@@ -26,7 +26,8 @@ def read(path: str | Path, limits: Limits | None = None, name: str | None = None
             data = file.read(most + 1)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise SpecError([Diagnostic(Slug.UNREADABLE, f"{name} cannot be read: {reason}")]) from None
+        message = f"{name} cannot be read: {reason}"
+        raise SpecError([Diagnostic(Slug.UNREADABLE, message, help=_meant(Path(path)))]) from None
     if len(data) > most:
         raise SpecError([too_long(name, limits)])
     try:
@@ -35,6 +36,20 @@ def read(path: str | Path, limits: Limits | None = None, name: str | None = None
         line = data.count(b"\n", 0, error.start) + 1
         message = f"{name} is no UTF-8 text: line {line} holds the byte 0x{data[error.start]:02x}"
         raise SpecError([Diagnostic(Slug.UNREADABLE, message)]) from None
+
+
+def _meant(path: Path) -> str | None:
+    """What was meant by a path that leads to no file, where that can be told."""
+    file, colon, model = str(path).rpartition(":")
+    if colon and Path(file).is_file():
+        return f"give {file}, and --model {model}"
+    if path.exists() or not path.parent.is_dir():
+        return None
+    try:
+        beside = [found.name for found in path.parent.iterdir() if found.suffix == path.suffix]
+    except OSError:
+        return None
+    return did_you_mean(path.name, beside)
 
 
 def too_long(name: str, limits: Limits) -> Diagnostic:
