@@ -67,6 +67,29 @@ def lowered(precision: Precision, method: Any) -> str:
     return str(jax.jit(step).lower(group.states.now).as_text())
 
 
+def rounding() -> list[float]:
+    """How far a depthwise convolution of bfloat16, and its gradients, lie from the same of float32, in proportion."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from specdsl.training.fused_convolutions import Windows, depthwise
+
+    rng = np.random.default_rng(0)
+    x, kernel, gradient = (
+        jnp.asarray(rng.normal(size=shape), jnp.bfloat16) for shape in ((4, 16, 16, 8), (7, 7, 8, 1), (4, 16, 16, 8))
+    )
+
+    @jax.jit
+    def whole(x: Any, kernel: Any, gradient: Any) -> Any:
+        outputs, pull = jax.vjp(lambda *one: depthwise(*one, Windows((7, 7), (1, 1), "same", (1, 1))), x, kernel)
+        return outputs, *pull(gradient)
+
+    wide = [one.astype(jnp.float32) for one in (x, kernel, gradient)]
+    pairs = zip(whole(x, kernel, gradient), whole(*wide), strict=True)
+    return [float(abs(one.astype(jnp.float32) - other).max() / abs(other).max()) for one, other in pairs]
+
+
 class Watcher:
     """Notes what products JAX is told to take while a trial trains."""
 
@@ -128,6 +151,7 @@ def main(folder: Path, mixed: list[Precision]) -> dict[str, Any]:
     found["behind"] = jax.config.jax_default_matmul_precision
     found["kept"] = len([one for one in (folder / "cache" / "specdsl" / "jax").rglob("*") if one.is_file()])
     found["hits"] = hits()
+    found["rounding"] = rounding()
     found["tensorflow"] = "tensorflow" in sys.modules
     return found
 

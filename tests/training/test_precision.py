@@ -62,6 +62,13 @@ def test_the_fused_step_multiplies_as_precisely_as_the_recipe_says(
 
 @pytest.mark.keras
 @on_jax
+def test_sums_of_16_bits_are_rounded_once(found: dict[str, Any]) -> None:
+    """Outputs, gradients of inputs and of the kernel of a depthwise convolution: 49 values of 8 bits added up."""
+    assert max(found["rounding"]) < 2**-8, found["rounding"]
+
+
+@pytest.mark.keras
+@on_jax
 def test_scaled_losses_are_the_same_experiment_fused_and_in_fit(found: dict[str, Any]) -> None:
     """To the rounding of 16 bits, of two trials in one program."""
     assert found["mixed_float16, apart from fit"] < 0.01
