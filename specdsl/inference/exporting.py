@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -247,16 +248,29 @@ def _savedmodel(model: Any, file: Path, x: NDArray[np.float32], notes: list[str]
     return lambda x: _flat(np.asarray(again.serve(tensorflow.constant(x))))
 
 
+_CURED = re.compile("TF Select|Select TF ops")
+"""What LiteRT's converter says where it lacks operations that TensorFlow has."""
+
+
 def _litert(model: Any, file: Path, x: NDArray[np.float32], notes: list[str]) -> Again:
     """LiteRT's own operations where they suffice, else with some of TensorFlow's, which not all its runtimes have."""
     tensorflow = import_module("tensorflow")
     own = {"target_spec": {"supported_ops": [tensorflow.lite.OpsSet.TFLITE_BUILTINS]}}
     try:
         model.export(file, format="litert", verbose=False, **own)
-    except Exception:  # the converter's own class, which it does not show
+    except Exception as error:  # the converter's own class, which it does not show
+        if not _CURED.search(str(error)):
+            raise _refused(error) from None
         _exported(lambda: model.export(file, format="litert", verbose=False))
         notes.append("It takes some of TensorFlow's operations (select ops), which not every LiteRT runtime has.")
     interpreter = _interpreter(file)
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:  # not every interpreter has the operations of TensorFlow
+        raise ExportError(
+            f"LiteRT's interpreter cannot run what was written, so that it cannot be checked: {_first_line(error)}",
+            help="the forms onnx and savedmodel may take this model",
+        ) from None
     ((place, signature),) = interpreter.get_signature_list().items()
     runner = interpreter.get_signature_runner(place)
     (given,), (told,) = signature["inputs"], signature["outputs"]
@@ -289,8 +303,17 @@ def _exported(export: Callable[[], Any]) -> None:
     try:
         export()
     except Exception as error:  # TensorFlow's converters have classes of their own, which they do not show
-        first = import_module("specdsl.inference.models").first_line(error)
-        raise ExportError(f"Keras's exporter cannot do this model: {first}") from None
+        raise _refused(error) from None
+
+
+def _refused(error: Exception) -> ExportError:
+    """What an exporter fails with, as what it is."""
+    return ExportError(f"Keras's exporter cannot do this model: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    first: str = import_module("specdsl.inference.models").first_line(error)
+    return first
 
 
 def _flat(outputs: NDArray[Any]) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 from specdsl import cli
 from specdsl.data import DataSet
 from specdsl.data.pictures import read_picture
-from specdsl.inference import TrainedRun, open_run
+from specdsl.inference import TrainedRun, exporting, open_run
 from specdsl.inference.answering import answer, picture_of
 from specdsl.inference.calibration import CALIBRATION, read_calibrations, tempered
 from specdsl.inference.evaluating import calibrated, evaluate
@@ -221,6 +222,29 @@ def test_exports_compute_what_the_model_computes(
     assert (outside, within) == ((steps[:1], steps[1:]) if preprocessing else (steps, []))
     assert told["class_names"] == list(run.class_names)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model", "model.json"]
+
+
+def test_litert_takes_operations_of_tensorflow_only_where_its_own_do_not_suffice(tmp_path: Path) -> None:
+    """Whatever else goes wrong is told, and not tried again."""
+    import keras
+
+    inputs = keras.Input((3, 2))
+    model = keras.Model(inputs, keras.layers.SimpleRNN(2)(inputs))
+    x = np.linspace(-1, 1, 12, dtype=np.float32).reshape(2, 3, 2)
+    notes: list[str] = []
+    try:
+        again = exporting._litert(model, tmp_path / "model.tflite", x, notes)
+    except ExportError as error:  # the interpreter of TensorFlow for processors alone has none of them
+        told = error.message
+    else:
+        told = ""
+        assert np.abs(again(x) - keras.ops.convert_to_numpy(model(x))).max() < 1e-6
+    assert not told or "interpreter cannot run what was written" in told
+    assert "select ops" in notes[0]
+    tried = mock.Mock(side_effect=[OSError("no space left"), None])
+    with pytest.raises(ExportError, match="Keras's exporter cannot do this model: no space left"):
+        exporting._litert(mock.Mock(export=tried), tmp_path / "other.tflite", x, notes)
+    assert tried.call_count == 1
 
 
 def test_an_export_that_computes_something_else_is_not_kept(
