@@ -69,6 +69,7 @@ class Functional(Layer):
     """
 
     family = "model"
+    settles_types = True
     options: ClassVar[Mapping[str, OptionKind]] = {"training": "flag"}
     call_training = None
 

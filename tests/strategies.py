@@ -28,7 +28,7 @@ from specdsl.layers.arguments import (
 from specdsl.layers.augmentation import RandomCrop
 from specdsl.layers.categories import CategoryEncoding, Discretization, HashedCrossing, _Categorical
 from specdsl.layers.cells import Cell
-from specdsl.layers.dtypes import Dtype, Float
+from specdsl.layers.dtypes import Dtype, Float, PolicyName
 from specdsl.layers.facts import NOTHING_SAID, Said
 from specdsl.layers.lookups import Encoding, IntegerLookup
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
@@ -276,11 +276,29 @@ def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ..
         arguments |= draw(_equation(shapes[0]))
     if issubclass(kind, Layer) and not wild:
         arguments |= draw(coupled(kind, shapes))
+    if kind.__name__ in ("TimeDistributed", "Bidirectional", "SpectralNormalization") and _chance(draw, 1, 3):
+        arguments |= draw(_policies(arguments, alike=kind.__name__ == "TimeDistributed"))
     if {"mean", "variance"} <= set(kind.fields()) and _chance(draw, 1, 2):
         axis = arguments.get("axis", -1)
         extents = draw(_extents_along(() if axis is None else (axis,) if isinstance(axis, int) else axis, shapes[0]))
         arguments |= {"mean": draw(_tables(extents)), "variance": draw(_tables(extents))}
     return arguments
+
+
+@st.composite
+def _policies(draw: st.DrawFn, arguments: dict[str, Any], *, alike: bool) -> dict[str, Any]:
+    """Policies of a wrapper and of the layers within it, mostly the same ones where they have to be alike."""
+    policies = st.sampled_from([None, *get_args(PolicyName)])
+    own = draw(policies)
+    chosen: dict[str, Any] = {"dtype": own}
+    for name in ("layer", "backward_layer"):
+        if layer := arguments.get(name):
+            dtype = own if alike and _chance(draw, 7, 8) else draw(policies)
+            try:
+                chosen[name] = type(layer)(**(layer.arguments() | {"dtype": dtype}))
+            except (ValidationError, Misuse):
+                return {}
+    return chosen
 
 
 def _vocabularies(kind: type[Declaration]) -> st.SearchStrategy[dict[str, Any]]:

@@ -552,6 +552,14 @@ def test_images_of_integers_become_floats_or_are_refused() -> None:
     assert refusal.value.help == "Rescaling(1), in front of it, makes floats of integers"
 
 
+def test_states_of_both_directions_have_the_types_of_their_layers() -> None:
+    back = LAYERS["GRU"](units=2, return_state=True, go_backwards=True, dtype="float64")
+    ahead = LAYERS["GRU"](units=2, return_state=True, dtype="float16")
+    both = LAYERS["Bidirectional"](layer=ahead, backward_layer=back)
+    assert both.result_dtypes(3, "float32") == ("float32", "float16", "float64")
+    assert both.role("gru/gru_cell/kernel").endswith(", backward")
+
+
 @pytest.mark.parametrize(("mode", "dtype"), [("int", "int64"), ("multi_hot", "int64"), ("tf_idf", "float32")])
 def test_vectors_of_words_are_integers_unless_they_are_weighed(mode: str, dtype: str) -> None:
     words = {"vocabulary": ("a", "b"), "output_mode": mode} | ({"idf_weights": (1.0, 2.0)} if mode == "tf_idf" else {})

@@ -473,3 +473,10 @@ def test_what_an_argument_is_held_at_is_said_in_words_of_the_language() -> None:
 def test_a_large_bound_is_told_to_the_last_digit() -> None:
     (mistake,) = wrong("model m { input x: (4, 4, 3); RandomFlip(seed=99999999999) }")
     assert "less than 4294967296" in mistake.message
+
+
+def test_a_model_in_a_wrapper_gives_out_the_type_of_its_layers() -> None:
+    """Keras hands each step to the model as it is, and the model turns it into what its layers compute in."""
+    inner = 'model inner { input x: (3,); Dense(2, dtype="float16") }'
+    outer = graph(f"{inner}\nmodel m {{ input x: (4, 3); TimeDistributed(inner) }}", "m")
+    assert outer.dtype(outer.outputs[0]) == "float16"

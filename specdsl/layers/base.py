@@ -75,6 +75,9 @@ class Layer(Declaration):
     keeps_dtype: ClassVar[bool] = False
     """Whether what leaves is of the type that enters, where these are no floats."""
 
+    settles_types: ClassVar[bool] = False
+    """Whether the layers within it alone decide what is computed in, whatever type enters, as those of a model do."""
+
     roles: ClassVar[Mapping[str, str]] = {}
     """What its weights are for, by their names, with or without those of the parts that they stand in."""
 

@@ -31,6 +31,25 @@ class TimeDistributed(Layer):
         if isinstance(self.layer, Pipeline):
             message = "Keras cannot tell the shape that leaves a Pipeline within a TimeDistributed"
             raise Misuse(message, argument="layer", help="a `model` of these layers can stand there")
+        self._check_policies()
+
+    def _check_policies(self) -> None:
+        """Keras hands each step to the layer within as it is, without turning it into the type that this computes in.
+
+        Only a mixed policy of the wrapper reaches the weights within. Where types differ, some layers fail and others
+        give out one type or the other.
+        """
+        own, within = self.policy, self.layer.policy
+        reached = within.variable == within.compute or own.variable != own.compute
+        if self.layer.settles_types or (own.compute == within.compute and reached):
+            return
+        kind = type(self.layer).__name__
+        weights = "" if reached else f" with weights of {within.variable}"
+        raise Misuse(
+            f"TimeDistributed hands {own.compute} to the {kind} within it, which computes in {within.compute}{weights}",
+            argument="layer" if self.dtype is None else "dtype",
+            help=f'say dtype="{self.dtype or self.layer.dtype}" of both, or of neither',
+        )
 
     def result_shape(self, *shapes: Shape) -> Shape:
         leaving = infer_inner(self.layer, "layer", self._step(shapes[0]))
@@ -39,7 +58,7 @@ class TimeDistributed(Layer):
         return (shapes[0][0], *leaving[0])
 
     def result_dtypes(self, count: int, *dtypes: str) -> tuple[str, ...]:
-        return inner_dtypes(self, self.layer, count, *dtypes)
+        return self.layer.result_dtypes(count, *dtypes)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         return inner_weights("", self.layer, self._step(shapes[0]))
@@ -128,12 +147,13 @@ class Bidirectional(Layer):
 
     def result_dtypes(self, count: int, *dtypes: str) -> tuple[str, ...]:
         outputs = 1 if self.merge_mode else 2
-        states = self.layer.result_dtypes(count - outputs, *dtypes)
+        states = (dtype for layer in self._both() for dtype in layer.result_dtypes((count - outputs) // 2, *dtypes))
         return (*inner_dtypes(self, self.layer, outputs, *dtypes), *states)
 
     def weights(self, *shapes: Shape) -> tuple[Weight, ...]:
         forward, backward = self._both()
-        return inner_weights("forward_", forward, *shapes) + inner_weights("backward_", backward, *shapes)
+        back = "" if self.backward_layer else "backward_"
+        return inner_weights("forward_", forward, *shapes) + inner_weights(back, backward, *shapes)
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -198,9 +218,9 @@ class Bidirectional(Layer):
         return f"{self.layer.account(*shapes)}, {merged.get(self.merge_mode, 'both joined value by value')}"
 
     def role(self, weight: str) -> str:
-        direction, _, name = weight.partition("_")
-        layer = self.layer if direction == "forward" else self._both()[1]
-        return f"{layer.role(name.partition('/')[2])}, {direction}"
+        forward, backward = self._both()
+        name, ahead = weight.partition("/")[2], weight.startswith("forward_")
+        return f"{(forward if ahead else backward).role(name)}, {'forward' if ahead else 'backward'}"
 
     def _both(self) -> tuple[Recurrent, Recurrent]:
         back: dict[str, Any] = {**self.layer.arguments(), "go_backwards": True}

@@ -24,7 +24,7 @@ from specdsl.layers.categories import _Categorical
 from specdsl.layers.core import Embedding, Masking, ReversibleEmbedding
 from specdsl.layers.dtypes import FLOATS
 from specdsl.layers.merging import Concatenate
-from tests.keras.oracle import numbers
+from tests.keras.oracle import NO_KERNEL, numbers
 from tests.keras.summary import compare_summary
 from tests.keras.tally import TALLY, counted
 
@@ -302,18 +302,6 @@ def compare_run(graph: Graph, model: keras.Model, *, training: bool = False) -> 
     alone = model(inputs if len(inputs) > 1 else inputs[0], training=training)
     outputs = [alone] if len(graph.outputs) == 1 else list(alone)
     assert [tuple(output.shape) for output in outputs] == [(2, *shape) for shape in graph.output_shapes]
-
-
-NO_KERNEL = "|".join(
-    (
-        "No OpKernel was registered",
-        "Could not find device for node",
-        "not implemented for",
-        "Input dims must be <= 5",
-        "is not in the list of allowed values",
-    )
-)
-"""What TensorFlow says where it cannot run an operation for a type, or for so many axes."""
 
 
 # ---------------------------------------------------------------------------------------------- emitted source

@@ -16,7 +16,6 @@ from specdsl import Graph
 from specdsl.backends.onnx_model import OnnxError, to_onnx
 from specdsl.functional import pinned_layers
 from tests.keras.model_oracle import (
-    NO_KERNEL,
     build_emitted,
     configuration,
     entering,
@@ -24,6 +23,7 @@ from tests.keras.model_oracle import (
     model_facts,
     runnable,
 )
+from tests.keras.oracle import NO_KERNEL
 from tests.keras.test_models import SEARCH
 from tests.spec_strategies import spec_texts
 from tests.test_corpus import CORPUS

@@ -19,10 +19,13 @@ from keras.src.regularizers import ALL_OBJECTS_DICT as KERAS_REGULARIZERS
 from specdsl.declaration import Declaration, Misuse, declared
 from specdsl.layers import KERAS_LAYERS, LAYERS, NAMES, NO_LAYER, UNDECLARABLE, InputLayer, Layer
 from specdsl.layers.arguments import ACTIVATIONS, UNUSABLE_ACTIVATIONS
+from specdsl.layers.core import Dense
 from specdsl.layers.dtypes import FLOATS, Dtype, promoted
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
 from specdsl.layers.pooling import MaxPooling2D
+from specdsl.layers.recurrent import GRU
 from specdsl.layers.regularization import Dropout
+from specdsl.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed
 from tests.keras.mutation import planted_in, rewritten
 from tests.keras.oracle import compare, compare_run, run
 from tests.keras.tally import planted
@@ -232,6 +235,23 @@ def test_dropout_multiplies_by_what_the_table_says(rate: float) -> None:
     assert modes is not None
     assert f"{1 / (1 - rate):.4g}" in modes.training
     assert abs(1 - kept.mean() - rate) < 0.05
+
+
+_POLICIES = [None, "float16", "mixed_float16"]
+
+
+@pytest.mark.parametrize("within", _POLICIES)
+@pytest.mark.parametrize("around", _POLICIES)
+def test_the_types_of_wrappers_are_those_of_real_runs(around: Any, within: Any) -> None:
+    """Each wrapper with each policy around layers with each policy."""
+    both = {"layer": GRU(units=2, return_state=True, dtype=within), "dtype": around}
+    for backward in (None, "float16", "float32"):
+        other = GRU(units=2, return_state=True, go_backwards=True, dtype=backward)
+        assert compare(Call(Bidirectional, both | {"backward_layer": other}, ((3, 2),))) == "accepted"
+    dense = {"layer": Dense(units=3, dtype=within), "dtype": around}
+    assert compare(Call(SpectralNormalization, dense, ((4,),))) == "accepted"
+    handed = compare(Call(TimeDistributed, dense, ((3, 4),)))
+    assert (handed == "accepted") == (around == within or (around, within) == ("mixed_float16", "float16"))
 
 
 # ---------------------------------------------------------------------------------------------- the oracle itself
