@@ -13,7 +13,7 @@ from specdsl.training.candidates import Candidates, Here, candidates
 from specdsl.training.estimate import duration
 from specdsl.training.probe_cache import Known
 from specdsl.training.probing import Rate
-from specdsl.training.progress import say
+from specdsl.training.progress import room, say
 from specdsl.training.sharing import left_out
 from specdsl.training.sizing import why_not_all
 from specdsl.training.ways import Way
@@ -280,7 +280,7 @@ def _tell(cases: Mapping[str, _Case], chosen: Mapping[str, Choice], here: Here, 
         say(console, f"{here.hardware.note[0].upper()}{here.hardware.note[1:]}.", style="yellow")
     for key, case in cases.items():
         if case.timed:
-            for line in _table(case, chosen[key].way, key):
+            for line in _table(case, chosen[key].way, key, room(console)):
                 say(console, line)
     told: dict[tuple[Way, str], list[str]] = {}
     for key, choice in chosen.items():
@@ -301,17 +301,21 @@ def _tell(cases: Mapping[str, _Case], chosen: Mapping[str, Choice], here: Here, 
             say(console, groups)
 
 
-def _table(case: _Case, way: Way, key: str) -> Sequence[str]:
-    """What was timed, the best first."""
+def _table(case: _Case, way: Way, key: str, room: float) -> Sequence[str]:
+    """What was timed, the best first; where there is no room beside the ways, below each of them."""
     ways = sorted(case.timed, key=case.seconds)
     width = max(len(str(one)) for one in ways)
+    wide = 2 + width + 26 <= room
     title = f"timed{f' for {key}' if key else ''}"
-    lines = [f"{title:<{width + 2}}{'examples/s':>12}{'whole run':>14}"]
+    lines = [f"{title:<{width + 2}}{'examples/s':>12}{'whole run':>14}" if wide else title]
     for one in ways:
         rate = case.timed[one]
+        head = f"{'*' if one == way else ' '} {one!s:<{width if wide else 0}}"
         if rate.failed is not None:
-            lines.append(f"  {one!s:<{width}}  cannot be had: {rate.failed}")
-            continue
-        mark = "*" if one == way else " "
-        lines.append(f"{mark} {one!s:<{width}}{rate.images_per_second:>12,.0f}{duration(case.seconds(one)):>14}")
+            told = [f"  cannot be had: {rate.failed}"]
+        elif wide:
+            told = [f"{rate.images_per_second:>12,.0f}{duration(case.seconds(one)):>14}"]
+        else:
+            told = [f"    {rate.images_per_second:,.0f} examples/s", f"    whole run {duration(case.seconds(one))}"]
+        lines += [head + told[0]] if wide else [head, *told]
     return lines

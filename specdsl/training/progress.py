@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from types import TracebackType
 from typing import Protocol
@@ -17,6 +18,9 @@ _LINES = 40
 """Epochs to tell of, at about the most, where a bar shows the rest."""
 
 _PARTS = {"validation": "valid"}
+
+_WIDE, _NARROW = 9, 7
+"""The characters of a cell below a part and a metric, at least, and below a metric alone."""
 
 
 class Shown(Protocol):
@@ -70,15 +74,22 @@ class Bars:
     ) -> None:
         self.progress.stop()
 
-    def tell(self, name: str, row: str) -> None:
-        """Show a row of something that trains."""
-        say(self.console, f"{name:<{self.width}}  {row}" if self.width else row)
+    def fits(self, row: str) -> bool:
+        """Whether a row finds room beside the names."""
+        return len(row) + (self.width and self.width + 2) <= room(self.console)
+
+    def tell(self, name: str, rows: Sequence[str]) -> None:
+        """Show a row of something that trains; where these are several, they stand below its name."""
+        if self.width:
+            rows = [f"{name:<{self.width}}  {rows[0]}"] if len(rows) == 1 else [name, *rows]
+        for row in rows:
+            say(self.console, row)
 
     def entitle(self, titles: str) -> None:
         """Show the titles of columns, unless those of the last rows were the same."""
         if titles != self._titles or not self.width:
             self._titles = titles
-            self.tell("", titles)
+            say(self.console, titles)
 
 
 class Display:
@@ -114,6 +125,7 @@ class Display:
         self._tested: float | None = None
         self._shares, self._name = bars is not None, name
         self._bars = bars or Bars(console)
+        self._wide = self._bars.fits(self._titles())
         self._progress = self._bars.progress
         self._before = f"{name}, " if name else ""
         total = (epochs - first) * steps
@@ -126,7 +138,8 @@ class Display:
             say(self._bars.console, f"{self._before}{self._trials} trials together, and the mean of them:")
         if self._first:
             say(self._bars.console, f"{self._before}going on after epoch {self._first} of {self._epochs}")
-        self._bars.entitle(self._header())
+        beside = " " * (self._bars.width and self._bars.width + 2)
+        self._bars.entitle(beside + self._titles() if self._wide else self._titles_of_parts())
         return self
 
     def __exit__(
@@ -179,18 +192,51 @@ class Display:
         self._tested = epoch.values.get("test", {}).get(self._shown[-1])
         every = -(-self._epochs // _LINES) if self._bars.console.is_terminal else 1
         if epoch.number % every == 0 or epoch.number in (self._first + 1, self._epochs):
-            self._bars.tell(self._name, self._row(epoch))
+            self._bars.tell(self._name, [self._row(epoch)] if self._wide else self._rows_of_parts(epoch))
 
-    def _header(self) -> str:
-        titles = [
-            f"{_PARTS.get(part, part)} {in_letters(metric)}" for part in self._history.parts for metric in self._shown
-        ]
-        return f"{'epoch':>{self._width}}" + "".join(f"{title:>11}" for title in titles) + f"{'img/s':>11}"
+    def _titles(self) -> str:
+        """The titles above rows that tell all of an epoch."""
+        return " ".join([f"{'epoch':>{self._width}}", *self._columns, f"{'img/s':>{_WIDE}}"])
 
     def _row(self, epoch: Epoch) -> str:
-        values = [epoch.values.get(part, {}).get(name) for part in self._history.parts for name in self._shown]
-        cells = "".join(f"{'-' if value is None else in_width(value):>11}" for value in values)
-        return f"{f'{epoch.number}/{self._epochs}':>{self._width}}{cells}{epoch.images_per_second:>11,.0f}"
+        """All of an epoch, below `_titles`."""
+        places = [(part, name) for part in self._history.parts for name in self._shown]
+        widths = [len(title) for title in self._columns]
+        cells = [f"{_cell(epoch, *place):>{width}}" for place, width in zip(places, widths, strict=True)]
+        first = f"{f'{epoch.number}/{self._epochs}':>{self._width}}"
+        return " ".join([first, *cells, f"{epoch.images_per_second:>{_WIDE},.0f}"])
+
+    @property
+    def _columns(self) -> list[str]:
+        return [
+            f"{_PARTS.get(part, part)} {in_letters(metric)}".rjust(_WIDE)
+            for part in self._history.parts
+            for metric in self._shown
+        ]
+
+    def _titles_of_parts(self) -> str:
+        """The titles above rows that tell a part of an epoch each."""
+        cells = [f"{in_letters(metric):>{_NARROW}}" for metric in self._shown]
+        return " ".join([f"{'epoch':>{self._width}}", " " * 5, *cells, f"{'img/s':>{_NARROW}}"])
+
+    def _rows_of_parts(self, epoch: Epoch) -> list[str]:
+        """All of an epoch, below `_titles_of_parts`."""
+        rows, first, speed = [], f"{epoch.number}/{self._epochs}", f" {epoch.images_per_second:>{_NARROW},.0f}"
+        for part in self._history.parts:
+            cells = [f"{_cell(epoch, part, name):>{_NARROW}}" for name in self._shown]
+            rows.append(" ".join([f"{first:>{self._width}}", f"{_PARTS.get(part, part):<5}", *cells]) + speed)
+            first = speed = ""
+        return rows
+
+
+def room(console: Console) -> float:
+    """The characters that a line may have: without end where it goes to a file or a pipe, and nobody says how many."""
+    return console.width if console.is_terminal or os.environ.get("COLUMNS") else float("inf")
+
+
+def _cell(epoch: Epoch, part: str, metric: str) -> str:
+    value = epoch.values.get(part, {}).get(metric)
+    return "-" if value is None else in_width(value)
 
 
 def in_width(value: float) -> str:

@@ -68,9 +68,9 @@ def here(hardware: Hardware = PROCESSOR, installed: Iterable[str] = BOTH, **more
     return Here(hardware, frozenset(installed), **more)
 
 
-def chosen(one: Work, place: Here) -> tuple[Way, str]:
+def chosen(one: Work, place: Here, width: int = 200) -> tuple[Way, str]:
     """The way that is chosen, and all that is said."""
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=width)
     choice = choosing.choose({"": one}, console, place)[""]
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert choice.why in said
@@ -313,6 +313,16 @@ def test_ways_that_fail_are_out_with_their_reason(monkeypatch: pytest.MonkeyPatc
     assert way.engine == "fit", "where nothing could be timed the rule holds"
     assert "all broke" in said
     assert sorted(probe_cache.folder().iterdir()) == kept, "where all fail, the reason lies elsewhere"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_what_was_timed_is_told_within_the_width_of_a_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    timed(monkeypatch, lambda way: Rate(123_456, 1, 1))
+    _, said = chosen(work("bn_cnn", 2, Wanted(probe=True)), here(), columns)
+    table = said[said.index("timed" + ("\n" if columns < 69 else " ")) : said.index("Trained by")].splitlines()
+    assert max(len(line) for line in table if "fused" not in line or columns > 42) <= columns
+    assert sum("123,456" in line for line in table) == len(list(probe_cache.folder().iterdir()))
 
 
 @pytest.mark.parametrize("lasting", [True, False])

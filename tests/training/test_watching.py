@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from specdsl.runs.history import Epoch, History
 from specdsl.training import watching
+from specdsl.training.progress import Bars, Display
 from specdsl.training.watching import LOSS_AT_MOST, Pace
 
 
@@ -63,3 +67,36 @@ def test_the_table_of_epochs_is_that_of_the_epochs_whatever_was_written_before()
     assert history.to_csv() == History(["loss"], False, list(history.epochs)).to_csv()
     assert history.to_csv().splitlines()[2] == "2,,,nan,1.000,9.0"
     assert len(history.to_csv().splitlines()) == 4
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, None])
+@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize("name", ["", "dropout1"])
+@pytest.mark.parametrize("epochs", [3, 300])
+def test_epochs_are_told_within_the_width_of_a_terminal(
+    columns: int | None, validated: bool, name: str, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole numbers, all of them in their order: in one line where there is room, or where it is a pipe."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+    console = Console(file=io.StringIO())
+    history = History(["loss", "sparse_categorical_accuracy"], validated)
+    values = {part: {"loss": 1.5 + place, history.metrics[1]: 0.25} for place, part in enumerate(history.parts)}
+    with Display(console, history, epochs, 10, bars=Bars(console, len(name)) if name else None, name=name) as display:
+        display.of(1).epoch(Epoch(1, values, 0.01, 1234, 0.1))
+    titles, *rows = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    told = " ".join(rows).replace(name, "").split()
+    told = [word for word in told if word not in ("train", "valid", "test")]
+    numbers = [told[0], *(word for word in told[1:] if word != "123,400"), "123,400"]
+    losses = [word for place in range(len(history.parts)) for word in (f"{1.5 + place:.4f}", "0.2500")]
+    assert numbers == [f"1/{epochs}", *losses, "123,400"]
+    assert len(told) == len(numbers)
+    if columns is None:
+        assert len(rows) == 1
+    else:
+        assert max(map(len, [titles, *rows])) <= columns
+    ends = {place for place, sign in enumerate(titles) if sign != " " and titles[place + 1 : place + 2] in ("", " ")}
+    for row in rows:
+        found = {row.find("0.2500") + 5, row.find("123,400") + 6} if row != name else set()
+        assert found - {4, 5} <= ends, "numbers end where their titles do"
