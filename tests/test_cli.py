@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +199,38 @@ def test_a_device_is_written_to_and_not_replaced(run, tmp_path: Path) -> None:
     assert os.read(reader, 10**6).startswith(b'"""')
     os.close(reader)
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("lost", [["original"], ["dropout2"], ["original", "dropout1", "dropout2"]])
+def test_an_experiment_that_has_lost_runs_is_not_gone_on_with(lost: list[str], run, tmp_path: Path) -> None:
+    """It says which, and how they come back; nothing is written."""
+    folder = tmp_path / "places"
+    shutil.copytree(SPECS.parent / "docs" / "examples" / "places", folder)
+    for name in lost:
+        shutil.rmtree(folder / name)
+    before = sorted(folder.rglob("*"))
+    code, _, err = run("experiment", "--resume", str(folder))
+    assert code == 2
+    assert f"has lost the runs of {', '.join(lost)}, and is not gone on with" in err
+    assert f"--models '{','.join(lost)}' --out DIR" in err
+    assert ("specdsl train --resume" in err) is (len(lost) < 3)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_matplotlib_is_needed_to_train_and_not_to_use_what_was_trained(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run draws its curves: without it nothing is begun. Keras itself does without."""
+    from specdsl.training import frameworks
+
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    monkeypatch.setattr(frameworks, "find_spec", lambda name: None if name == "matplotlib" else name)
+    code, _, err = run("train", BN, "--data", "synthetic", "--out", str(tmp_path / "out"))
+    assert code == 2
+    assert "the curves of a run need the package matplotlib, which is not installed" in err
+    assert "help: pip install 'specdsl[training]'" in err
+    assert not (tmp_path / "out").exists()
+    frameworks.check_installed("tensorflow")
 
 
 def test_broken_expectation_shows_everything_first(run, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import specdsl
 from specdsl.declaration import Misuse
 from specdsl.recipes import DataRecipe, TrainRecipe
 from specdsl.results.comparing import VERDICTS
+from specdsl.results.document import Column, Document, Sentences, Table
 from specdsl.results.examples import mcnemar, predictions
 from specdsl.results.measures import measure
 from specdsl.results.samples import chosen_measure, read_samples
@@ -498,3 +499,15 @@ def test_results_show_themselves(experiment: Path) -> None:
         results.confidence = 0.5  # type: ignore[misc]
     with pytest.raises(Misuse, match="between 0 and 1"):
         specdsl.load_results(experiment, confidence=95)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_paths_are_left_whole_on_narrow_terminals(width: int) -> None:
+    """They can be copied; what has spaces is set within the width."""
+    path = "/home/somebody/experiments-of-2026/runs/dropout-position-at-28-pixels/original"
+    told = f"The runs in {path} and elsewhere were trained on other data than the others were."
+    table = Table("Differences", [Column("Run", right=False), Column("What differs")], [[path, told]])
+    document = Document("Runs", [told], [told], [table, Sentences("Verdicts", [told])])
+    lines = re.sub(r"\x1b\[\d+m", "", document.to_text(width)).splitlines()
+    assert sum(path in line for line in lines) == 5
+    assert all(len(line) <= width for line in lines if path not in line)

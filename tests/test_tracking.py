@@ -285,5 +285,8 @@ def test_event_files_of_two_runs_are_not_mixed(tmp_path: Path) -> None:
     first = Tracking.begin([Target("tensorboard", place)], described(tmp_path / "one" / "m"), quiet())
     first.epoch(1, epoch(1))
     with pytest.raises(Misuse, match="holds the events of another run"):
+        Target("tensorboard", place).reach([tmp_path / "two" / "m"])
+    Target("tensorboard", place).reach([tmp_path / "two" / "other"])
+    with pytest.raises(Misuse, match="holds the events of another run"):
         Tracking.begin([Target("tensorboard", place)], described(tmp_path / "two" / "m"), quiet())
     Tracking.begin([Target("tensorboard", place)], described(tmp_path / "one" / "m", resumed=True), quiet())

@@ -158,6 +158,24 @@ def kept(folder: Path, **changes: Any) -> tuple[Request, Spec]:
     return request, load_spec(run.entry, Limits(**request.limits))
 
 
+def check_whole(experiment: Path) -> None:
+    """See that the folder of an experiment has all its runs: one that was lost is not begun anew among the others.
+
+    Raises:
+        WrongInput: some are lost.
+    """
+    from specdsl.runs import missing, read_experiment
+
+    lost = [folder.name for folder in missing(experiment)]
+    if not lost:
+        return
+    left = [key for key in read_experiment(experiment)["models"] if key not in lost]
+    hint = f"specdsl experiment FILE.spec --models '{','.join(lost)}' --out DIR trains what is lost in another folder"
+    if left:
+        hint += f"\n        specdsl train --resume '{experiment / left[0]}' goes on with what is there"
+    raise WrongInput(f"{experiment} has lost the runs of {', '.join(lost)}, and is not gone on with\n  help: {hint}")
+
+
 def only_experiment(spec: Spec) -> str:
     """The name of the file's only experiment.
 

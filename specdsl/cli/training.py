@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specdsl.cli.planning import Request, complaints, kept, only_experiment, plans, published
+from specdsl.cli.planning import Request, check_whole, complaints, kept, only_experiment, plans, published
 from specdsl.cli.results import show_results
 from specdsl.cli.shared import (
     INTERRUPTED,
@@ -203,6 +203,7 @@ def experiment(
         if resume is not None:
             _check_resume(context)
             declared = read_experiment(resume)
+            check_whole(resume)
             name, keys = str(declared["name"]), tuple(map(str, declared["models"]))
             request, spec = kept(resume / keys[0], models=keys, **_again(given))
         else:

@@ -167,12 +167,10 @@ def _with_logits(metric: Metric, loss: Loss) -> str:
     """How a metric of probabilities can be had beside a loss of something else."""
     if "threshold" in metric.names():
         return (
-            "say the threshold in what the model gives: threshold=0.0" if _free(metric) else "leave the threshold out"
+            "say the threshold in what the model gives: threshold=0.0"
+            if metric.free_threshold
+            else "leave the threshold out"
         )
     if loss.outputs() == "logits" and "from_logits" in metric.names():
         return "it takes from_logits=true too"
     return "end the model with probabilities, and take a loss of them"
-
-
-def _free(metric: Metric) -> bool:
-    return type(metric).__name__ == "BinaryAccuracy"

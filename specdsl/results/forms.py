@@ -25,22 +25,22 @@ def to_text(document: Document, width: int) -> str:
 
 
 def _text(document: Document, width: int) -> Iterator[str]:
-    yield from (styled(line, "bold") for line in wrap(document.title, width))
+    yield from (styled(line, "bold") for line in _wrapped(document.title, width))
     for fact in document.facts:
-        yield from wrap(fact, min(width, READABLE))
+        yield from _wrapped(fact, min(width, READABLE))
     for warning in document.warnings:
         yield ""
-        yield from (styled(line, "yellow") for line in wrap(f"Warning: {warning}", min(width, READABLE)))
+        yield from (styled(line, "yellow") for line in _wrapped(f"Warning: {warning}", min(width, READABLE)))
     for part in document.parts:
         yield ""
-        yield from (styled(line, "bold") for line in wrap(part.title, width))
+        yield from (styled(line, "bold") for line in _wrapped(part.title, width))
         if isinstance(part, Sentences):
             for item in part.items:
-                yield from wrap(item, min(width, READABLE), initial_indent="- ", subsequent_indent="  ")
+                yield from _wrapped(item, min(width, READABLE), initial_indent="- ", subsequent_indent="  ")
             continue
         yield from _table(part, width)
         for note in part.notes:
-            yield from (styled(line, "dim") for line in wrap(note, min(width, READABLE)))
+            yield from (styled(line, "dim") for line in _wrapped(note, min(width, READABLE)))
 
 
 def _table(table: Table, width: int) -> Iterator[str]:
@@ -61,10 +61,15 @@ def _table(table: Table, width: int) -> Iterator[str]:
                 yield from list(layout(tracks, rows, width))[1:]
                 return
     for row in texts:
-        yield from wrap(" − ".join(row[:names]), width)
+        yield from _wrapped(" − ".join(row[:names]), width)
         for heading, text in zip(headings[names:], row[names:], strict=True):
             if text:
-                yield from wrap(f"{heading}: {text}", width, initial_indent="  ", subsequent_indent="    ")
+                yield from _wrapped(f"{heading}: {text}", width, initial_indent="  ", subsequent_indent="    ")
+
+
+def _wrapped(text: str, width: int, **indents: str) -> list[str]:
+    """A text in lines of at most `width`; what is longer without a space, as paths are, is left whole."""
+    return wrap(text, width, break_long_words=False, break_on_hyphens=False, **indents)  # type: ignore[arg-type]
 
 
 def _folded(headings: Sequence[str], texts: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -72,7 +77,7 @@ def _folded(headings: Sequence[str], texts: Sequence[Sequence[str]]) -> list[lis
     folded = []
     for index, heading in enumerate(headings):
         longest = max([*map(len, heading.split()), *(len(row[index]) for row in texts)], default=1)
-        folded.append(wrap(heading, longest, break_long_words=False, break_on_hyphens=False) or [""])
+        folded.append(_wrapped(heading, longest) or [""])
     return folded
 
 

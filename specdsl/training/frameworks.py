@@ -31,10 +31,10 @@ def check_installed(backend: str) -> None:
         raise Misuse(
             f'there is no back end "{backend}"', argument="backend", help=f"choose one of {', '.join(BACKENDS)}"
         )
-    for package in ("keras", backend, "matplotlib"):
-        if package not in sys.modules and find_spec(package) is None:
+    for package in ("keras", backend):
+        if not _is_there(package):
             raise Misuse(
-                f"training on {backend} needs the package {package}, which is not installed",
+                f"Keras on {backend} needs the package {package}, which is not installed",
                 argument="backend",
                 help=f"pip install 'specdsl[{backend}]'",
             )
@@ -44,6 +44,23 @@ def check_installed(backend: str) -> None:
             raise Misuse(
                 f"Keras already runs on {running} in this process, so that {backend} cannot be had", argument="backend"
             )
+
+
+def check_drawing() -> None:
+    """Make sure that the curves of a run can be drawn, without importing what draws them.
+
+    Raises:
+        Misuse: matplotlib is not installed.
+    """
+    if not _is_there("matplotlib"):
+        raise Misuse(
+            "the curves of a run need the package matplotlib, which is not installed",
+            help="pip install 'specdsl[training]'",
+        )
+
+
+def _is_there(package: str) -> bool:
+    return package in sys.modules or find_spec(package) is not None
 
 
 def start(backend: str, *, deterministic: bool = False) -> None:

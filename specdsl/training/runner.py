@@ -19,7 +19,7 @@ from specdsl.runs.folder import RunFolder, check_free
 from specdsl.runs.layout import CONFIG, EXPERIMENT, VERSIONS
 from specdsl.runs.locking import Lock
 from specdsl.runs.records import SCHEMA, RunSummary
-from specdsl.training import engines
+from specdsl.training import engines, frameworks
 from specdsl.training.carrying import Run, carry_out, grouped
 from specdsl.training.choosing import choose
 from specdsl.training.plans import Plan
@@ -75,16 +75,17 @@ def run_all(
         logs: trackers that are told how the runs go.
 
     Raises:
-        Misuse: the model and the data do not fit, an argument cannot be, or the back end is not installed. All but one
+        Misuse: the model and the data do not fit, an argument cannot be, or a package is not installed. All but one
             are found before any framework is imported; that a model gives what its loss takes is known only once it is
             built. Nothing is written before.
         RunError: the folder is in use, cannot be written, or holds something else than the plans say.
         DataError: validation is declared, but the examples cannot be split.
     """
+    frameworks.check_drawing()
     for plan in plans.values():
         plan.check()
     for log in logs:
-        log.reach()
+        log.reach([] if resume else [out / key for key in plans])
     if resume:
         for key in plans:
             if not (out / key / CONFIG).exists():

@@ -74,14 +74,17 @@ class Target:
     place: str | None = None
     models: bool = False
 
-    def reach(self) -> None:
-        """See whether it can be told of anything. Imports its package.
+    def reach(self, begun: Sequence[Path] = ()) -> None:
+        """See whether it can be told of anything, and of runs that are to be begun. Imports its package.
+
+        Args:
+            begun: the folders that these are to have.
 
         Raises:
             Misuse: it cannot.
         """
         try:
-            import_module(f"specdsl.training.tracking_{self.kind}").reach(self.place)
+            import_module(f"specdsl.training.tracking_{self.kind}").reach(self.place, begun)
         except Exception as error:  # every client fails in ways of its own
             raise Misuse(f"{self.kind} cannot be logged to: {_in_short(error)}", argument="log") from None
 

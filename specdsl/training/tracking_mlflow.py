@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from time import time
 from typing import Any
@@ -38,8 +39,8 @@ def open_run(run: Described, place: str | None, models: bool) -> Mlflow:
     return Mlflow(MlflowClient(tracking_uri=_address(place)), run, models)
 
 
-def reach(place: str | None) -> None:
-    """Ask whether anybody is there; raises what the client raises where nobody is."""
+def reach(place: str | None, begun: Sequence[Path]) -> None:
+    """Ask whether anybody is there; raises what the client raises where nobody is. Of runs there is nothing to ask."""
     MlflowClient(tracking_uri=_address(place)).search_experiments(max_results=1)
 
 

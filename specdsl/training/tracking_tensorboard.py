@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from tensorboardX import SummaryWriter
@@ -23,17 +24,33 @@ def open_run(run: Described, place: str | None, models: bool) -> TensorBoard:
     Raises:
         FileExistsError: a run that is begun would mix its events with those of another one of its name.
     """
-    top = run.folder / FOLDER if place is None else Path(place) / run.folder.name
-    if not run.resumed and any(top.glob("trial-*/events.*")):
-        raise FileExistsError(f"{top} holds the events of another run")
+    top = _top(run.folder, place)
+    if not run.resumed:
+        _check_free(top)
     top.mkdir(parents=True, exist_ok=True)
     return TensorBoard(run, top)
 
 
-def reach(place: str | None) -> None:
-    """Make the folder, where one is named."""
+def reach(place: str | None, begun: Sequence[Path]) -> None:
+    """Make the folder, where one is named, and see that runs which are to be begun have room in it.
+
+    Raises:
+        FileExistsError: one of them would mix its events with those of another one of its name.
+    """
+    for folder in begun:
+        _check_free(_top(folder, place))
     if place is not None:
         Path(place).mkdir(parents=True, exist_ok=True)
+
+
+def _top(folder: Path, place: str | None) -> Path:
+    """Where the event files of a run lie."""
+    return folder / FOLDER if place is None else Path(place) / folder.name
+
+
+def _check_free(top: Path) -> None:
+    if any(top.glob("trial-*/events.*")):
+        raise FileExistsError(f"{top} holds the events of another run")
 
 
 class TensorBoard:

@@ -302,7 +302,7 @@ def test_trackers_are_told_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     class Target:
         kind = "ours"
 
-        def reach(self) -> None:
+        def reach(self, begun: object) -> None:
             pass
 
         def open(self, run: Any) -> Tracker:

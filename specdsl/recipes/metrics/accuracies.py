@@ -59,13 +59,11 @@ class BinaryAccuracy(Metric):
 
     takes = CLASSED
     larger = True
+    of = "probabilities"
+    free_threshold = True
 
     name: str | None = "binary_accuracy"
     threshold: float = 0.5
-
-    def on_logits(self) -> bool:
-        """With a threshold that is said, whatever the outputs are."""
-        return "threshold" in self.arguments()
 
 
 class SparseTopKCategoricalAccuracy(Metric):

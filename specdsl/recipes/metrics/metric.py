@@ -30,6 +30,9 @@ class Metric(InKeras):
     """What the outputs must be, unless it says `from_logits`: anything; numbers from 0 to 1; such of which each stands
     on its own, as by a sigmoid; or such that sum to 1, as by a softmax."""
 
+    free_threshold: ClassVar[bool] = False
+    """Whether its threshold, where it is said, may be one of whatever the outputs are."""
+
     name: str | None = None
     dtype: Dtype = None
 
@@ -72,4 +75,5 @@ class Metric(InKeras):
 
     def on_logits(self) -> bool:
         """Whether it can be given what is no probability yet."""
-        return self.of == "any" or getattr(self, "from_logits", False)
+        said = self.free_threshold and "threshold" in self.arguments()
+        return said or self.of == "any" or getattr(self, "from_logits", False)
