@@ -5,6 +5,7 @@ After a change that is meant to change an output: `pytest tests/test_docs.py --a
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -18,6 +19,7 @@ from specdsl.backends import diagram
 from specdsl.backends.coverage import coverage
 from specdsl.backends.operations import markdown
 from specdsl.backends.recipes import markdown as recipes
+from specdsl.layers.normalization import RMSNormalization
 from specdsl.limits import Limits
 from specdsl.resolve import Importer
 from specdsl.source import Source
@@ -108,6 +110,13 @@ def test_the_tables_of_operations_are_what_the_declarations_say(request: pytest.
     if request.config.getoption("--accept"):
         path.write_text(made, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == made
+
+
+def test_the_layer_that_contributors_are_shown_is_that_layer() -> None:
+    """CONTRIBUTING.md shows all of RMSNormalization, as it is."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```python\n(class .*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert shown == [inspect.getsource(RMSNormalization)]
 
 
 @pytest.mark.parametrize("text", blocks("console"))

@@ -241,6 +241,8 @@ main()
         (["predict", "RUN", "--tops", "3", "none.png"], "there is no option '--tops'; did you mean '--top'"),
         (["predict", "nowhere", "none.png"], "nowhere holds no run"),
         (["evaluate", "RUN", "--trial", "first"], "--trial takes a number from 1 on, or 'all'"),
+        (["evaluate", "RUN", "--calibrate"], "RUN kept no examples for validation"),
+        (["evaluate", "RUN", "--part", "validation"], "RUN kept no examples for validation"),
         (["evaluate", "RUN", "--data", "nothing"], "there is no data set, file or folder 'nothing'"),
         (["export", "RUN", "--to", "onnx", "-o", "model.tflite"], "a file of onnx has a name that ends with .onnx"),
         (["export", "RUN", "--to", "savedmodel", "-o", "RUN"], "nothing is overwritten"),

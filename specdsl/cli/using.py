@@ -75,6 +75,8 @@ def evaluate(
 
     with complaints():
         run = _opened(folder)
+        if calibrate or part == "validation":
+            run.validation()  # or a refusal, before a framework is loaded
         trials = run.chosen(_trial_number(trial))
         if ensemble and len(trials) < 2:
             raise WrongInput(f"an ensemble takes several trials, and {folder} has {len(trials)} that can be used")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from specdsl.declaration import Misuse
 from specdsl.recipes.sources import Source
 from specdsl.recipes.stored import restored
-from specdsl.recipes.training import TrainRecipe, shape_text
+from specdsl.recipes.training import TrainRecipe, Validation, shape_text
 from specdsl.runs.files import RunError
 from specdsl.runs.layout import EXPERIMENT
 from specdsl.runs.reading import RunRecord, TrialRecord, read, read_run
@@ -177,6 +177,19 @@ class TrainedRun:
             )
         return data
 
+    def validation(self) -> Validation:
+        """What the run kept of its training examples.
+
+        Raises:
+            RunError: it kept none.
+        """
+        if self.recipe.data.validation is None:
+            raise RunError(
+                f"{self.record.folder} kept no examples for validation",
+                help="declare `validation(0.1)` in the `data` block, and train again",
+            )
+        return self.recipe.data.validation
+
     def part(self, data: DataSet, part: Part) -> Examples:
         """A part of the data, split as it was for training.
 
@@ -186,17 +199,11 @@ class TrainedRun:
         """
         if part == "test":
             return data.test
-        validation = self.recipe.data.validation
-        if validation is None:
-            if part == "train":
-                return data.train
-            raise RunError(
-                f"{self.record.folder} kept no examples for validation",
-                help="declare `validation(0.1)` in the `data` block, and train again",
-            )
+        if self.recipe.data.validation is None and part == "train":
+            return data.train
         from specdsl.data import split
 
-        kept, held = split(data.train, validation, int(self.record.config["seed"]))
+        kept, held = split(data.train, self.validation(), int(self.record.config["seed"]))
         return kept if part == "train" else held
 
 
