@@ -39,11 +39,17 @@ FILLS = st.one_of(
 LISTS = st.sampled_from([{}, {"classes": [0, 3]}, {"classes": [], "swaps": [(1, 2)]}, {"swaps": [(0, 4), (2, 1)]}])
 FLIPS = joined(LISTS, probability=CHANCE)
 SIZES = st.sampled_from([(9, 7), (12, 10), (1, 4)]).map(lambda size: {"height": size[0], "width": size[1]})
-TURN, SLANT, PART = st.floats(0, 180), st.floats(0, 60), st.floats(0, 1)
+TURN, PART = st.floats(0, 180), st.floats(0, 1)
+SLANT = st.floats(0, 50) | st.tuples(st.floats(-50, 50), st.floats(-50, 50)).map(lambda ends: tuple(sorted(ends)))
 
 ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "random_crop": joined(SIZES, FILLS, padding=st.sampled_from([0, 3])),
     "center_crop": SIZES,
+    "resize": joined(
+        SIZES | st.sampled_from([{"height": 25, "width": 10}, {"height": 17, "width": 3}]),
+        method=st.sampled_from(["bilinear", "nearest"]),
+        antialias=st.booleans(),
+    ),
     "pad": joined(FILLS, padding=st.sampled_from([1, 13])),
     "flip_left_right": FLIPS,
     "flip_up_down": FLIPS,
@@ -52,8 +58,11 @@ ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "random_rotation": joined(FILLS, degrees=TURN),
     "random_translation": joined(FILLS, height=PART, width=PART),
     "random_scale": joined(FILLS, ordered(0.3, 3)),
-    "random_shear": joined(FILLS, degrees=SLANT),
-    "random_affine": joined(FILLS, ordered(0.3, 3), degrees=TURN, height=PART, width=PART, shear=SLANT),
+    "random_shear": joined(FILLS, degrees=SLANT, vertical=SLANT),
+    "random_affine": joined(
+        FILLS, ordered(0.3, 3), degrees=TURN, height=PART, width=PART, shear=SLANT, vertical_shear=SLANT
+    ),
+    "random_perspective": joined(FILLS, distortion=st.floats(0, 0.6), probability=CHANCE),
     "random_brightness": joined(max_delta=st.floats(0, 1)),
     "random_saturation": ordered(0, 4),
     "random_contrast": ordered(0, 4),
@@ -78,10 +87,11 @@ USUAL: dict[str, dict[str, Any]] = {
     "random_crop": {"height": 10, "width": 8, "padding": 1},
     "pad": {"padding": 1, "fill": "edge"},
     "center_crop": {"height": 10, "width": 8},
+    "resize": {"height": 9, "width": 9},
     "random_rotation": {"degrees": 15},
     "random_translation": {"height": 0.1, "width": 0.1},
     "random_scale": {"lower": 0.9, "upper": 1.1},
-    "random_shear": {"degrees": 10},
+    "random_shear": {"degrees": 10, "vertical": (-5, 10)},
     "random_affine": {"degrees": 15, "height": 0.1, "width": 0.1, "lower": 0.9, "upper": 1.1, "shear": 5},
     "random_brightness": {"max_delta": 0.1},
     "random_saturation": {"lower": 0.5, "upper": 2},

@@ -1,7 +1,8 @@
-"""Affine operations: against scipy's resampling, exact where nothing is interpolated, and in one piece together."""
+"""Operations that move pixels: against scipy's resampling, exact where none is interpolated, in one piece together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import cos, radians, sin, tan
 from typing import Any
 
@@ -12,18 +13,24 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from specdsl.data.drawing import Polygon
+from specdsl.declaration import Misuse
 from specdsl.recipes import OPERATIONS, Operation, Pipeline
 from specdsl.recipes.augmentation import (
     RandomAffine,
     RandomBrightness,
+    RandomPerspective,
     RandomRotation,
     RandomScale,
     RandomShear,
     RandomTranslation,
 )
-from tests.operations import ARGUMENTS, COLUMNS, ROWS, Floats, batches
+from tests.operations import ARGUMENTS, COLUMNS, ROWS, Floats, batches, scaled, usual
 
-GEOMETRIC = ["random_rotation", "random_translation", "random_scale", "random_shear", "random_affine"]
+Place = tuple[float, float]
+"""A row and a column."""
+
+AFFINE = ["random_rotation", "random_translation", "random_scale", "random_shear", "random_affine"]
 SCIPY = {"edge": "nearest", "reflect": "mirror", "constant": "grid-constant"}
 """The fill modes by the names that they have in scipy."""
 
@@ -39,30 +46,61 @@ def forward(drawn: dict[str, float], name: str) -> NDArray[np.float64]:
         case "random_scale":
             return np.diag([drawn["factor"], drawn["factor"], 1.0])
         case "random_shear":
-            # What is above the centre (a negative row) goes to the right.
-            return np.array([[1, 0, 0], [-tan(radians(drawn["angle"])), 1, 0], [0, 0, 1]])
+            # What is above the centre (a negative row) goes to the right, then what is to the right of it goes up.
+            across = np.array([[1, 0, 0], [-tan(radians(drawn["angle"])), 1, 0], [0, 0, 1]])
+            return np.array([[1, -tan(radians(drawn.get("vertical", 0))), 0], [0, 1, 0], [0, 0, 1]]) @ across
+        case "random_perspective":
+            return through(*zip(*corners(drawn), strict=True))
     parts = ("random_translation", "random_rotation", "random_scale")
-    return np.linalg.multi_dot(
-        [*(forward(drawn, part) for part in parts), forward({"angle": drawn["shear"]}, "random_shear")]
-    )
+    shears = {"angle": drawn["shear"], "vertical": drawn.get("vertical_shear", 0)}
+    return np.linalg.multi_dot([*(forward(drawn, part) for part in parts), forward(shears, "random_shear")])
+
+
+def corners(drawn: dict[str, float], rows: int = ROWS, columns: int = COLUMNS) -> list[tuple[Place, Place]]:
+    """The outer corners of an image, in pixels from its centre, and where a perspective takes each of them."""
+    found = []
+    for vertical, below in (("top", -1), ("bottom", 1)):
+        for side, right in (("left", -1), ("right", 1)):
+            inwards = (1 - drawn[f"{vertical}_{side}_{axis}"] for axis in ("row", "column"))
+            corner = (below * rows / 2, right * columns / 2)
+            found.append((corner, (corner[0] * next(inwards), corner[1] * next(inwards))))
+    return found
+
+
+def through(places: Sequence[Place], goals: Sequence[Place]) -> NDArray[np.float64]:
+    """The homography that takes four places to four others, by solving for its eight entries: 3 x 3."""
+    equations, given = [], []
+    for (row, column), (y, x) in zip(places, goals, strict=True):
+        equations += [
+            [row, column, 1, 0, 0, 0, -y * row, -y * column],
+            [0, 0, 0, row, column, 1, -x * row, -x * column],
+        ]
+        given += [y, x]
+    return np.append(np.linalg.solve(np.array(equations), np.array(given)), 1).reshape(3, 3)
 
 
 def by_scipy(image: Floats, matrix: NDArray[np.float64], fill: str, value: float) -> NDArray[np.float64]:
-    """One image moved by scipy, channel by channel."""
+    """One image moved by scipy, channel by channel; in perspective as far as one image beyond each edge."""
+    rows, columns = image.shape[:2]
+    centre = np.array([(rows - 1) / 2, (columns - 1) / 2])[:, None, None]
+    pixels = np.concatenate([np.mgrid[:rows, :columns] - centre, np.ones((1, rows, columns))])
     back = np.linalg.inv(matrix)
-    centre = np.array([(ROWS - 1) / 2, (COLUMNS - 1) / 2])
-    offset = centre + back[:2, 2] - back[:2, :2] @ centre
+    row, column, depth = np.tensordot(back / back[2, 2], pixels, 1)
+    places = np.stack([row, column])
+    if np.ptp(depth) > 1e-9:
+        far = 1.5 * np.array([rows, columns])[:, None, None]
+        places = np.clip(places / np.maximum(depth, 1e-3), -far, far)
     moved = [
-        ndimage.affine_transform(channel, back[:2, :2], offset, order=1, mode=SCIPY[fill], cval=value)
+        ndimage.map_coordinates(channel, places + centre, order=1, mode=SCIPY[fill], cval=value)
         for channel in np.moveaxis(image.astype(np.float64), -1, 0)
     ]
     return np.stack(moved, axis=-1)
 
 
-@pytest.mark.parametrize("name", GEOMETRIC)
+@pytest.mark.parametrize("name", [*AFFINE, "random_perspective"])
 @given(st.data())
 @settings(max_examples=30)
-def test_affine_operations_are_those_of_scipy(name: str, data: st.DataObject) -> None:
+def test_operations_are_those_of_scipy(name: str, data: st.DataObject) -> None:
     """The documented map, bilinear, with every fill: as scipy resamples in 64 bits."""
     arguments = data.draw(ARGUMENTS[name])
     operation: Any = OPERATIONS[name](**arguments)
@@ -71,14 +109,78 @@ def test_affine_operations_are_those_of_scipy(name: str, data: st.DataObject) ->
     result, after = operation.apply(np, images, labels, named)
     assert after is labels
     for i, image in enumerate(images):
-        matrix = forward({key: float(values[i]) for key, values in named.items()}, name)
+        drawn = {key: float(values[i]) for key, values in named.items()}
+        stays = name == "random_perspective" and drawn["chance"] >= operation.probability
+        matrix = np.eye(3) if stays else forward(drawn, name)
         np.testing.assert_allclose(result[i], by_scipy(image, matrix, operation.fill, operation.value), atol=2e-4)
+
+
+@pytest.mark.parametrize("fill", ["edge", "reflect", "constant"])
+def test_a_perspective_and_its_neighbours_are_resampled_once(fill: str) -> None:
+    """As scipy resamples by the product of their matrices, in either order, which are two images."""
+    parts = [usual("random_perspective"), usual("random_shear"), usual("random_rotation")]
+    image, shown = picture(ROWS, COLUMNS), []
+    for row in (parts, parts[::-1]):
+        operations = [type(part)(**(part.arguments() | {"fill": fill})) for part in row]
+        pipeline = Pipeline(operations=operations)
+        draws = np.random.default_rng(5).uniform(0.05, 0.4, (1, len(pipeline.draws()))).astype(np.float32)
+        numbers = iter(draws[0].tolist())
+        matrix = np.eye(3)
+        for operation in operations:
+            matrix = forward({name: next(numbers) for name in operation.draws()}, operation.spec_name()) @ matrix
+        moved, _ = pipeline.apply(np, image[None], np.zeros(1, np.int32), draws)
+        np.testing.assert_allclose(moved[0], by_scipy(image, matrix, fill, 0), atol=2e-4)
+        shown.append(moved[0])
+    assert np.abs(shown[0] - shown[1]).max() > 0.05
 
 
 def only(operation: Operation, image: Floats, **draws: float) -> Floats:
     """One image after an operation with the given draws."""
     named = {name: np.array([value], np.float32) for name, value in draws.items()}
     return np.asarray(operation.apply(np, image[None], np.zeros(1, np.int32), named)[0][0])
+
+
+@given(st.data())
+def test_the_corners_of_an_image_go_where_they_are_told(data: st.DataObject) -> None:
+    """A white image covers the quadrangle of its new corners, and nothing else: to a pixel and a half at its sides."""
+    rows, columns = data.draw(st.sampled_from([(40, 30), (24, 48)]))
+    unit = st.floats(0, 0.6)
+    names = RandomPerspective().draws()
+    drawn = {name: 0.0 if name == "chance" else data.draw(unit) for name in names}
+    white = np.ones((rows, columns, 1), np.float32)
+    seen = only(RandomPerspective(distortion=0.6, fill="constant"), white, **drawn)[..., 0]
+    top_left, top_right, bottom_left, bottom_right = (goal for _, goal in corners(drawn, rows, columns))
+    outline = Polygon(tuple((x, y) for y, x in (top_left, top_right, bottom_right, bottom_left)))
+    y, x = (np.mgrid[:rows, :columns] - np.array([(rows - 1) / 2, (columns - 1) / 2])[:, None, None]).astype(np.float32)
+    distance = outline.distance(x, y)
+    np.testing.assert_allclose(seen[distance < -1.5], 1, atol=1e-5)
+    assert (seen[distance > 1.5] == 0).all()
+
+
+def test_nothing_moves_at_strength_zero() -> None:
+    """Not even by rounding; a perspective also where the number that is drawn spares an image."""
+    images = np.random.default_rng(0).random((3, 7, 6, 3), dtype=np.float32)
+    for operation in (
+        RandomPerspective(distortion=0, probability=1),
+        RandomPerspective(probability=0),
+        RandomShear(degrees=0, vertical=(0, 0)),
+        RandomAffine(),
+        RandomScale(lower=1, upper=1),
+    ):
+        pipeline = Pipeline(operations=[operation])
+        draws = scaled(pipeline, np.random.default_rng(1).random(3 * len(pipeline.draws())))
+        after, _ = pipeline.apply(np, images, np.zeros(3, np.int32), draws)
+        assert np.array_equal(after, images), operation
+
+
+def test_shears_take_ranges_and_draw_the_second_one_if_there_is_one() -> None:
+    assert RandomShear(degrees=10).draws() == {"angle": (-10, 10)}
+    assert RandomShear(degrees=[5, 20], vertical=[-10, 0]).draws() == {"angle": (5, 20), "vertical": (-10, 0)}
+    assert "vertical_shear" not in RandomAffine(shear=(-5, 0)).draws()
+    for arguments, name in (({"degrees": (3, 1)}, "degrees"), ({"degrees": 0, "vertical": (3, 1)}, "vertical")):
+        with pytest.raises(Misuse, match=f"{name} begins at 3, which is more than its end, 1") as error:
+            RandomShear(**arguments)
+        assert error.value.argument == name
 
 
 def picture(rows: int = 6, columns: int = 6, channels: int = 3) -> Floats:
@@ -109,11 +211,13 @@ def test_scaling_by_two_shows_the_middle_larger() -> None:
     np.testing.assert_allclose(large[3, :, 0], 3 + (np.arange(7) - 3) / 2, atol=1e-6)
 
 
-def test_a_positive_shear_leans_to_the_right() -> None:
+def test_a_positive_shear_leans_to_the_right_or_rises_to_it() -> None:
     line = np.zeros((7, 7, 1), np.float32)
     line[:, 3] = 1
-    leaning = only(RandomShear(degrees=45, fill="constant"), line, angle=45)
-    np.testing.assert_allclose(leaning[..., 0], np.eye(7)[::-1], atol=1e-6)
+    shear = RandomShear(degrees=45, vertical=45, fill="constant")
+    np.testing.assert_allclose(only(shear, line, angle=45, vertical=0)[..., 0], np.eye(7)[::-1], atol=1e-6)
+    level = line.transpose(1, 0, 2)
+    np.testing.assert_allclose(only(shear, level, angle=0, vertical=45)[..., 0], np.eye(7)[::-1], atol=1e-6)
 
 
 @given(st.data())
@@ -123,15 +227,16 @@ def test_neighbours_are_resampled_once(data: st.DataObject) -> None:
     fill = data.draw(st.sampled_from(["edge", "reflect", "constant"]))
     apart = Pipeline(
         operations=[
-            RandomShear(degrees=40, fill=fill),
+            RandomShear(degrees=40, vertical=(-10, 30), fill=fill),
             RandomScale(lower=0.5, upper=2, fill=fill),
             RandomRotation(degrees=90, fill=fill),
             RandomTranslation(height=0.5, width=0.5, fill=fill),
         ]
     )
-    together = Pipeline(
-        operations=[RandomAffine(degrees=90, height=0.5, width=0.5, lower=0.5, upper=2, shear=40, fill=fill)]
+    affine = RandomAffine(
+        degrees=90, height=0.5, width=0.5, lower=0.5, upper=2, shear=40, vertical_shear=(-10, 30), fill=fill
     )
+    together = Pipeline(operations=[affine])
     assert apart.draws() == together.draws()
     images, labels, draws = data.draw(batches(apart))
     np.testing.assert_array_equal(

@@ -29,6 +29,7 @@ from specdsl.recipes.augmentation import (
     RandomGrayscale,
     RandomHue,
     RandomNoise,
+    RandomPerspective,
     RandomRotation,
     RandomSaturation,
     RandomScale,
@@ -175,6 +176,35 @@ def test_scales_are_uniform_and_of_both_axes_alike() -> None:
 
 def test_shears_are_uniform_angles() -> None:
     check_uniform(np.degrees(np.arctan(slopes(augmented(RandomShear(degrees=20), ramp())[0])["c"])), -20, 20)
+    found = slopes(augmented(RandomShear(degrees=(5, 20), vertical=(-10, 15)), ramp())[0])
+    check_uniform(np.degrees(np.arctan(found["c"])), 5, 20)
+    check_uniform(np.degrees(np.arctan(found["b"])), -10, 15)
+
+
+def test_corners_of_perspectives_move_inwards_by_uniform_parts() -> None:
+    """The homography of each image, read off four pixels about its centre, tells where the corners were taken."""
+    images, _ = augmented(RandomPerspective(distortion=0.4, probability=0.7), ramp())
+    images = images.astype(np.float64)
+    seen = (images != ramp()).any(axis=(1, 2, 3))
+    check_frequency(int(seen.sum()), COUNT, 0.7)
+    near = [(-1, -1), (-1, 1), (1, -1), (1, 1)]
+    equations, given = [], []
+    for row, column in near:
+        place = images[seen, SIZE // 2 + row, SIZE // 2 + column]
+        for axis, own in ((0, [row, column, 1, 0, 0, 0]), (1, [0, 0, 0, row, column, 1])):
+            at = place[:, axis]
+            equations.append(np.stack([*(np.full_like(at, factor) for factor in own), -at * row, -at * column], -1))
+            given.append(at)
+    back = np.linalg.solve(np.stack(equations, 1), np.stack(given, 1)[..., None])[..., 0]
+    ahead = np.linalg.inv(np.concatenate([back, np.ones((len(back), 1))], 1).reshape(-1, 3, 3))
+    moves = []
+    for row, column in near:
+        place = ahead @ (SIZE / 2 * np.array([row, column, 0]) + [0, 0, 1])
+        inwards = 1 - place[:, :2] / place[:, 2:] / (SIZE / 2 * np.array([row, column]))
+        moves += [inwards[:, 0], inwards[:, 1]]
+    for move in moves:
+        check_uniform(move, 0, 0.4)
+    assert abs(np.corrcoef(moves) - np.eye(8)).max() < 4.5 / np.sqrt(len(back))
 
 
 def test_an_affine_map_holds_all_four_with_their_own_distributions() -> None:

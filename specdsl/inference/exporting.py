@@ -20,7 +20,7 @@ from specdsl.data.dataset import DataSet
 from specdsl.inference.calibration import stored
 from specdsl.inference.opening import TrainedRun
 from specdsl.inference.predicting import backend_for, prepared
-from specdsl.recipes.augmentation import CenterCrop
+from specdsl.recipes.augmentation import CenterCrop, Resize
 from specdsl.runs.answers import scores
 from specdsl.runs.files import plain, write_json
 from specdsl.runs.reading import TrialRecord
@@ -213,7 +213,7 @@ def _range(run: TrainedRun, included: bool) -> list[int] | None:
         return None
     if included:
         return [0, 255]
-    return [0, 1] if all(isinstance(one, CenterCrop) for one in run.recipe.data.evaluate) else None
+    return [0, 1] if all(isinstance(one, CenterCrop | Resize) for one in run.recipe.data.evaluate) else None
 
 
 Again = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -79,5 +79,17 @@ def with_preprocessing(model: Any, evaluate: Pipeline, shape: tuple[int, ...], *
     """
     given = keras.Input(shape, name="image" if len(shape) == 3 else "values")
     x = unit_range(keras.ops, given) if scaled else given
-    x, _ = evaluate.apply(keras.ops, x, None, None)
+    x, _ = evaluate.apply(_Symbolic(), x, None, None)
     return keras.Model(given, model(x), name=model.name)
+
+
+class _Symbolic:
+    """`keras.ops` for tensors without values: a tensor made beforehand would be an input of an exported graph.
+
+    Arrays of numpy are constants in it.
+    """
+
+    array = staticmethod(np.array)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(keras.ops, name)

@@ -20,6 +20,7 @@ from specdsl.recipes.augmentation import (
     RandomContrast,
     RandomCrop,
     RandomSaturation,
+    Resize,
     Views,
 )
 from specdsl.recipes.fitting import check_class_numbers, check_metrics, check_weights, possible_targets
@@ -116,7 +117,7 @@ class DataRecipe(Declaration):
                 f"augment ends with images of {shape_text(trained)} and evaluate with images of "
                 f"{shape_text(evaluated)}, but one model must take both",
                 argument="evaluate",
-                help=f"end evaluate with center_crop({trained[0]}, {trained[1]})" if not self.evaluate else None,
+                help=_alike(self.augment, trained, evaluated) if not self.evaluate else None,
             )
         if self.views is not None:
             viewed = shape_after((*self.views.operations, *self.evaluate), shape)
@@ -383,6 +384,15 @@ def shape_after(operations: Iterable[Operation], shape: Shape) -> Shape:
 def shape_text(shape: tuple[int | None, ...]) -> str:
     """A shape as the spec language writes it: `(28, 28, 3)`, `(none, 3)`, `(5,)`."""
     return f"({', '.join('none' if size is None else str(size) for size in shape)}{',' * (len(shape) == 1)})"
+
+
+def _alike(augment: Pipeline, trained: Shape, evaluated: Shape) -> str:
+    """How evaluation comes to end with images of the shape that training ends with."""
+    if len(evaluated) == 3 and trained[2] != evaluated[2]:
+        return "grayscale in both alike"
+    larger = trained[0] > evaluated[0] or trained[1] > evaluated[1]
+    scaled = larger or any(isinstance(operation, Resize) for operation in augment)
+    return f"end evaluate with {'resize' if scaled else 'center_crop'}({trained[0]}, {trained[1]})"
 
 
 def _crops(operation: Operation) -> bool:

@@ -58,11 +58,11 @@ def _check_input(graph: Graph, given: Shape) -> None:
     wanted = graph.input_nodes[0].shape
     if len(wanted) == len(given) and all(w in (None, g) for w, g in zip(wanted, given, strict=True)):
         return
-    cropped = len(wanted) == len(given) == 3
+    of_images = len(wanted) == len(given) == 3
     raise Misuse(
         f"{graph.name} takes {_what(wanted)} of {shape_text(wanted)}, but the data gives {shape_text(given)}",
         argument="data",
-        help=_crop_help(wanted, given) if cropped else f"give the model an input of {shape_text(given)}",
+        help=_size_help(wanted, given) if of_images else f"give the model an input of {shape_text(given)}",
     )
 
 
@@ -115,9 +115,11 @@ def _what(shape: tuple[int | None, ...]) -> str:
     return "images" if len(shape) == 3 else "values"
 
 
-def _crop_help(wanted: tuple[int | None, ...], given: Shape) -> str:
+def _size_help(wanted: tuple[int | None, ...], given: Shape) -> str:
     height, width, channels = wanted
-    smaller = height is not None and width is not None and height <= given[0] and width <= given[1]
-    if smaller and channels == given[2]:
-        return f"augment with random_crop({height}, {width}) and evaluate with center_crop({height}, {width})"
-    return f"give the model an input of {shape_text(given)}"
+    if height is None or width is None or channels not in (None, given[2]):
+        return f"give the model an input of {shape_text(given)}"
+    size = f"({height}, {width})"
+    if height <= given[0] and width <= given[1]:
+        return f"augment with random_crop{size} and evaluate with center_crop{size}, or end both with resize{size}"
+    return f"end augment and evaluate with resize{size}, or give the model an input of {shape_text(given)}"

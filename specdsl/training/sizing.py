@@ -101,7 +101,7 @@ def parts(job: Job, method: Method | None, trials: int, devices: int = 1, platfo
     variables = memory.weights + memory.slots
     examples, count = [one for one in (job.train, job.validation, job.test) if one is not None], len(job.train)
     drawn = 2 * count * 4 * (1 + len(job.recipe.data.augment.draws()))
-    stored = max(prod(one.x.shape[1:]) for one in examples)
+    prepared = _PREPARED * 4 * max(_largest(job, one.x.shape[1:]) for one in examples)
     products = method is not None and method.endswith("products")
     in_turn = method is None or method.startswith("map")
     held, most = _windows(analysis, precision) if products and not processor else (0, 0)
@@ -109,10 +109,10 @@ def parts(job: Job, method: Method | None, trials: int, devices: int = 1, platfo
         kept = int((memory.activations or 0) * _PADDED)
     else:
         kept = int((memory.activations or 0) * _KEPT) + _POOLED * _pooled(analysis)
-    learning = memory.gradients + (variables if in_turn else 0) + batch * (kept + held + most + _PREPARED * 4 * stored)
+    learning = memory.gradients + (variables if in_turn else 0) + batch * (kept + held + most + prepared)
     answers = 3 * 4 * job.outputs * max(len(one) for one in examples)
     shown = peak_activation_bytes(analysis, precision) or 0
-    showing = answers + times_larger(job, analysis, platform) * batch * (shown + most + _PREPARED * 4 * stored)
+    showing = answers + times_larger(job, analysis, platform) * batch * (shown + most + prepared)
     return Needed(
         data=sum(_bytes(one) for one in examples),
         model=variables,
@@ -204,6 +204,14 @@ def free(hardware: Hardware, processes: int = 1) -> int | None:
 def _listed(groups: list[int]) -> str:
     *first, last = groups
     return f"{', '.join(map(str, first))} and {last}"
+
+
+def _largest(job: Job, shape: tuple[int, ...]) -> int:
+    """The values of the largest array that an example is on the way to the model."""
+    if len(shape) != 3:
+        return prod(shape)
+    data = job.recipe.data
+    return max(prod(one) for pipeline in (data.augment, data.evaluate) for one in pipeline.shapes(shape))
 
 
 def _bytes(examples: Examples) -> int:

@@ -33,7 +33,7 @@ SPEC = """
 data signs = synthetic(size=16, train=6, test=2) {
     validation(0.3)
     augment { random_crop(12, 12); random_brightness(0.1); clip(0, 1) }
-    evaluate { center_crop(12, 12) }
+    evaluate { center_crop(14, 14); resize(12, 12) }
     views(3) { random_brightness(0.2) }
 }
 train recipe {
@@ -218,7 +218,7 @@ def test_exports_compute_what_the_model_computes(
     assert told["input"]["shape"] == ([None, 16, 16, 3] if preprocessing else [None, 12, 12, 3])
     assert told["input"]["range"] == ([0, 255] if preprocessing else [0, 1])
     outside, within = ([one["type"] for one in told[name]] for name in ("before", "within"))
-    steps = ["resize", "scale", "center_crop"]
+    steps = ["resize", "scale", "center_crop", "resize"]
     assert (outside, within) == ((steps[:1], steps[1:]) if preprocessing else (steps, []))
     assert told["class_names"] == list(run.class_names)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model", "model.json"]

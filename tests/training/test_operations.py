@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from specdsl.data import load
 from specdsl.recipes import OPERATIONS, Pipeline
-from specdsl.recipes.augmentation import RandomRotation, RandomScale, unit_range
+from specdsl.recipes.augmentation import RandomPerspective, RandomRotation, RandomScale, Resize, unit_range
 from specdsl.training.streams import Streams
 from tests.operations import batches, operations, scaled, usual
 from tests.training.models import SOURCE, data
@@ -117,6 +117,41 @@ def test_rotation_and_scale_are_those_of_keras(fill: str, mode: str) -> None:
     )
     theirs = keras.ops.image.affine_transform(images, back.astype(np.float32), fill_mode=mode)
     np.testing.assert_allclose(ours, keras.ops.convert_to_numpy(theirs), atol=2e-5)
+
+
+@pytest.mark.parametrize("distortion", [0.3, 0.6])
+def test_perspectives_are_those_of_keras(distortion: float) -> None:
+    """As `keras.ops.image.perspective_transform` takes corners, columns first and counted from the first pixel."""
+    import keras
+
+    operation = RandomPerspective(distortion=distortion, probability=1, fill="constant")
+    pipeline = Pipeline(operations=[operation])
+    images = np.random.default_rng(5).random((8, 12, 10, 3), dtype=np.float32)
+    draws = scaled(pipeline, np.random.default_rng(6).random((8, 9), dtype=np.float32))
+    ours, _ = pipeline.apply(np, images, np.zeros(8, np.int32), draws)
+    half = np.array([10, 12], np.float32) / 2
+    corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32) * half
+    inwards = 1 - draws[:, 1:].reshape(8, 4, 2)[:, :, ::-1]
+    begin, end = np.broadcast_to(corners, (8, 4, 2)) + half - 0.5, corners * inwards + half - 0.5
+    theirs = keras.ops.image.perspective_transform(images, begin, end)
+    np.testing.assert_allclose(ours, keras.ops.convert_to_numpy(theirs), atol=1e-4)
+
+
+def test_sizes_are_those_of_jax_and_tf_image() -> None:
+    """Larger and smaller, with `antialias` and without it."""
+    import jax
+    import tensorflow as tf
+
+    images = np.random.default_rng(5).random((2, 12, 10, 3), dtype=np.float32)
+    for size in ((25, 3), (5, 16)):
+        for method, antialias in (("bilinear", True), ("bilinear", False), ("nearest", False)):
+            operation = Resize(height=size[0], width=size[1], method=method, antialias=antialias)
+            ours, _ = operation.apply(np, images, np.zeros(2, np.int32), {})
+            for theirs in (
+                jax.image.resize(images, (2, *size, 3), method, antialias=antialias),
+                tf.image.resize(images, size, method, antialias=antialias),
+            ):
+                np.testing.assert_allclose(ours, np.asarray(theirs), atol=2e-5, err_msg=f"{operation}")
 
 
 def test_feeds_of_all_engines_give_the_same_epochs() -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from specdsl.analyses import analyse
 from specdsl.declaration import Misuse
+from specdsl.recipes.augmentation import Resize
 from specdsl.recipes.losses import SparseCategoricalCrossentropy
 from specdsl.training import sizing
 from specdsl.training.engine import Job
@@ -83,6 +84,16 @@ def test_evaluation_takes_larger_batches_where_training_holds_more() -> None:
     needed_at_once = parts(CNN, "vmap", 1).working
     with mock.patch.object(sizing, "times_larger", return_value=100):
         assert parts(CNN, "vmap", 1).working > needed_at_once, "the estimate does not go by the same rule"
+
+
+def test_images_count_at_their_largest() -> None:
+    """A batch that is scaled up before it is cropped needs room for what it is in between."""
+    data = CNN.recipe.data
+    larger = data.replace(augment=[Resize(height=96, width=64), *data.augment.operations])
+    more = (
+        parts(replace(CNN, recipe=CNN.recipe.replace(data=larger)), "vmap", 1).working - parts(CNN, "vmap", 1).working
+    )
+    assert more == CNN.recipe.batch * sizing._PREPARED * 4 * 3 * (96 * 64 - 32 * 32)
 
 
 def test_half_precision_keeps_weights_and_halves_activations() -> None:

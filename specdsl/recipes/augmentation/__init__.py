@@ -14,9 +14,10 @@ from specdsl.recipes.augmentation.colours import (
     RandomSaturation,
 )
 from specdsl.recipes.augmentation.flips import FlipLeftRight, FlipUpDown, HalfTurn, SignFlips
-from specdsl.recipes.augmentation.framing import CenterCrop, Pad, RandomCrop
+from specdsl.recipes.augmentation.framing import CenterCrop, Pad, RandomCrop, Resize
 from specdsl.recipes.augmentation.geometry import (
     RandomAffine,
+    RandomPerspective,
     RandomRotation,
     RandomScale,
     RandomShear,
@@ -61,11 +62,13 @@ __all__ = [
     "RandomGrayscale",
     "RandomHue",
     "RandomNoise",
+    "RandomPerspective",
     "RandomRotation",
     "RandomSaturation",
     "RandomScale",
     "RandomShear",
     "RandomTranslation",
+    "Resize",
     "Shape",
     "SignFlips",
     "Uniform",

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from specdsl.declaration import Misuse
 from specdsl.recipes.augmentation.base import Array, Namespace, Operation, Shape, Uniform, cast
-from specdsl.recipes.augmentation.geometry import Geometric, resampled
+from specdsl.recipes.augmentation.resampling import Geometric, resampled
 from specdsl.recipes.naming import FromList, Named
 
 
@@ -37,9 +37,18 @@ class Pipeline(Named):
         Raises:
             Misuse: from the first operation that cannot take what reaches it.
         """
+        return self.shapes(shape)[-1]
+
+    def shapes(self, shape: Shape) -> list[Shape]:
+        """The shape before all operations and after each of them.
+
+        Raises:
+            Misuse: as `output_shape`.
+        """
+        found = [shape]
         for operation in self:
-            shape = operation.output_shape(shape)
-        return shape
+            found.append(operation.output_shape(found[-1]))
+        return found
 
     def check_classes(self, count: int) -> None:
         """Check that all classes that operations name are among `count` of them, counted from 0.
