@@ -384,12 +384,12 @@ model m {
         (
             SPEC.replace("(12, 12, 3)", "(14, 14, 3)"),
             r"images of \(14, 14, 3\), but .* \(12, 12, 3\)",
-            r"\(12, 12, 3\)",
+            r"end augment and evaluate with resize\(14, 14\), or .* input of \(12, 12, 3\)",
         ),
         (
             SPEC.replace("(12, 12, 3)", "(10, 9, 3)"),
             r"images of \(10, 9, 3\)",
-            r"random_crop\(10, 9\) and .*crop\(10, 9\)",
+            r"random_crop\(10, 9\) and .*crop\(10, 9\), or .*resize\(10, 9\)",
         ),
         (SPEC.replace("43", "10"), r"ends with \(10,\), but the data has 43 classes", r'Dense\(43, "softmax"\)'),
         (TWO_INPUTS, "one input, but m has 2: a, b", ""),
