@@ -22,6 +22,7 @@ from specdsl.inference.answering import Answers, Prediction
 from specdsl.inference.calibration import Calibration
 from specdsl.inference.evaluating import told
 from specdsl.inference.vectors import ValuesError, from_argument, from_csv
+from specdsl.recipes import LOSSES, METRICS
 from specdsl.recipes.losses import BinaryCrossentropy, CategoricalHinge, MeanSquaredError, SparseCategoricalCrossentropy
 from specdsl.recipes.stored import restored
 from specdsl.resolve import train_recipe
@@ -259,3 +260,11 @@ def test_mistakes_are_told_before_a_framework_is_loaded(arguments: list[str], sa
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == "loaded set()\n"
+
+
+@pytest.mark.parametrize("name", sorted(set(METRICS) & set(LOSSES)))
+def test_losses_and_metrics_of_one_name_are_told_apart_in_what_is_kept(name: str) -> None:
+    """The file that keeps a recipe names the class alone."""
+    assert type(restored({"type": name}, "loss")) is LOSSES[name]
+    (metric,) = restored([{"type": name}], "metrics")
+    assert type(metric) is METRICS[name]
