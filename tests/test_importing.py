@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import specdsl
 from specdsl import SpecError
 from specdsl.importing import import_file
+from specdsl.importing.items import Item, lines_of
 from specdsl.importing.reading import MOST_BYTES, MOST_DEPTH
 
 FOLDER = Path(__file__).parent / "importing"
@@ -633,6 +634,13 @@ def folded_text(config: dict[str, Any]) -> str:
 
 def test_equal_parts_in_a_row_become_a_loop() -> None:
     assert "    repeat 6 { Dense(4) -> ReLU }\n" in folded_text(stack(4, 4, 4, 4, 4, 4))
+
+
+def test_a_loop_stands_behind_no_arrow() -> None:
+    """Where something else than the step before enters it, that stands on a line of its own."""
+    steps = "\n".join(lines_of([Item("repeat 2", [], [[Item("ReLU", [])]]), Item("Dense(2)", [])], 1, "a -> "))
+    assert steps == "a\nrepeat 2 { ReLU }\nDense(2)"
+    specdsl.loads(f"model m {{\ninput a: (4,)\ninput b: (4,)\n{steps} as c\n[b, c] -> Concatenate\n}}").model()
 
 
 def test_values_that_differ_become_parameters() -> None:

@@ -61,6 +61,11 @@ class Item:
         """How many steps it is made of."""
         return 1 + sum(item.size for body in self.bodies for item in body)
 
+    @property
+    def is_loop(self) -> bool:
+        """Whether it is a loop, which stands behind no arrow."""
+        return self.head.startswith("repeat ")
+
     def all_slots(self) -> Iterator[Slot]:
         """Its arguments, and those of what stands in its braces."""
         yield from self.slots
@@ -95,8 +100,8 @@ def lines_of(items: Sequence[Item], level: int, start: str = "") -> list[str]:
     width = WIDTH - len(INDENT) * level
     for item in items:
         if item.bodies:
-            if steps:
-                lines.append(line)
+            if steps or (line and item.is_loop):
+                lines.append(line.removesuffix(" -> "))
                 line = ""
             lines += _braced(item, level, line)
             line, steps = "", 0
