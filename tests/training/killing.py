@@ -6,6 +6,7 @@ The framework is imported once and each attempt is a fork of that, which saves m
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -82,7 +83,10 @@ def results(folder: Path) -> dict[str, Any]:
 
 
 def run_killed(folder: Path, backend: str, kills: int, seed: int, epochs: int, verb: str) -> dict[str, Any]:
-    """Carry out a run once as it is, and once killed again and again; say in what they differ."""
+    """Carry out a run once as it is, and then killed so many times; say in what they differ.
+
+    A run that has come to its end before all kills are done is compared, and the next one is killed.
+    """
     from specdsl.training import frameworks
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,32 +100,55 @@ def run_killed(folder: Path, backend: str, kills: int, seed: int, epochs: int, v
     _, status = os.waitpid(attempt([*options, "--out", str(folder / "whole")], log), 0)
     assert status == 0, log.read_text()
     lasted = time.monotonic() - began
+    whole = results(folder / "whole")
     rng = random.Random(seed)
-    broken = folder / "broken"
-    moments: list[float] = []
-    while True:
-        resumed = [verb, "--resume", str(broken), "--checkpoint-every", "1"]
-        begun = any((broken / name).exists() for name in ("config.json", "experiment.json"))
-        process = attempt(resumed if begun else [*options, "--out", str(broken)], log)
-        if len(moments) < kills:
-            # A resumed attempt needs some time to get as far as training.
-            moment = rng.uniform(0, 1) * lasted * rng.choice((0.3, 0.6, 1))
-            ended, deadline = 0, time.monotonic() + moment
-            while not ended and time.monotonic() < deadline:
-                time.sleep(0.01)
-                ended, status = os.waitpid(process, os.WNOHANG)
-            if not ended:
-                os.kill(process, signal.SIGKILL)
-                os.waitpid(process, 0)
-                moments.append(round(moment, 2))
-                continue
-        else:
-            _, status = os.waitpid(process, 0)
-        assert os.waitstatus_to_exitcode(status) == 0, log.read_text()
-        break
-    whole, other = results(folder / "whole"), results(broken)
-    differing = sorted(name for name in {**whole, **other} if whole.get(name) != other.get(name))
-    return {"compared": len(whole), "differing": differing, "kills": moments, "lasted": round(lasted, 2)}
+    differing: set[str] = set()
+    moments: list[tuple[int, float]] = []
+    runs = 0
+    while len(moments) < kills:
+        runs += 1
+        broken = folder / f"broken-{runs}"
+        status = None
+        while status is None:
+            resumed = [verb, "--resume", str(broken), "--checkpoint-every", "1"]
+            begun = any((broken / name).exists() for name in ("config.json", "experiment.json"))
+            process = attempt(resumed if begun else [*options, "--out", str(broken)], log)
+            kill = None
+            if len(moments) < kills:  # at any moment of a whole run, or soon behind some checkpoint
+                checkpoints = rng.randrange(4)
+                kill = checkpoints, rng.uniform(0, 0.3 if checkpoints else lasted)
+            status = ended(process, broken, kill)
+            if status is None:
+                assert kill is not None
+                moments.append((kill[0], round(kill[1], 2)))
+        assert status == 0, log.read_text()
+        found = results(broken)
+        differing |= {name for name in {**whole, **found} if whole.get(name) != found.get(name)}
+    return {
+        "compared": len(whole), "differing": sorted(differing), "kills": moments, "lasted": round(lasted, 2),
+        "runs": runs, "midway": log.read_text().count("going on after epoch"),
+    }  # fmt: skip
+
+
+def ended(process: int, folder: Path, kill: tuple[int, float] | None) -> int | None:
+    """The exit code of a process; None if it was killed, so many checkpoints and then seconds after its start."""
+    before, seen, deadline = written(folder), set[Path](), math.inf
+    while time.monotonic() < deadline:
+        found, status = os.waitpid(process, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        seen |= written(folder) - before
+        if kill is not None and deadline == math.inf and len(seen) >= kill[0]:
+            deadline = time.monotonic() + kill[1]
+        time.sleep(0.01)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    return None
+
+
+def written(folder: Path) -> set[Path]:
+    """All checkpoints of a run or an experiment."""
+    return set(folder.rglob("*.checkpoint"))
 
 
 if __name__ == "__main__":
