@@ -237,7 +237,6 @@ MANY = {
     "many models": "".join(f"model m{n} {{ input x: (2,); repeat 24999 {{ Dense(2) }} }}\n" for n in range(20)),
     "variants of variants": doubling("model v0 { input x: (2,); Dense(2) }\n", "model v{n} = v{p}\n", 5_000),
     "many expectations": model("Dense(1);" + "expect params == 7;" * 40_000),
-    "heavy expectations": model("Dense(1);" + "expect len(range(50000)) == 1;" * 9_000),
     "a giant number": "let a = " + "9" * 1_000_000,
     "powers of powers": "let a = 10 ** 10 ** 10",
     "squares of squares": doubling("let a0 = 3\n", "let a{n} = a{p} * a{p}\n"),
@@ -292,8 +291,12 @@ def test_hostile_specs_end_soon(text: str, tmp_path: Path) -> None:
     assert (code, "error[limit]" in messages) == (2, True)
 
 
+EXPECTING = model("Dense(1);" + "expect len(range(50000)) == 1;" * 9_000)
+"""A legal model whose expectations are the work."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("text", MANY.values(), ids=MANY)
+@pytest.mark.parametrize("text", [*MANY.values(), EXPECTING], ids=[*MANY, "heavy expectations"])
 def test_more_hostile_specs_end_soon(text: str, tmp_path: Path) -> None:
     """So do many other ways to be large."""
     path = tmp_path / "hostile.spec"
@@ -319,6 +322,17 @@ def test_hostile_specs_end_soon_whatever_is_done_with_them(text: str, verb: str,
     path.write_text(text)
     assert ends_soon(*({"SPEC": path, "OUT": out}.get(word, word) for word in VERBS[verb]))[0] == 2
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("verb", "code"), [("report", 2), ("diagram", 2), ("python", 2), ("diff", 0)], ids=lambda given: str(given)
+)
+def test_expectations_are_refused_behind_the_output_where_they_are_tested(verb: str, code: int, tmp_path: Path) -> None:
+    path, out = tmp_path / "hostile.spec", tmp_path / "out.svg"
+    path.write_text(EXPECTING)
+    assert ends_soon(*({"SPEC": path, "OUT": out}.get(word, word) for word in VERBS[verb]))[0] == code
+    assert out.exists() == (verb == "diagram")
 
 
 @pytest.mark.slow

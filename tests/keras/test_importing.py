@@ -181,6 +181,7 @@ def test_drawn_models_come_back(text: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @settings(max_examples=400)
 @given(spec_texts())
 def test_many_drawn_models_come_back(text: str) -> None:
