@@ -10,7 +10,7 @@ from hypothesis import given
 import specdsl
 from specdsl.backends.difference import Difference
 from tests.spec_strategies import spec_texts
-from tests.test_cli import SPECS, run, spec  # noqa: F401 - `run` is a fixture
+from tests.test_cli import SPECS, spec
 
 BASE = """
 model base {
@@ -96,7 +96,7 @@ def test_long_models_are_compared_in_a_moment() -> None:
     assert kinds(difference("long", "longer", text)) == [("added", "dropout")]
 
 
-def test_diff_on_the_command_line(run, tmp_path) -> None:  # noqa: F811
+def test_diff_on_the_command_line(run, tmp_path) -> None:
     """Exit 1 with what differs, 0 where nothing does, 2 for a wrong name; a bare `:MODEL` is of the first file."""
     code, out, err = run("diff", str(SPECS / "original.spec"), str(SPECS / "dropout.spec") + ":dropout2")
     assert (code, err) == (1, "")
@@ -114,7 +114,7 @@ def test_diff_on_the_command_line(run, tmp_path) -> None:  # noqa: F811
     assert run("diff", ":base", path)[0] == 2
 
 
-def test_a_file_with_models_as_steps_does_not_differ_from_itself(run, tmp_path: Path) -> None:  # noqa: F811
+def test_a_file_with_models_as_steps_does_not_differ_from_itself(run, tmp_path: Path) -> None:
     """A model within is the same wherever in a text its steps stand, and another one once a step of it is."""
     text = "model inner { input x: (2,); Dense(2); ReLU }\nmodel m { input x: (2,); repeat 3 { inner } }"
     texts = {"first": text, "moved": f"# moved\n\n{text}", "other": text.replace("ReLU", "ELU")}

@@ -152,14 +152,26 @@ def test_the_precision_of_a_recipe_is_that_of_layers_which_say_none(policy: str)
     steps = f"train t {{ precision = '{policy}'; optimizer = Adam(gradient_accumulation_steps=4) }}\n"
     layers = {said: " -> ".join(f"{one}{said})" for one in body) for said in ("", f", dtype='{policy}'")}
     layers = {said: text.replace("(, ", "(") for said, text in layers.items()}
-    found = {}
+    found, peaks = {}, {}
     for name, said, head in (("recipe", "", steps), ("layers", f", dtype='{policy}'", ""), ("whole", "", "")):
         graph = specdsl.loads(f"{head}model m {{ input x: (8, 8, 3)\n{layers[said]}\n}}").model()
         found[name] = training_memory(graph.analyse())
+        peaks[name] = peak_activation_bytes(graph.analyse()) or 0
     assert found["recipe"].activations == found["layers"].activations
     assert (found["recipe"].activations or 0) < (found["whole"].activations or 0)
     assert (found["recipe"].weights, found["recipe"].gradients) == (found["whole"].weights, found["whole"].gradients)
     assert found["recipe"].slots == found["whole"].slots // 2 * 3
+    assert peaks["recipe"] == peaks["layers"] < peaks["whole"]
+
+
+def test_the_precision_of_a_recipe_is_that_of_models_within_in_inference() -> None:
+    """A model that is a step is made with the same policy."""
+    text = "model inner { input x: (64,) float16; Dense(64) -> Dense(64) }\nmodel m { input x: (64,) float16; inner }"
+    peaks = [
+        peak_activation_bytes(specdsl.loads(f"{head}{text}").model("m").analyse())
+        for head in ("", "train t { precision = 'mixed_float16' }\n")
+    ]
+    assert peaks == [512, 256]
 
 
 def test_memory_follows_types() -> None:

@@ -17,7 +17,6 @@ from specdsl.sweeps.solving import amount
 from specdsl.symbolic.growth import grows_from, holds_from, rises_around
 from specdsl.traced.algebra import of, parameter, quotient, whole
 from specdsl.traced.conditions import Condition
-from tests.test_cli import run as run
 
 RESNET = str(Path(__file__).parents[1] / "specs" / "zoo" / "resnet_cifar.spec") + ":resnet20"
 

@@ -23,7 +23,6 @@ from specdsl import SpecError
 from specdsl.sweeps import domain
 from specdsl.sweeps.pareto import Goal, front, goals
 from specdsl.sweeps.sweep import _useful
-from tests.test_cli import run as run
 
 ROOT = Path(__file__).parents[1]
 RESNET = str(ROOT / "specs" / "zoo" / "resnet_cifar.spec")

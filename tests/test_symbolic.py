@@ -20,7 +20,6 @@ from specdsl.symbolic import Symbolic
 from specdsl.traced.algebra import Polynomial, evaluate, of, parameter, quotient, remainder, whole
 from specdsl.traced.numbers import Traced, expression_of, traced
 from tests.strategies import layers
-from tests.test_cli import run as run
 
 ROOT = Path(__file__).parents[1]
 ZOO = ROOT / "specs" / "zoo"

@@ -95,7 +95,8 @@ class Regime(NamedTuple):
         batch: examples at once in inference.
         training_batch: examples in a step of training.
         optimizer: what takes the steps.
-        precision: the policy, in training, of layers that state no type: mixed ones keep weights in 32 bits.
+        precision: the policy, in training and in inference, of layers that state no type: mixed ones keep weights in
+            32 bits.
     """
 
     batch: int = 1

@@ -14,18 +14,19 @@ from specdsl.layers.dtypes import BYTES, policy
 from specdsl.layers.facts import NOTHING_KEPT, Kept
 
 
-def peak_activation_bytes(analysis: Analysis, precision: str = "float32") -> Size:
+def peak_activation_bytes(analysis: Analysis) -> Size:
     """The most memory that activations take at once in inference of one example; None if a size is unknown.
 
     Layers run in the order of the graph. A tensor is there from the layer that makes it until the last layer that
     takes it has run; an input is there from the beginning, an output until the end. While a layer runs, its inputs and
     its outputs are both there; what it needs beside them, such as a convolution's work space, is not counted. A model
-    in a wrapper runs for one step at a time.
-
-    Args:
-        analysis: of the model.
-        precision: the policy of layers that state no type.
+    in a wrapper runs for one step at a time. Layers that state no type compute in the precision of the regime, those of
+    models within too.
     """
+    return _peak(analysis, analysis.regime.precision)
+
+
+def _peak(analysis: Analysis, precision: str) -> Size:
     graph = analysis.graph
     sizes = _sizes(graph, precision)
     if sizes is None:
@@ -42,7 +43,7 @@ def peak_activation_bytes(analysis: Analysis, precision: str = "float32") -> Siz
         node = layer.node
         made = sum(sizes[tensor] for tensor in node.outputs) if node.inputs else 0
         if layer.inner:
-            inner = peak_activation_bytes(layer.inner, precision)
+            inner = _peak(layer.inner, precision)
             if inner is None:
                 return None
             entering = sum(sizes[tensor] for tensor in node.inputs) if isinstance(node.layer, Functional) else 0

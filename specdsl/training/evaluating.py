@@ -24,7 +24,7 @@ def times_larger(job: Job, analysis: Analysis, platform: str) -> int:
     if platform == "cpu" or sums_up(job):
         return 1
     training = training_activation_bytes(analysis)
-    inference = peak_activation_bytes(analysis, analysis.regime.precision)
+    inference = peak_activation_bytes(analysis)
     if not training or not inference:
         return 1
     return max(1, min(MOST, training // inference))

@@ -111,7 +111,7 @@ def parts(job: Job, method: Method | None, trials: int, devices: int = 1, platfo
         kept = int((memory.activations or 0) * _KEPT) + _POOLED * _pooled(analysis)
     learning = memory.gradients + (variables if in_turn else 0) + batch * (kept + held + most + prepared)
     answers = 3 * 4 * job.outputs * max(len(one) for one in examples)
-    shown = peak_activation_bytes(analysis, precision) or 0
+    shown = peak_activation_bytes(analysis) or 0
     showing = answers + times_larger(job, analysis, platform) * batch * (shown + most + prepared)
     return Needed(
         data=sum(_bytes(one) for one in examples),
