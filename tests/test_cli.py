@@ -133,6 +133,8 @@ def test_model_and_parameters_are_chosen(run, tmp_path: Path) -> None:
         (["compile", "nowhere.spec"], "nowhere.spec cannot be read: No such file or directory"),
         (["compile", BN.replace("bn_cnn", "bn_cn")], "help: did you mean 'bn_cnn.spec'?"),
         (["compile", f"{BN}:bn_cnn"], f"help: give {BN}, and --model bn_cnn"),
+        (["compile", f"{'n' * 300}.spec"], ".spec cannot be read: File name too long"),
+        (["compile", f"{'n' * 300}:m.spec"], ".spec cannot be read: File name too long"),
         (["compile", BN, "--model", "bn_cn"], "did you mean 'bn_cnn'?"),
         (["compile", BN, "--set", "width=3"], "has no parameter 'width'"),
         (["compile", BN, "--set", "width"], "--set takes NAME=VALUE"),

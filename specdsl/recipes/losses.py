@@ -33,6 +33,7 @@ class Loss(InKeras):
     """What training makes small: a number for each batch."""
 
     module: ClassVar[str] = "losses"
+    setting: ClassVar[str | None] = "loss"
     keyword_only: ClassVar[tuple[str, ...]] = ("reduction", "name", "dtype")
 
     takes: ClassVar[tuple[Targets, ...]]

@@ -48,6 +48,8 @@ class InKeras(Declaration):
 
     module: ClassVar[str]
     """The module of `keras` that holds the counterpart."""
+    setting: ClassVar[str | None] = None
+    """The setting of a recipe that takes it, where declarations of other settings have the same names."""
 
     @classmethod
     def summary(cls) -> str:

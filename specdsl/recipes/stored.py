@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from specdsl.declaration import Declaration, Misuse
-from specdsl.recipes.naming import Named
+from specdsl.recipes.naming import InKeras, Named
 
 
 def restored(value: Any, field: str = "") -> Any:
@@ -17,7 +17,7 @@ def restored(value: Any, field: str = "") -> Any:
     Args:
         value: what `plain` made.
         field: the argument that it is given to: of two declarations of one name, such as the loss and the metric
-            `MeanSquaredError`, that counts which stands in a file or a package of this name.
+            `MeanSquaredError`, that counts which this setting takes.
 
     Raises:
         Misuse: there is no such declaration, or its arguments cannot be: the JSON is of another version, or changed.
@@ -29,7 +29,7 @@ def restored(value: Any, field: str = "") -> Any:
     if "type" not in value:
         return {name: restored(item, name) for name, item in value.items()}
     kinds = [kind for kind in _kinds(Declaration) if _name(kind) == value["type"]]
-    named = [kind for kind in kinds if field and f".{field}" in kind.__module__]
+    named = [kind for kind in kinds if issubclass(kind, InKeras) and kind.setting == field]
     if len(kinds) != 1 and len(named) != 1:
         raise Misuse(f"this version has no '{value['type']}' for recipes")
     (kind,) = kinds if len(kinds) == 1 else named

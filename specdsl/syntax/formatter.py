@@ -38,7 +38,6 @@ _COMMENTS = re.compile(
     r'(?P<skip>"""(?:[^"\\]++|\\.|"(?!""))*+"""|"(?:[^"\\\n]++|\\.)*+"|\'(?:[^\'\\\n]++|\\.)*+\')|(?P<comment>#[^\n]*)',
     re.DOTALL,
 )
-_SPACED = {"input", "output", "let"}
 
 
 def format_source(source: Source, limits: Limits | None = None) -> str:

@@ -41,13 +41,13 @@ def read(path: str | Path, limits: Limits | None = None, name: str | None = None
 def _meant(path: Path) -> str | None:
     """What was meant by a path that leads to no file, where that can be told."""
     file, colon, model = str(path).rpartition(":")
-    if colon and Path(file).is_file():
-        return f"give {file}, and --model {model}"
-    if path.exists() or not path.parent.is_dir():
-        return None
     try:
+        if colon and Path(file).is_file():
+            return f"give {file}, and --model {model}"
+        if path.exists() or not path.parent.is_dir():
+            return None
         beside = [found.name for found in path.parent.iterdir() if found.suffix == path.suffix]
-    except OSError:
+    except OSError:  # a name that is too long, a folder that nobody may look into
         return None
     return did_you_mean(path.name, beside)
 

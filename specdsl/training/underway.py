@@ -111,7 +111,7 @@ class Underway:
             watcher.save()
             self.start = _in_memory(watcher.last) or self.start
         except Exception as error:
-            if not is_of_device(error):
+            if not (is_of_device(error) or is_exhaustion(error)):
                 raise
             self.start = self._last_checkpoint()
         notes = self.start.notes if self.start else {}

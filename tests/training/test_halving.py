@@ -292,9 +292,9 @@ class Lost(dict[str, Any]):
         return super().keys()
 
 
-@pytest.mark.parametrize("kind", [JaxRuntimeError, KeyError])
-def test_what_a_device_has_lost_is_taken_from_the_last_checkpoint(tmp_path: Path, kind: type[Exception]) -> None:
-    """Here from the beginning; that the state cannot be had for another reason is not hidden."""
+@pytest.mark.parametrize("kind", [JaxRuntimeError, MemoryError, KeyError])
+def test_what_cannot_be_fetched_is_taken_from_the_last_checkpoint(tmp_path: Path, kind: type[Exception]) -> None:
+    """Here from the beginning, also where memory has no room for it; whatever else goes wrong is not hidden."""
     fault, state = Fault("train", 3, room=0), FaultyTrial.state
 
     def once(moment: Moment, epoch: int, *others: Any) -> None:

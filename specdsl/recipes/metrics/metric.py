@@ -21,6 +21,7 @@ class Metric(InKeras):
     """A number that tells how good a model is on a set of examples."""
 
     module: ClassVar[str] = "metrics"
+    setting: ClassVar[str | None] = "metrics"
 
     takes: ClassVar[tuple[Targets, ...]]
     """The targets that it can be given."""
