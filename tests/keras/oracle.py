@@ -133,6 +133,7 @@ NO_KERNEL = "|".join(
         "not implemented for",
         "Input dims must be <= 5",
         "is not in the list of allowed values",
+        "is not supported yet",
     )
 )
 """What TensorFlow says where it cannot run an operation for a type, or for so many axes."""
