@@ -552,6 +552,24 @@ def test_images_of_integers_become_floats_or_are_refused() -> None:
     assert refusal.value.help == "Rescaling(1), in front of it, makes floats of integers"
 
 
+def test_what_is_dropped_before_a_sequence_is_carried_along_is_floats() -> None:
+    """Of integers Keras refuses to drop some at the call, and of several cells the first alone is entered by them."""
+    plain, dropping = LAYERS["LSTMCell"](units=2), LAYERS["LSTMCell"](units=2, dropout=0.5)
+    refused = [
+        LAYERS["GRU"](units=2, dropout=0.5),
+        LAYERS["RNN"](cell=dropping),
+        LAYERS["RNN"](cell=[dropping, plain]),
+        LAYERS["Bidirectional"](layer=LAYERS["SimpleRNN"](units=2, dropout=0.5)),
+    ]
+    for layer in refused:
+        for dtype in ("int32", "bool"):
+            with pytest.raises(Misuse, match=f"only where that is floats, and a tensor of {dtype} enters"):
+                layer.result_dtypes(1, dtype)
+        assert layer.result_dtypes(1, "float64") == ("float32",)
+    for layer in (LAYERS["RNN"](cell=[plain, dropping]), LAYERS["GRU"](units=2, recurrent_dropout=0.5)):
+        assert layer.result_dtypes(1, "int32") == ("float32",)
+
+
 def test_states_of_both_directions_have_the_types_of_their_layers() -> None:
     back = LAYERS["GRU"](units=2, return_state=True, go_backwards=True, dtype="float64")
     ahead = LAYERS["GRU"](units=2, return_state=True, dtype="float16")

@@ -54,6 +54,11 @@ class Cell(Layer):
         """The shape of what leaves the cell at each step: its first state, or of several cells that of the last one."""
         return self.states(*shapes)[0]
 
+    @property
+    def dropped_input(self) -> float:
+        """The share of what enters that it drops by chance in training."""
+        return 0.0
+
     def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         return (self.output(*shapes), *self.states(*shapes))
 
@@ -97,6 +102,10 @@ class _GatedCell(Cell):
     def states(self, *shapes: Shape) -> tuple[Shape, ...]:
         require_rank(shapes[0], 1, self, "a step of shape (features,)")
         return ((self.units,),) * self.memories
+
+    @property
+    def dropped_input(self) -> float:
+        return self.dropout
 
     def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         for name in ("dropout", "recurrent_dropout"):
@@ -273,6 +282,10 @@ class StackedRNNCells(Cell):
     def output(self, *shapes: Shape) -> Shape:
         cell, step = self._steps(*shapes)[-1]
         return cell.output(step)
+
+    @property
+    def dropped_input(self) -> float:
+        return self.cells[0].dropped_input
 
     def result_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         for cell, step in self._steps(*shapes):

@@ -10,7 +10,7 @@ from specdsl.declaration import Misuse
 from specdsl.layers.arguments import ActivationArgument, ConstraintArgument, InitializerArgument, RegularizerArgument
 from specdsl.layers.base import Layer
 from specdsl.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, check_forget_bias, stacked
-from specdsl.layers.dtypes import Intake
+from specdsl.layers.dtypes import FLOATS, Intake
 from specdsl.layers.facts import Arithmetic, Kept, Modes, OptionKind, Weight
 from specdsl.layers.inner import fault_of, freeze_inner, inner_weights
 from specdsl.layers.shapes import Shape, check_given, known, require_rank
@@ -51,6 +51,16 @@ class Recurrent(Layer):
                 "which a spec does not give",
                 argument="stateful",
             )
+
+    def check_intake(self, *dtypes: str) -> None:
+        super().check_intake(*dtypes)
+        for dtype in dtypes:
+            if dtype not in FLOATS and self.inner.dropped_input:
+                raise Misuse(
+                    f"{type(self).__name__} drops by chance what enters only where that is floats, "
+                    f"and a tensor of {dtype} enters",
+                    help="Rescaling(1) makes floats of it; Embedding looks up vectors for integers",
+                )
 
     def states(self, *shapes: Shape) -> tuple[Shape, ...]:
         """The shapes of the states that it carries from step to step."""
