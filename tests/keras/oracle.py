@@ -56,6 +56,7 @@ STRICTER = {
     r"'(query_mask|value_mask|key_mask|attention_mask|mask)' (of|is for)": "masks that do not fit: the call fails",
     r"num_query_heads.*greater than 0": "GroupedQueryAttention without heads",
     r"'(initial_state|states)' of": "states that do not fit: the call fails",
+    r"drops by chance what enters only": "dropout of integers in a recurrent layer, which fails when it is called",
     r"Keras does not freeze the cell in a ConvLSTM": "it is trained nevertheless",
     r"(Cell takes a step|RNN takes a sequence) of shape": "states of several axes, which Keras cannot compute",
     r"shares its initial states equally": "a layer gets states of the other one, and the call fails",
