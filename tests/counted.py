@@ -524,9 +524,10 @@ def layer_normalize(layer: Any, values: Values, weights: Weights, tally: Tally) 
 
 
 def rms_normalize(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
-    axis = layer.axis - 1 if layer.axis > 0 else layer.axis % values.ndim
-    mean = added(values * values, (axis,)) / float(values.shape[axis])
-    shape = [size if one == axis else 1 for one, size in enumerate(values.shape)]
+    named = (layer.axis,) if isinstance(layer.axis, int) else layer.axis
+    axes = tuple(sorted(axis - 1 if axis > 0 else axis % values.ndim for axis in named))
+    mean = added(values * values, axes) / float(math.prod(values.shape[axis] for axis in axes))
+    shape = [size if axis in axes else 1 for axis, size in enumerate(values.shape)]
     return values * each(mean + layer.epsilon, lambda x: 1 / math.sqrt(x)) * weights["scale"].reshape(shape)
 
 
@@ -734,6 +735,7 @@ RULES: dict[type[Layer], Callable[..., Any]] = {
     **{getattr(pooling, f"Global{kind}Pooling{rank}D"): pool_all for kind in ("Max", "Average") for rank in (1, 2, 3)},
     normalization.BatchNormalization: batch_normalize,
     normalization.LayerNormalization: layer_normalize,
+    normalization.RMSNormalization: rms_normalize,
     normalization.GroupNormalization: group_normalize,
     normalization.UnitNormalization: unit_normalize,
     **dict.fromkeys(

@@ -190,6 +190,7 @@ class RMSNormalization(_Normalization):
     """Each example over the root of its mean square along `axis`, times a learned scale (Zhang and Sennrich, 2019)."""
 
     intake = "floats"
+    statistics = (4, 2)  # squares, their sum, and products with the root's inverse and the scale; as of a variance
     roles: ClassVar[Mapping[str, str]] = {"scale": "a factor for each value along the axis"}
 
     axis: Axes = -1
