@@ -138,6 +138,10 @@ def test_model_and_parameters_are_chosen(run, tmp_path: Path) -> None:
         (["compile", BN, "--model", "bn_cn"], "did you mean 'bn_cnn'?"),
         (["compile", BN, "--set", "width=3"], "has no parameter 'width'"),
         (["compile", BN, "--set", "width"], "--set takes NAME=VALUE"),
+        (
+            ["compile", BN, "--set", "train.epochs=3"],
+            "parameters of the model here; 'train.epochs' is set where it trains",
+        ),
         (["compile", BN, "--set", "width=3 +"], "expected a value"),
         (["compile", BN, "--set", "width=wide"], "--set width:1:1: error[unknown-name]: nothing is called 'wide'"),
         (["compile", BN, "--set", "act=relu"], """within others for shells: --set 'act="relu"'\n"""),

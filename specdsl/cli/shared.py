@@ -149,6 +149,8 @@ def parameters(settings: tuple[str, ...], limits: Limits) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     for setting in settings:
         name, separator, value = setting.partition("=")
+        if separator and name.startswith(("train.", "data.")):
+            raise WrongInput(f"--set sets parameters of the model here; '{name}' is set where it trains: specdsl train")
         if not separator or not name.isidentifier():
             raise WrongInput(f"--set takes NAME=VALUE, not '{setting}'")
         if name in parameters:

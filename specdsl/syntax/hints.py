@@ -255,7 +255,9 @@ def _naming(place: Place) -> str | None:
         return "a name stands without quotes"
     if place.line.endswith(" as") and place.opening in ("(", "["):
         return "names stand without brackets: `as a, b`"
-    if place.line.endswith(" as"):
+    if place.first == "input" and place.line.endswith(" as"):
+        return "a data type stands behind the shape without `as`: `input words: (none,) int32`"
+    if place.line.endswith(" as") and not place.opening.isalpha():
         return "a name begins with a letter"
     if place.opening == "," and place.line.isidentifier() and _ASSIGNED.match(place.rest):
         return f"several results are named behind their step: `... as {place.line}, b`"
