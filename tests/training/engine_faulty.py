@@ -4,7 +4,7 @@ What happens is said by the variable `SPECDSL_TEST_FAULTS`, in JSON: `notes`, a 
 number; `pause`, seconds that each step takes; `die`, lists of a trial, an epoch, what its process dies of after it (the
 number of a signal or, below zero, an exit code), and how often it does; `refuse`, a model that cannot be trained;
 `room`, groups of more trials than so many have no memory; `later`, a trial whose group finds that out only some time
-after one was made that has room.
+after one was made that has room, and the others only when that group was begun.
 """
 
 from __future__ import annotations
@@ -78,9 +78,13 @@ class FaultyGroup:
         with (notes / "groups").open("a") as file:
             print(*trials, file=file)
         if len(jobs) > faults.get("room", len(jobs)):
-            while faults.get("later") in trials and not (notes / "fits").exists():
-                time.sleep(0.02)
-            time.sleep(0.3 if faults.get("later") in trials else 0)
+            if "later" in faults:
+                late = faults["later"] in trials
+                if late:
+                    (notes / "late").touch()
+                while not (notes / ("fits" if late else "late")).exists():
+                    time.sleep(0.02)
+                time.sleep(0.3 if late else 0)
             raise OutOfMemory("no room")
         if len(trials) > 1 or trials[0] > 1:  # none that was made to see whether it can be trained
             (notes / "fits").touch()
