@@ -110,10 +110,11 @@ class Watcher:
 
 
 def hits() -> int:
-    """How often a program that takes its time to compile is taken from where programs are kept, the second time."""
+    """How often a program is taken from where programs are kept, the second time, however fast it is compiled."""
     import jax
     import jax.numpy as jnp
 
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     found: list[str] = []
     jax.monitoring.register_event_listener(lambda event, **_: found.append(event))
     for _ in range(2):

@@ -60,14 +60,21 @@ def alive(notes: Path) -> list[int]:
     found = []
     for file in notes.glob("worker-*"):
         number = int(file.name.removeprefix("worker-"))
-        state = Path(f"/proc/{number}/stat")
         try:
             os.kill(number, 0)
         except ProcessLookupError:
             continue
-        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z":
+        if state(number) != "Z":
             found.append(number)
     return found
+
+
+def state(number: int) -> str:
+    """The letter of the state of a process: Z for one that has ended, T for one that stands still."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def until(true: Callable[[], object], seconds: float = 60) -> None:
@@ -268,6 +275,7 @@ def test_workers_end_with_their_run_and_hold_its_lock_until_then(tmp_path: Path,
         until(lambda: len(alive(notes)) == 2 and len(list(out.glob("trial-*/history.csv"))) == 2)
         still, _ = alive(notes)
         os.kill(still, signal.SIGSTOP)
+        until(lambda: state(still) in ("T", ""))  # until then it may yet see that the run is gone
         process.kill()
     try:
         until(lambda: alive(notes) == [still], 5)
