@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
 from bench import gpu_experiments, gpu_tables, train_jobs
 from bench.report import machine
 from bench.train_processes import Failed, Measured, Worker
 from bench.train_tables import more_versions
 from specdsl.training.hardware import hardware
-from specdsl.training.ways import METHODS, Method, Way
+from specdsl.training.ways import Method, Way
 
 PARTS = ("peak", "check", "grid", *gpu_experiments.EXPERIMENTS)
 
@@ -118,7 +118,7 @@ def grid(tiny: bool) -> list[Variant]:
             for method in methods
         )
 
-    every: tuple[Method, ...] = tuple(METHODS)
+    every: tuple[Method, ...] = get_args(Method)
     fast, half = PRECISIONS[:1], PRECISIONS[1:2]
     add("challenge", 7, every, fast, 128)
     add("challenge", 7, every, half, 128)
@@ -193,7 +193,7 @@ class Bench:
             brief: one method for each precision, and not all of them.
         """
         precisions = ("float32",) if self._tiny else tuple(TOLERANCES)
-        every = [(precision, method) for precision in precisions for method in METHODS]
+        every = [(precision, method) for precision in precisions for method in get_args(Method)]
         wanted = (
             [("float32", "map"), ("tensorfloat32", "vmap"), ("mixed_bfloat16", "vmap-products")] if brief else every
         )

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 
@@ -31,7 +31,7 @@ from bench import train_jobs, train_tables
 from bench.report import machine, versions
 from bench.train_processes import Failed, Measured, Worker
 from specdsl.training.choosing import choose
-from specdsl.training.ways import METHODS, Method, Wanted, Way
+from specdsl.training.ways import Method, Wanted, Way
 from specdsl.training.works import Work
 
 HERE = Path(__file__).parent
@@ -154,7 +154,7 @@ def _methods(tiny: bool, trials: int) -> tuple[Method, ...]:
     """The methods that differ: a tiny network has no convolutions to be products, and one trial is its own turn."""
     if tiny:
         return ("vmap",) if trials == 1 else ("vmap", "map")
-    return ("map", "map-products") if trials == 1 else tuple(METHODS)
+    return ("map", "map-products") if trials == 1 else get_args(Method)
 
 
 class Bench:

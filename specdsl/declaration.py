@@ -189,8 +189,8 @@ Kind = TypeVar("Kind", bound=Declaration)
 def declared(base: type[Kind]) -> Iterator[type[Kind]]:
     """The declarations below `base`, in the order of the text.
 
-    A class is no declaration itself but a base that several share where its name begins with an underscore, or where it
-    says that it is abstract, as a kind of layer does that arguments take.
+    A class is no declaration itself but a base that several share where its name begins with an underscore, because it
+    is of its file alone, or where it says that it is abstract.
     """
     for child in base.__subclasses__():
         if not child.__name__.startswith("_") and not vars(child).get("abstract"):

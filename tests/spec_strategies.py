@@ -18,7 +18,7 @@ from specdsl import Graph, SpecError, loads
 from specdsl.declaration import Misuse
 from specdsl.declaration import text as _text
 from specdsl.layers import LAYERS, Layer, Shape
-from specdsl.layers.categories import _Categorical
+from specdsl.layers.categories import Categorical
 from specdsl.layers.dtypes import FLOATS
 from tests.strategies import _SIZES, NUMERIC, _arguments, _chance, _shapes
 
@@ -147,7 +147,7 @@ class _Writer:
             sizes = [size if size is None else -(-size // 2) for size in sizes]
         return _typed(tuple(sizes), self.pick(TYPES) if _chance(self.draw, 1, 3) else "float32")
 
-    def categories(self, kind: type[_Categorical]) -> tuple[Shape, str]:
+    def categories(self, kind: type[Categorical]) -> tuple[Shape, str]:
         """A shape and a type for an input, and a layer that takes words or categories, which takes it."""
         every = {"floats": "float32", "integers": "int64", "strings": "string"}
         for _ in range(10):
@@ -248,7 +248,7 @@ class _Writer:
         kind = self.featuring or self.pick(NUMERIC if _dtype(shape) in FLOATS else _taking(_dtype(shape)))
         for _ in range(6):
             suiting = self.draw(_shapes(LAYERS["RNN"] if kind.needed_options else kind))
-            rank = len(shape if issubclass(kind, _Categorical) else suiting[0])
+            rank = len(shape if issubclass(kind, Categorical) else suiting[0])
             lead, first = self.reshaped(shape, rank)
             shapes, steps = [first], [lead]
             while len(shapes) < len(suiting):
@@ -444,7 +444,7 @@ class _Writer:
     # ------------------------------------------------------------------------------------------ models
 
     def spec(self) -> str:
-        categories = self.featuring and issubclass(self.featuring, _Categorical)
+        categories = self.featuring and issubclass(self.featuring, Categorical)
         model = self.chain() if categories or self.pick([True, False]) else self.wired()
         if self.featuring and not re.search(rf"\b{self.featuring.__name__}\b", "\n".join([*self.definitions, model])):
             model = self.chain()
@@ -466,7 +466,7 @@ class _Writer:
     def chain(self) -> str:
         """A model of one input and one output, whose tensors have no names; seldom with a parameter."""
         shape = self.shape()
-        if self.featuring and issubclass(self.featuring, _Categorical):
+        if self.featuring and issubclass(self.featuring, Categorical):
             shape, step = self.categories(self.featuring)
             first = [step]
         elif self.featuring and not _may_take(self.featuring, _dtype(shape)):
@@ -590,7 +590,7 @@ def _may_take(kind: type[Layer], dtype: str) -> bool:
     return (
         dtype in FLOATS
         or kind.intake == "any"
-        or issubclass(kind, _Categorical)
+        or issubclass(kind, Categorical)
         or (kind.intake != "floats" and dtype != "string")
     )
 

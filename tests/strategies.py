@@ -26,7 +26,7 @@ from specdsl.layers.arguments import (
     RegularizerArgument,
 )
 from specdsl.layers.augmentation import RandomCrop
-from specdsl.layers.categories import CategoryEncoding, Discretization, HashedCrossing, _Categorical
+from specdsl.layers.categories import Categorical, CategoryEncoding, Discretization, HashedCrossing
 from specdsl.layers.cells import Cell
 from specdsl.layers.dtypes import Dtype, Float, PolicyName
 from specdsl.layers.facts import NOTHING_SAID, Said
@@ -67,7 +67,7 @@ APPLICABLE = [kind for kind in LAYERS.values() if kind is not InputLayer]
 STEPS = [kind for kind in APPLICABLE if not kind.no_step]
 """Those that can be steps themselves."""
 
-NUMERIC = [kind for kind in STEPS if not issubclass(kind, _Categorical)]
+NUMERIC = [kind for kind in STEPS if not issubclass(kind, Categorical)]
 """Those that can be steps and take numbers of any kind: no words and no categories."""
 
 
@@ -167,7 +167,7 @@ def layers(draw: st.DrawFn, kinds: Iterable[type[Layer]] = APPLICABLE) -> tuple[
 @st.composite
 def _types(draw: st.DrawFn, kind: type[Layer], count: int) -> tuple[str, ...]:
     """Types for so many tensors: in most cases floats, or what the layer takes; now and then any."""
-    if issubclass(kind, _Categorical) and not _chance(draw, 1, 6):
+    if issubclass(kind, Categorical) and not _chance(draw, 1, 6):
         every = {"floats": ("float32",), "integers": ("int64", "int32"), "strings": ("string",)}
         return (draw(st.sampled_from([dtype for what in kind.taken for dtype in every[what]])),) * count
     if not _chance(draw, 1, 3):
@@ -214,7 +214,7 @@ def _shapes(draw: st.DrawFn, kind: type[Layer]) -> tuple[Shape, ...]:
         suits = draw(st.sampled_from([1, 1, 1, 2, 3]))
     elif kind.family in ("recurrent", "attention"):
         suits = 0 if issubclass(kind, Cell) else 1
-    if issubclass(kind, _Categorical):
+    if issubclass(kind, Categorical):
         suits = draw(st.sampled_from([0, 0, 0, -1, 1]))
     rank = draw(st.integers(0, 4)) if suits is None or _chance(draw, 1, 8) else suits + 1
     size = st.none() if _chance(draw, 1, 5) else _SIZES

@@ -187,6 +187,27 @@ def test_rooms_import_only_what_they_may(path: Path) -> None:
         assert typing_only or around & homes, f"{relative} imports {name}"
 
 
+NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
+"""What named tuples offer to all."""
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_private_names_stay_in_their_module(path: Path) -> None:
+    """What a neighbour needs has a public name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    given: set[str] = set()
+    private: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "specdsl":
+            given.update(alias.asname or alias.name for alias in node.names)
+            private.update(alias.name for alias in node.names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in given:
+            private.add(node.attr)
+    found = {name for name in private if name.startswith("_") and not name.startswith("__")} - NAMED_TUPLES
+    assert not found, f"{path.name} takes {found} from another module"
+
+
 def test_every_room_is_listed() -> None:
     """A new room must say what it may import."""
     assert {room(path) for path in modules()} - {"cli", "__main__", "__init__"} == set(ALLOWED)

@@ -9,7 +9,7 @@ import math
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 import specdsl
 from specdsl.declaration import Misuse
 from specdsl.recipes import DataRecipe, TrainRecipe
-from specdsl.results.comparing import VERDICTS
+from specdsl.results.comparing import Verdict
 from specdsl.results.document import Column, Document, Sentences, Table
 from specdsl.results.examples import mcnemar, predictions
 from specdsl.results.measures import measure
@@ -241,7 +241,7 @@ def test_verdicts(experiment: Path) -> None:
     assert f"about {near.needed} trials" in told["originaldropout3"]
     wide = specdsl.load_results(experiment).compare(margin=5)
     assert {pair.verdict for pair in wide.pairs} == {"different within the margin", "equivalent"}
-    assert all(pair.verdict in VERDICTS for pair in found.pairs)
+    assert all(pair.verdict in get_args(Verdict) for pair in found.pairs)
 
 
 def test_a_baseline_makes_a_smaller_family(experiment: Path) -> None:

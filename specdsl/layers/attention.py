@@ -15,9 +15,10 @@ from specdsl.layers.shapes import Shape, check_given, known, show
 from specdsl.layers.values import Fraction, Seed
 
 
-class _Attention(Layer):
+class AttentionLayer(Layer):
     """A layer that takes a query, a value, and perhaps a key, which is the value where it is not given."""
 
+    abstract = True
     family = "attention"
     arity: ClassVar[tuple[int, int | None]] = (2, 3)
 
@@ -30,7 +31,7 @@ class _Attention(Layer):
         return Modes(f"drops each attention weight with probability {self.dropout:.4g}", "drops nothing")
 
 
-class _SimpleAttention(_Attention):
+class _SimpleAttention(AttentionLayer):
     """Attention without projections, over sequences."""
 
     call_arguments = ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask")

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
 from specdsl.layers.facts import POINTWISE, TRAINING, Modes, OptionKind, Reach
-from specdsl.layers.images import _Image
+from specdsl.layers.images import ImageLayer
 from specdsl.layers.shapes import Shape, show
 from specdsl.layers.spatial import join
 from specdsl.layers.values import Fraction, FractionRange, Positive, Seed, SignedRange, ValueRange, as_tuple
@@ -26,9 +26,10 @@ _Zoom = Annotated[float, Field(gt=-1, le=1)]
 ZoomRange = _Zoom | Annotated[tuple[_Zoom, _Zoom], BeforeValidator(as_tuple)]
 
 
-class _Augmentation(_Image):
+class Augmentation(ImageLayer):
     """A layer that changes images in training by chance, and does nothing in inference."""
 
+    abstract = True
     family = "augmentation"
     options: ClassVar[Mapping[str, OptionKind]] = TRAINING
 
@@ -67,7 +68,7 @@ def chance(factor: Range) -> str:
     return f"with probability {sum(bounds(factor)) / 2:.4g}"
 
 
-class RandomCrop(_Augmentation):
+class RandomCrop(Augmentation):
     """A window cut out at a place drawn for all images of a batch; images that are no larger are enlarged.
 
     Keras cuts in training alone and leaves images as they are in inference, whatever it infers for their shape.
@@ -95,7 +96,7 @@ class RandomCrop(_Augmentation):
         return f"cuts a window of {show((self.height, self.width))} out of the images, at one place for the whole batch"
 
 
-class RandomFlip(_Augmentation):
+class RandomFlip(Augmentation):
     """Images mirrored by chance; with both axes named, along both at once."""
 
     intake = "numbers"
@@ -109,7 +110,7 @@ class RandomFlip(_Augmentation):
         return f"mirrors each image {how} with probability 0.5"
 
 
-class RandomRotation(_Augmentation):
+class RandomRotation(Augmentation):
     """Images turned about their centre; `factor` counts whole turns."""
 
     intake = "numbers"
@@ -125,7 +126,7 @@ class RandomRotation(_Augmentation):
         return f"turns each image by {span(either_way(self.factor), 360)} degrees"
 
 
-class RandomTranslation(_Augmentation):
+class RandomTranslation(Augmentation):
     """Images moved, by shares of their height and width."""
 
     intake = "numbers"
@@ -143,7 +144,7 @@ class RandomTranslation(_Augmentation):
         return f"moves each image by {height} of its height and {width} of its width"
 
 
-class RandomZoom(_Augmentation):
+class RandomZoom(Augmentation):
     """Images made larger or smaller about their centre; a factor above 0 makes them smaller."""
 
     intake = "numbers"
@@ -167,7 +168,7 @@ class RandomZoom(_Augmentation):
         return span((1 + low, 1 + high), 100, " %")
 
 
-class RandomShear(_Augmentation):
+class RandomShear(Augmentation):
     """Images slanted, by shares of the distance from the top and from the left.
 
     A file with a factor that is a single number is one that Keras cannot load again.
@@ -201,7 +202,7 @@ class RandomShear(_Augmentation):
         return f"shears each image along x by {x} and along y by {y}, one way or the other"
 
 
-class RandomPerspective(_Augmentation):
+class RandomPerspective(Augmentation):
     """Images seen as if tilted: three corners moved by shares of their distance from the first."""
 
     intake = "numbers"
@@ -228,7 +229,7 @@ class RandomPerspective(_Augmentation):
         )
 
 
-class RandomElasticTransform(_Augmentation):
+class RandomElasticTransform(Augmentation):
     """Images distorted smoothly, as if drawn on rubber (Simard et al., 2003).
 
     With JAX, Keras cannot compile it for training.
@@ -257,7 +258,7 @@ def _three(value: Range | tuple[float, ...] | None) -> Range | tuple[float, ...]
     return value
 
 
-class RandomErasing(_Augmentation):
+class RandomErasing(Augmentation):
     """A box of each image filled with noise or with a value (Zhong et al., 2020).
 
     Three values to fill it with, one for each channel, are for TensorFlow alone.

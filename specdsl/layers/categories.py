@@ -17,12 +17,13 @@ from specdsl.layers.shapes import Shape, check_given, show
 from specdsl.layers.values import NonNegativeFloat, Positive, Salt, as_tuple
 
 
-class _Categorical(Layer):
+class Categorical(Layer):
     """A layer whose output is a category for each value, or a vector for it, or one for all values along the last axis.
 
     Sparse tensors that leave it are of the same shape. It has no weights.
     """
 
+    abstract = True
     family = "preprocessing"
     call_training = True
 
@@ -87,7 +88,7 @@ class _Categorical(Layer):
 _NO_AXIS = "an input of one value for each example has the shape (1,)"
 
 
-class CategoryEncoding(_Categorical):
+class CategoryEncoding(Categorical):
     """Integers as vectors with a place for each: a 1 for one, for all of an example, or how often each is there."""
 
     taken = ("floats", "integers")
@@ -122,7 +123,7 @@ def _rising(value: tuple[float, ...] | None) -> tuple[float, ...] | None:
     return value
 
 
-class Discretization(_Categorical):
+class Discretization(Categorical):
     """Numbers as the bins that they fall into; `bin_boundaries` begin a bin each, and one lies before the first."""
 
     taken = ("floats",)
@@ -163,7 +164,7 @@ class Discretization(_Categorical):
         return search * product(*shapes[0]) + self.summed(shapes[0], self.output_mode)
 
 
-class Hashing(_Categorical):
+class Hashing(Categorical):
     """Integers or strings as one of `num_bins` numbers, by a hash of each. It runs on TensorFlow alone."""
 
     num_bins: Positive
@@ -202,7 +203,7 @@ class Hashing(_Categorical):
         return product(*shapes[0]) + self.summed(shapes[0], self.output_mode)
 
 
-class HashedCrossing(_Categorical):
+class HashedCrossing(Categorical):
     """Two features as one: a hash of both values of an example. It runs on TensorFlow alone."""
 
     arity = (2, 2)

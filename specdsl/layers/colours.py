@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.augmentation import Range, _Augmentation, bounds, chance, either_way, span
+from specdsl.layers.augmentation import Augmentation, Range, bounds, chance, either_way, span
 from specdsl.layers.shapes import Shape
 from specdsl.layers.values import Fraction, FractionRange, Positive, Seed, SignedRange, ValueRange, as_tuple
 
@@ -32,7 +32,7 @@ def _hue(factor: Range) -> str:
     return f"turns the hue of each image by {span(bounds(factor), 180)} degrees, one way or the other"
 
 
-class RandomBrightness(_Augmentation):
+class RandomBrightness(Augmentation):
     """Images made brighter or darker, by shares of the range of values."""
 
     factor: SignedRange
@@ -43,7 +43,7 @@ class RandomBrightness(_Augmentation):
         return _brightness(self.factor, self.value_range)
 
 
-class RandomContrast(_Augmentation):
+class RandomContrast(Augmentation):
     """Images with more contrast, or less: a single factor only adds to it, the smaller of two takes away."""
 
     factor: FractionRange
@@ -54,7 +54,7 @@ class RandomContrast(_Augmentation):
         return _contrast(self.factor)
 
 
-class RandomSaturation(_Augmentation):
+class RandomSaturation(Augmentation):
     """Colours made stronger or paler: a factor of 0.5 leaves them, 0 makes grey. Its images have values from 0 to 1."""
 
     channels = (3,)
@@ -68,7 +68,7 @@ class RandomSaturation(_Augmentation):
         return _saturation(self.factor)
 
 
-class RandomHue(_Augmentation):
+class RandomHue(Augmentation):
     """Colours turned around the colour wheel, half a turn at most."""
 
     channels = (3,)
@@ -82,7 +82,7 @@ class RandomHue(_Augmentation):
         return _hue(self.factor)
 
 
-class RandomColorJitter(_Augmentation):
+class RandomColorJitter(Augmentation):
     """Brightness, contrast, saturation and hue varied one after the other, those that have a factor."""
 
     value_range: ValueRange = (0, 255)
@@ -121,7 +121,7 @@ class RandomColorJitter(_Augmentation):
         return "; ".join(deeds) or None
 
 
-class RandomColorDegeneration(_Augmentation):
+class RandomColorDegeneration(Augmentation):
     """Colours moved towards grey, or away from it."""
 
     channels = (3,)
@@ -135,7 +135,7 @@ class RandomColorDegeneration(_Augmentation):
         return f"moves the colours of each image by {span(either_way(self.factor), 100, ' %')} of the way towards grey"
 
 
-class RandomGrayscale(_Augmentation):
+class RandomGrayscale(Augmentation):
     """Images without their colours, by chance; they keep three channels."""
 
     channels = (1, 3)
@@ -148,7 +148,7 @@ class RandomGrayscale(_Augmentation):
         return f"makes an image grey with probability {self.factor:.4g}"
 
 
-class RandomInvert(_Augmentation):
+class RandomInvert(Augmentation):
     """Images turned into negatives by chance."""
 
     factor: FractionRange = 1.0
@@ -160,7 +160,7 @@ class RandomInvert(_Augmentation):
         return f"{chance(self.factor)} takes the values of an image off {self.value_range[1]:.4g}"
 
 
-class RandomPosterization(_Augmentation):
+class RandomPosterization(Augmentation):
     """Values of 8 bits with some of them left; the greater of two factors is never drawn, nor is a single one."""
 
     factor: BitRange
@@ -173,7 +173,7 @@ class RandomPosterization(_Augmentation):
         return f"leaves {span((least, max(least, most - 1)))} of 8 bits of each value, the highest"
 
 
-class RandomSharpness(_Augmentation):
+class RandomSharpness(Augmentation):
     """Images sharpened or blurred: a factor of 0.5 leaves them, 0 blurs."""
 
     intake = "numbers"
@@ -195,7 +195,7 @@ def _odd(value: int | tuple[int, int]) -> int | tuple[int, int]:
     return value
 
 
-class RandomGaussianBlur(_Augmentation):
+class RandomGaussianBlur(Augmentation):
     """Images blurred by chance; the deviations of the blur are drawn for the whole batch."""
 
     intake = "numbers"
@@ -217,7 +217,7 @@ class RandomGaussianBlur(_Augmentation):
         )
 
 
-class Solarization(_Augmentation):
+class Solarization(Augmentation):
     """Images made brighter, and their values inverted from a threshold on, as film that is exposed too long."""
 
     intake = "numbers"
@@ -237,7 +237,7 @@ def _levels(factor: Range) -> str:
     return span((low, 255 * high))
 
 
-class Equalization(_Augmentation):
+class Equalization(Augmentation):
     """The values of each channel spread evenly over their range, those of all images of a batch together."""
 
     needs = ("channels",)

@@ -19,7 +19,7 @@ from specdsl.layers.arguments import (
     RegularizerArgument,
 )
 from specdsl.layers.facts import Arithmetic, Weight
-from specdsl.layers.kernels import _Sliding
+from specdsl.layers.kernels import Sliding
 from specdsl.layers.shapes import Shape
 from specdsl.layers.spatial import either_stride_or_dilate, join
 from specdsl.layers.values import (
@@ -31,7 +31,7 @@ from specdsl.layers.values import (
 )
 
 
-class _Convolution(_Sliding):
+class _Convolution(Sliding):
     """A convolution whose kernel joins all the channels of a group."""
 
     nickname = "conv"

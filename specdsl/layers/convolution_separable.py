@@ -16,7 +16,7 @@ from specdsl.layers.arguments import (
     RegularizerArgument,
 )
 from specdsl.layers.facts import Arithmetic, Kept, Weight
-from specdsl.layers.kernels import _Sliding
+from specdsl.layers.kernels import Sliding
 from specdsl.layers.shapes import Shape
 from specdsl.layers.spatial import join
 from specdsl.layers.values import (
@@ -27,7 +27,7 @@ from specdsl.layers.values import (
 )
 
 
-class _DepthwiseConvolution(_Sliding):
+class _DepthwiseConvolution(Sliding):
     """A convolution of each channel by itself, `depth_multiplier` times (Sifre, 2014)."""
 
     nickname = "depthwise"
@@ -96,7 +96,7 @@ class DepthwiseConv2D(_DepthwiseConvolution):
     dilation_rate: Sizes2 = (1, 1)
 
 
-class _SeparableConvolution(_Sliding):
+class _SeparableConvolution(Sliding):
     """A depthwise convolution, then a convolution of size 1 that joins the channels (Chollet, 2017)."""
 
     nickname = "separable"

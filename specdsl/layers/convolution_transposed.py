@@ -14,7 +14,7 @@ from specdsl.layers.arguments import (
     RegularizerArgument,
 )
 from specdsl.layers.facts import Arithmetic, Reach, Weight, Window
-from specdsl.layers.kernels import _Kernelled
+from specdsl.layers.kernels import Kernelled
 from specdsl.layers.shapes import Shape, show
 from specdsl.layers.spatial import either_stride_or_dilate, join, split, told
 from specdsl.layers.values import (
@@ -29,7 +29,7 @@ from specdsl.layers.values import (
 )
 
 
-class _TransposedConvolution(_Kernelled):
+class _TransposedConvolution(Kernelled):
     """The transpose of a convolution: each input value adds a kernel-sized patch to the output.
 
     Multiply-accumulates count the whole kernel at every *input* position, as each input value meets each kernel

@@ -18,9 +18,10 @@ Pair = tuple[int, int]
 """Height and width."""
 
 
-class _Image(Layer):
+class ImageLayer(Layer):
     """A layer over images of shape (height, width, channels), or with the channels in front."""
 
+    abstract = True
     family = "preprocessing"
     call_training = True
 
@@ -68,7 +69,7 @@ class _Image(Layer):
             raise Misuse(message, help="red, green and blue are the channels of a colour image")
 
 
-class Resizing(_Image):
+class Resizing(ImageLayer):
     """An image of another size: interpolated, stretched or, to keep its proportions, cropped or padded first."""
 
     height: Positive
@@ -144,7 +145,7 @@ def _interpolated(sizes: Pair, wanted: Pair, before: Pair, taps: int, *, antiali
     return tuple(windows)
 
 
-class CenterCrop(_Image):
+class CenterCrop(ImageLayer):
     """The middle of an image; one that is smaller is cropped to the proportions and enlarged."""
 
     intake = "numbers"
@@ -179,7 +180,7 @@ def _mapped(value_range: tuple[float, float], shape: Shape) -> Count:
     return Count() if value_range == (0, 255) else 8 * product(*shape)
 
 
-class AutoContrast(_Image):
+class AutoContrast(ImageLayer):
     """Each channel of each image stretched until its least and greatest values are the least and greatest there are."""
 
     intake = "numbers"
@@ -191,7 +192,7 @@ class AutoContrast(_Image):
         return 7 * product(*shapes[0]) + _mapped(self.value_range, shapes[0])
 
 
-class ContrastLimitedAdaptiveHistogramEqualization(_Image):
+class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
     """The values of each tile of an image spread evenly, up to a limit, with soft seams (Zuiderveld, 1994)."""
 
     needs = ("height", "width", "channels")
@@ -225,7 +226,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(_Image):
         return tuple(ceil((size or 0) / tiles) * tiles for size, tiles in sizes)
 
 
-class MaxNumBoundingBoxes(_Image):
+class MaxNumBoundingBoxes(ImageLayer):
     """Images as they are: it cuts and fills lists of bounding boxes, which no tensor of a model holds."""
 
     max_number: Positive

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from specdsl.layers.values import Ints
 
 
-class _Kernelled(Layer):
+class Kernelled(Layer):
     """A layer with a kernel."""
 
+    abstract = True
     family = "convolution"
     rank: ClassVar[int]
 
@@ -39,8 +40,10 @@ class _Kernelled(Layer):
         return (Weight("bias", (channels,)),) if self.use_bias else ()
 
 
-class _Sliding(_Kernelled):
+class Sliding(Kernelled):
     """A layer whose kernel is slid over what enters."""
+
+    abstract = True
 
     def reach(self, *shapes: Shape) -> Reach | None:
         spatial, _ = split(shapes[0], self.rank, self, self.data_format)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse, text
-from specdsl.layers.categories import _Categorical
+from specdsl.layers.categories import Categorical
 from specdsl.layers.shapes import Shape, show
 from specdsl.layers.values import NonNegative, Positive, Salt, as_tuple
 
@@ -47,7 +47,7 @@ Numbers = Annotated[tuple[int, ...] | None, BeforeValidator(_written)]
 Weights = Annotated[tuple[float, ...], BeforeValidator(as_tuple)] | None
 
 
-class _Vocabulary(_Categorical):
+class _Vocabulary(Categorical):
     """A layer with a vocabulary."""
 
     def tokens(

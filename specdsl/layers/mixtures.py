@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from specdsl.layers.arguments import DataFormat
-from specdsl.layers.augmentation import Interpolation, _Augmentation, bounds, span
+from specdsl.layers.augmentation import Augmentation, Interpolation, bounds, span
 from specdsl.layers.shapes import Shape
 from specdsl.layers.values import FractionRange, Positive, Seed, ValueRange
 
 
-class MixUp(_Augmentation):
+class MixUp(Augmentation):
     """Each image mixed with another one of the batch (Zhang et al., 2018).
 
     As a layer of a model it leaves the labels as they are.
@@ -27,7 +27,7 @@ class MixUp(_Augmentation):
         )
 
 
-class CutMix(_Augmentation):
+class CutMix(Augmentation):
     """A box of each image replaced by that of another one of the batch (Yun et al., 2019).
 
     As a layer of a model it leaves the labels as they are.
@@ -49,7 +49,7 @@ class CutMix(_Augmentation):
         )
 
 
-class AugMix(_Augmentation):
+class AugMix(Augmentation):
     """A mean of several chains of augmentations, mixed with the image itself (Hendrycks et al., 2020).
 
     Which augmentations a chain holds is drawn once, when a graph is traced, and not for each batch.
@@ -81,7 +81,7 @@ class AugMix(_Augmentation):
         )
 
 
-class RandAugment(_Augmentation):
+class RandAugment(Augmentation):
     """Some augmentations of a list, drawn for the whole batch (Cubuk et al., 2020)."""
 
     intake = "numbers"

@@ -12,7 +12,7 @@ from specdsl.counts import Count, Size, product
 from specdsl.declaration import Misuse
 from specdsl.layers.activation_functions import softmax_work
 from specdsl.layers.arguments import ConstraintArgument, InitializerArgument, RegularizerArgument
-from specdsl.layers.attention import _Attention
+from specdsl.layers.attention import AttentionLayer
 from specdsl.layers.facts import Kept, OptionKind, Weight
 from specdsl.layers.shapes import Shape, axis_index, check_given, known, show
 from specdsl.layers.values import Axes, Fraction, Positive, Seed, one_or_more
@@ -33,7 +33,7 @@ def _places(shape: Shape) -> tuple[Size, ...]:
     return shape[:-1]
 
 
-class _Projected(_Attention):
+class _Projected(AttentionLayer):
     """Several attentions side by side, each with projections of its own.
 
     A query head looks by one of the key heads; there are as many of these, or fewer that several share. A single tensor

@@ -1,17 +1,14 @@
-"""Keras's learning rate schedules: rates that follow the number of the step, as it declares and computes them."""
+"""Keras's learning rate schedules: rates that follow the number of the step, which Keras computes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from specdsl.declaration import Misuse, declared
 from specdsl.recipes.naming import FromList, InKeras, NonNegative, Number, Positive
-
-_Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_PI = 3.141592653589793
 
 
 class RateSchedule(InKeras):
@@ -19,15 +16,6 @@ class RateSchedule(InKeras):
 
     module: ClassVar[str] = "optimizers.schedules"
     keyword_only: ClassVar[tuple[str, ...]] = ("name",)
-
-    def rate(self, xp: Any, step: Any) -> Any:
-        """The rate at a step.
-
-        Args:
-            xp: numpy, jax.numpy or keras.ops.
-            step: the number of the step from 0, a float or an array of floats.
-        """
-        raise NotImplementedError
 
 
 class CosineDecay(RateSchedule):
@@ -49,16 +37,6 @@ class CosineDecay(RateSchedule):
         if self.warmup_steps and self.warmup_target is None:
             raise Misuse("warmup_steps needs a warmup_target", argument="warmup_steps", help="the rate to rise to")
 
-    def rate(self, xp: Any, step: Any) -> Any:
-        start, top, warmup = self.initial_learning_rate, self.warmup_target, self.warmup_steps
-        if top is None:
-            top, warmup = start, 0
-        part = xp.minimum(xp.maximum(step - warmup, 0.0), 1.0 * self.decay_steps) / self.decay_steps
-        decayed = top * ((1 - self.alpha) * 0.5 * (1 + xp.cos(_PI * part)) + self.alpha)
-        if not warmup:
-            return decayed
-        return xp.where(step < warmup, start + (top - start) * step / warmup, decayed)
-
 
 class CosineDecayRestarts(RateSchedule):
     """Half a cosine again and again, each `t_mul` times as long and `m_mul` times as high (SGDR)."""
@@ -70,18 +48,6 @@ class CosineDecayRestarts(RateSchedule):
     alpha: NonNegative = 0.0
     name: str | None = "SGDRDecay"
 
-    def rate(self, xp: Any, step: Any) -> Any:
-        done = step / self.first_decay_steps
-        if self.t_mul == 1:
-            restart = xp.floor(done)
-            done = done - restart
-        else:
-            restart = xp.floor(xp.log(1 - done * (1 - self.t_mul)) / xp.log(self.t_mul * xp.ones_like(done)))
-            length = self.t_mul**restart
-            done = (done - (1 - length) / (1 - self.t_mul)) / length
-        decayed = 0.5 * self.m_mul**restart * (1 + xp.cos(_PI * done))
-        return self.initial_learning_rate * ((1 - self.alpha) * decayed + self.alpha)
-
 
 class ExponentialDecay(RateSchedule):
     """Times `decay_rate` every `decay_steps` steps, smoothly or by stairs."""
@@ -92,10 +58,6 @@ class ExponentialDecay(RateSchedule):
     staircase: bool = False
     name: str | None = "ExponentialDecay"
 
-    def rate(self, xp: Any, step: Any) -> Any:
-        part = step / self.decay_steps
-        return self.initial_learning_rate * self.decay_rate ** (xp.floor(part) if self.staircase else part)
-
 
 class InverseTimeDecay(RateSchedule):
     """Over 1 + `decay_rate` · step / `decay_steps`, smoothly or by stairs."""
@@ -105,10 +67,6 @@ class InverseTimeDecay(RateSchedule):
     decay_rate: NonNegative
     staircase: bool = False
     name: str | None = "InverseTimeDecay"
-
-    def rate(self, xp: Any, step: Any) -> Any:
-        part = step / self.decay_steps
-        return self.initial_learning_rate / (1 + self.decay_rate * (xp.floor(part) if self.staircase else part))
 
 
 class PiecewiseConstantDecay(RateSchedule):
@@ -128,12 +86,6 @@ class PiecewiseConstantDecay(RateSchedule):
                 argument="values",
             )
 
-    def rate(self, xp: Any, step: Any) -> Any:
-        rate = self.values[0] * xp.ones_like(step)
-        for boundary, value in zip(self.boundaries, self.values[1:], strict=True):
-            rate = xp.where(step > boundary, value, rate)
-        return rate
-
 
 class PolynomialDecay(RateSchedule):
     """From one rate to another along a power of the steps left, once or again and again."""
@@ -144,13 +96,6 @@ class PolynomialDecay(RateSchedule):
     power: Number = 1.0
     cycle: bool = False
     name: str | None = "PolynomialDecay"
-
-    def rate(self, xp: Any, step: Any) -> Any:
-        steps = 1.0 * self.decay_steps * xp.ones_like(step)
-        if self.cycle:
-            steps = steps * xp.maximum(xp.ceil(step / self.decay_steps), 1.0)
-        left = 1 - xp.minimum(step, steps) / steps
-        return (self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate
 
 
 RATE_SCHEDULES: Mapping[str, type[RateSchedule]] = {kind.__name__: kind for kind in declared(RateSchedule)}

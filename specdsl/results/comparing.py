@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
+from typing import Literal
 
 from specdsl.declaration import Misuse
 from specdsl.results import two_samples
@@ -21,14 +22,9 @@ MARGIN = 0.5
 """The largest difference of accuracies, in points, that counts as none where nobody says otherwise: 63 of the 12,630
 test images of the German benchmark, and two standard errors of the difference of two accuracies of 0.96 on as many."""
 
-VERDICTS: Mapping[str, str] = {
-    "different": "the means differ",
-    "different within the margin": "the means differ, by less than the margin",
-    "equivalent": "the means differ by less than the margin",
-    "open": "neither a difference nor equivalence is shown",
-    "untested": "there is nothing to test with",
-}
-"""What can come of a pair."""
+Verdict = Literal["different", "different within the margin", "equivalent", "open", "untested"]
+"""What can come of a pair: the means differ, by less than the margin or not; they differ by less than the margin, if at
+all; neither a difference nor equivalence is shown; there is nothing to test with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ class Pair:
         mcnemar: the test of the averaged predictions.
         unresampled: why the last two are missing, in a sentence.
         streams: whether trials of the same number had order and augmentation in common.
-        verdict: one of `VERDICTS`.
+        verdict: what comes of all this.
     """
 
     a: str
@@ -98,7 +94,7 @@ class Pair:
     mcnemar: McNemar | None
     unresampled: str | None
     streams: bool
-    verdict: str
+    verdict: Verdict
 
 
 def compared(
@@ -232,7 +228,7 @@ def _corrected(p: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], floa
     return dict(zip(p, two_samples.holm(list(p.values())), strict=True))
 
 
-def _verdict(differing: float | None, equal: float | None, terms: Terms) -> str:
+def _verdict(differing: float | None, equal: float | None, terms: Terms) -> Verdict:
     """What comes of the tests, corrected for all pairs."""
     if differing is None:
         return "untested"

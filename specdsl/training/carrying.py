@@ -155,18 +155,18 @@ def carry_out(
             _draw(runs)
         return summaries
     with Interrupts(told) as interrupts:
-        underway = _Underway(runs, left, console, others.count if others else 1)
+        announcements = _Announcements(runs, left, console, others.count if others else 1)
         if others is None:
             makers = {key: engines.maker(run.plan.chosen, most=run.most) for key, run in runs.items()}
             for place, (numbers, key) in enumerate(left):
                 if interrupts.requested:
                     break
-                underway.begin(place)
-                surroundings = Surroundings(makers[key], interrupts, console, every, underway.epoch(0))
+                announcements.begin(place)
+                surroundings = Surroundings(makers[key], interrupts, console, every, announcements.epoch(0))
                 runs[key].carry_out(numbers, surroundings)
         else:
-            with Bars(console, max(map(len, underway.names))) as bars:
-                others.carry_out([underway.share(place, bars) for place in range(len(left))], interrupts, every)
+            with Bars(console, max(map(len, announcements.names))) as bars:
+                others.carry_out([announcements.share(place, bars) for place in range(len(left))], interrupts, every)
         summaries = {key: run.summarise() for key, run in runs.items()}
         _draw(runs)
         for key, run in runs.items():
@@ -186,7 +186,7 @@ def grouped(trials: Sequence[int], way: Way) -> list[list[int]]:
     return groups
 
 
-class _Underway:
+class _Announcements:
     """Says what begins, and how long all of it will take.
 
     Args:

@@ -27,17 +27,17 @@ class Estimate:
         self._trials, self._epochs, self._lanes = trials, epochs, lanes
         self._seconds: dict[str, float] = {}
         self._begun = 0
-        self._underway: dict[int, _Underway] = {}
+        self._busy: dict[int, _Lane] = {}
 
     def begin(self, place: int, lane: int = 0) -> None:
         """A trial begins in a lane: its place among all, from 0."""
         key = self._trials[place]
         self._begun = max(self._begun, place + 1)
-        self._underway[lane] = _Underway(key, self._epochs[key])
+        self._busy[lane] = _Lane(key, self._epochs[key])
 
     def epoch(self, number: int, lane: int = 0) -> bool:
         """An epoch has ended; says whether it is the first by which anything can be told."""
-        now, one = perf_counter(), self._underway[lane]
+        now, one = perf_counter(), self._busy[lane]
         known = bool(self._seconds)
         one.left = self._epochs[one.key] - number
         if one.last is not None:  # the first epoch compiles
@@ -47,14 +47,14 @@ class Estimate:
 
     def end(self, lane: int = 0) -> None:
         """Nothing is trained in a lane any more."""
-        self._underway.pop(lane, None)
+        self._busy.pop(lane, None)
 
     def left(self) -> str | None:
         """How long it will take from here, in words; None where nothing is known yet."""
         if not self._seconds:
             return None
         usual = mean(self._seconds.values())
-        busy = [one.left * self._seconds.get(one.key, usual) for one in self._underway.values()]
+        busy = [one.left * self._seconds.get(one.key, usual) for one in self._busy.values()]
         free = [*busy, *[0.0] * (self._lanes - len(busy))]
         heapify(free)
         for key in self._trials[self._begun :]:
@@ -63,7 +63,7 @@ class Estimate:
 
 
 @dataclass(slots=True)
-class _Underway:
+class _Lane:
     """What is trained in a lane: its model, the epochs that are left, and when the last one ended."""
 
     key: str

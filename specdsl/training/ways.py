@@ -12,15 +12,11 @@ Engine = Literal["fit", "fused"]
 """What trains: Keras's `fit`, or one program on JAX for an epoch of several trials together."""
 
 Method = Literal["vmap", "vmap-products", "map", "map-products"]
-"""How trials run together in the fused engine."""
+"""How trials run together in the fused engine.
 
-METHODS: Mapping[Method, str] = {
-    "vmap": "one wider computation; convolutions have a group for each trial",
-    "vmap-products": "one wider computation, with convolutions as batched matrix products",
-    "map": "one trial after the other within the program",
-    "map-products": "one trial after the other within the program, with convolutions as matrix products",
-}
-
+`vmap` is one wider computation, in which convolutions have a group for each trial; `map` is one trial after the other
+within the program. With `-products` convolutions are matrix products, those of a wider computation batched.
+"""
 
 Devices = int | Literal["all"]
 """How many devices are asked for; all that there are."""

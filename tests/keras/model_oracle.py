@@ -19,8 +19,8 @@ from specdsl.functional import Functional, models_in
 from specdsl.graph import Tensor, option_tensors
 from specdsl.layers import Layer
 from specdsl.layers.activations import Softmax
-from specdsl.layers.augmentation import _Augmentation
-from specdsl.layers.categories import _Categorical
+from specdsl.layers.augmentation import Augmentation
+from specdsl.layers.categories import Categorical
 from specdsl.layers.core import Embedding, Masking, ReversibleEmbedding
 from specdsl.layers.dtypes import FLOATS
 from specdsl.layers.merging import Concatenate
@@ -234,7 +234,7 @@ def layers_of(layer: Layer) -> Iterator[Layer]:
         waiting += [node.layer for node in layer.graph.nodes] if isinstance(layer, Functional) else []
 
 
-_LOOKING_UP = (Embedding, ReversibleEmbedding, _Categorical)
+_LOOKING_UP = (Embedding, ReversibleEmbedding, Categorical)
 """Layers that look up or count what enters them, of which not all numbers can be."""
 
 
@@ -297,7 +297,7 @@ def compare_run(graph: Graph, model: keras.Model, *, training: bool = False) -> 
         shape, dtype = graph.shape(tensor), graph.dtype(tensor)
         assert tuple(values[name].shape) == (2, *shape), f"{name}: {tuple(values[name].shape)} for {shape}"
         made = keras.backend.standardize_dtype(values[name].dtype)
-        augments = any(isinstance(layer, _Augmentation) for layer in layers_of(graph.by_name[tensor.node].layer))
+        augments = any(isinstance(layer, Augmentation) for layer in layers_of(graph.by_name[tensor.node].layer))
         assert made == dtype or (augments and not training and made in FLOATS), f"{name}: {made} for {dtype}"
     alone = model(inputs if len(inputs) > 1 else inputs[0], training=training)
     outputs = [alone] if len(graph.outputs) == 1 else list(alone)

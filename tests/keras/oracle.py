@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from specdsl.backends.keras_model import keras_layer
 from specdsl.declaration import Misuse
 from specdsl.layers import LAYERS, Layer, Shape
-from specdsl.layers.categories import _Categorical
+from specdsl.layers.categories import Categorical
 from specdsl.layers.dtypes import FLOATS
-from specdsl.layers.images import _Image
+from specdsl.layers.images import ImageLayer
 from specdsl.layers.lookups import IntegerLookup, StringLookup, TextVectorization
 from specdsl.layers.pipeline import Pipeline
 from specdsl.layers.wrappers import TimeDistributed
@@ -99,7 +99,7 @@ STRICTER = {
     r"interpolates between floats": "the call fails, or makes values of another type than inferred",
     r"cannot join strings": "the call fails",
     # Layers over images look at what they have got when they run; some fail only where a graph is compiled.
-    rf"^({'|'.join(kind.__name__ for kind in LAYERS.values() if issubclass(kind, _Image))}) takes a tensor of shape": (
+    rf"^({'|'.join(name for name, kind in LAYERS.items() if issubclass(kind, ImageLayer))}) takes a tensor of shape": (
         "images without a batch axis: the batch is taken for their height"
     ),
     r"cannot run Softmax behind a mask": "a mask with an axis less is spread over the values, and the shape is lost",
@@ -186,7 +186,7 @@ def keras_facts(call: Call) -> Facts:
     trainable = {id(weight) for weight in layer.trainable_weights}
     shapes = tuple(tuple(output.shape)[1:] for output in keras.tree.flatten(outputs))
     dtypes = tuple(output.dtype for output in keras.tree.flatten(outputs))
-    if any(isinstance(one, _Image | _Categorical | Pipeline) for one in _layers(call)):
+    if any(isinstance(one, ImageLayer | Categorical | Pipeline) for one in _layers(call)):
         dtypes = _check_run(layer, call, shapes)
     elif "layer" in call.arguments and any(one.dtype for one in _layers(call)):
         dtypes = _types_when_run(layer, call, dtypes)

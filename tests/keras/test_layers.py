@@ -261,7 +261,7 @@ WRONG = [
     ("spatial", "window", "(size - 1) // stride + 1", "size // stride", "AveragePooling1D"),
     ("spatial", "window", "(size - 1) // stride + 1", "size // stride", "MaxPooling2D"),
     ("spatial", "window", "dilation * (kernel - 1)", "(kernel - 1)", "SeparableConv2D"),
-    ("kernels", "_Kernelled._bias", " if self.use_bias else ()", "", "Conv1D"),
+    ("kernels", "Kernelled._bias", " if self.use_bias else ()", "", "Conv1D"),
     ("convolution", "_Convolution.weights", "// self.groups", "// 1", "Conv2D"),
     ("convolution_separable", "_SeparableConvolution.weights", "channels * self.depth_multiplier", "channels",
      "SeparableConv1D"),

@@ -12,7 +12,7 @@ import tensorflow as tf
 import specdsl
 from specdsl.backends.keras_model import keras_layer
 from specdsl.layers import LAYERS, Layer
-from specdsl.layers.augmentation import _Augmentation
+from specdsl.layers.augmentation import Augmentation
 from specdsl.layers.colours import Equalization
 from specdsl.layers.wrappers import Pipeline
 from tests.keras.oracle import compare, run
@@ -34,7 +34,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 """What makes an augmentation do something."""
 
-AUGMENTATIONS = [kind for kind in LAYERS.values() if issubclass(kind, _Augmentation)]
+AUGMENTATIONS = [kind for kind in LAYERS.values() if issubclass(kind, Augmentation)]
 
 
 def images(number: int, *shape: int, greatest: float = 255.0) -> Any:

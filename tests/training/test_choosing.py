@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ from specdsl.training.engine import Job
 from specdsl.training.hardware import Hardware
 from specdsl.training.probing import Rate
 from specdsl.training.streams import Streams
-from specdsl.training.ways import METHODS
+from specdsl.training.ways import Method
 from specdsl.training.works import Work
 
 ROOT = Path(__file__).parents[2]
@@ -213,7 +213,7 @@ def wishes() -> Iterator[Any]:
     """Strategies of what may be asked for."""
     yield st.sampled_from([None, "fit", "fused"])
     yield st.sampled_from([None, *frameworks.BACKENDS])
-    yield st.sampled_from([None, *METHODS])
+    yield st.sampled_from([None, *get_args(Method)])
     for most in (9, 5):
         yield st.none() | st.integers(1, most)
     yield st.none() | st.integers(1, 5) | st.just("all")
