@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -115,6 +113,8 @@ def in_quotes(word: str) -> str:
 
 @lru_cache
 def _nearest(wrong: str, words: tuple[str, ...]) -> str | None:
+    from difflib import get_close_matches  # late, as json: most starts have nothing wrong to tell
+
     folded = {word.casefold(): word for word in reversed(words)}
     match = get_close_matches(wrong.casefold(), folded, n=1, cutoff=_NEAR)
     return f"did you mean '{folded[match[0]]}'?" if match else None
@@ -169,6 +169,8 @@ def _escaped(words: str) -> str:
 
 def render_json(diagnostics: Sequence[Diagnostic]) -> str:
     """Diagnostics as a JSON list of objects with kind, message, file, line, column, notes and help."""
+    import json
+
     return json.dumps([_as_data(diagnostic) for diagnostic in diagnostics], indent=2, ensure_ascii=False)
 
 

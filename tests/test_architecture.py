@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -281,6 +282,29 @@ def test_import_is_light() -> None:
     code = f"import sys, specdsl; print(sorted(set(sys.modules) & set({heavy!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_report_imports_what_it_needs() -> None:
+    """A report is quick because little is imported: no other verb, and nothing that tells of mistakes or of packages.
+
+    `most` is what it is by now: who adds a module here makes every start of the command slower.
+    """
+    code = (
+        "import sys, io, lark, pydantic, specdsl.__main__ as start; before = set(sys.modules)\n"
+        "sys.argv = ['specdsl', 'compile', 'bn_cnn.spec', '--report']; output, sys.stdout = sys.stdout, io.StringIO()\n"
+        "try: start.main()\n"
+        "finally: print(*(set(sys.modules) - before), file=output)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYDANTIC_DISABLE_PLUGINS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=SPECS, env=environment, capture_output=True, text=True, check=True
+    )
+    new = set(done.stdout.split())
+    assert {name for name in new if name.startswith("specdsl.cli.")} == {"specdsl.cli.compiling", "specdsl.cli.shared"}
+    assert not new & {"importlib.metadata", "email", "zipfile", "csv", "socket", "difflib", "json", "shlex"}
+    assert not {name.split(".")[0] for name in new} & {"numpy", "rich", "pygments", "graphviz"}
+    most = 130
+    assert len([name for name in new if name.startswith("specdsl")]) <= most
 
 
 def test_the_tests_have_a_cache_of_their_own() -> None:

@@ -94,6 +94,12 @@ def test_report_fits_the_terminal(run, columns: int) -> None:
     assert "\x1b" not in out
 
 
+def test_verbs_are_listed_though_their_files_are_loaded_when_they_are_named(run) -> None:
+    code, told, _ = run("--help")
+    assert code == 0
+    assert all(f"\n  {verb} " in told for verb in ("check", "import", "compile", "recipes", "train", "export"))
+
+
 def test_report_as_json_is_the_contract(run) -> None:
     code, out, _ = run("compile", BN, "--report", "--format", "json")
     data = json.loads(out)
@@ -169,7 +175,7 @@ def test_model_and_parameters_are_chosen(run, tmp_path: Path) -> None:
         (["schema", "x"], "there is no document 'x'; there are report, diff"),
         (["compile", BN, "--emit", "pyton"], "'pyton' is not one of 'python', 'keras', 'json', 'onnx'"),
         (["compile"], "Missing argument 'SPEC'"),
-        (["chek", BN], "No such command 'chek'"),
+        (["chek", BN], "there is no verb 'chek'; did you mean 'check'?"),
         (["layers", "Conv2d"], "did you mean 'Conv2D'?"),
         (["operations", "random_crp"], "there is no operation 'random_crp'; did you mean 'random_crop'?"),
         (["train", str(SPECS / "shortcut_mlp.spec")], "traffic signs are colour images"),

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import ClassVar
 
 import click
 
-from specdsl.cli.compiling import check, compile_, diff
-from specdsl.cli.data import data
-from specdsl.cli.explaining import explain
-from specdsl.cli.importing import import_
-from specdsl.cli.results import compare, results
 from specdsl.cli.shared import (
     FAILED,
     INTERRUPTED,
@@ -21,46 +18,57 @@ from specdsl.cli.shared import (
     point_to_explanations,
     with_quotes_for_shells,
 )
-from specdsl.cli.solving import solve
-from specdsl.cli.sweeping import sweep
-from specdsl.cli.texts import fmt, layers, operations, recipes, schema
-from specdsl.cli.training import experiment, train
-from specdsl.cli.using import evaluate, export, predict
-from specdsl.diagnostics import SpecError
+from specdsl.diagnostics import SpecError, did_you_mean
 from specdsl.version import __version__
 
 __all__ = ["cli", "main"]
 
+VERBS = {
+    "compiling": ("check", "compile_", "diff"),
+    "sweeping": ("sweep",),
+    "solving": ("solve",),
+    "training": ("train", "experiment"),
+    "results": ("results", "compare"),
+    "using": ("evaluate", "predict", "export"),
+    "data": ("data",),
+    "importing": ("import_",),
+    "texts": ("fmt", "layers", "operations", "recipes", "schema"),
+    "explaining": ("explain",),
+}
+"""The files of this package, and the verbs in each. What is a word of Python has an underscore behind it there."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+
+class _Verbs(click.Group):
+    """Verbs whose files are loaded when one of them is asked for: most of them are not, at any one start."""
+
+    _places: ClassVar[dict[str, tuple[str, str]]] = {
+        name.removesuffix("_"): (file, name) for file, names in VERBS.items() for name in names
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._places:
+            return None
+        file, name = self._places[cmd_name]
+        command = getattr(import_module(f"specdsl.cli.{file}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self._places and not ctx.resilient_parsing:
+            hint = did_you_mean(args[0], self._places)
+            ctx.fail(f"there is no verb '{args[0]}'{f'; {hint}' if hint else ''}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
 @click.version_option(__version__, "--version", "-V", prog_name="specdsl")
 def cli() -> None:
     """Neural networks as short texts: checked, analysed, drawn, compiled to Keras and trained."""
-
-
-for _verb in (
-    check,
-    compile_,
-    diff,
-    sweep,
-    solve,
-    train,
-    experiment,
-    results,
-    compare,
-    evaluate,
-    predict,
-    export,
-    data,
-    import_,
-    fmt,
-    layers,
-    operations,
-    recipes,
-    schema,
-    explain,
-):
-    cli.add_command(_verb)
 
 
 def main() -> None:
