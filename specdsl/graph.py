@@ -230,7 +230,9 @@ class Graph:
         """The variables of each layer that has any, by the layer's name."""
         found: dict[str, tuple[Weight, ...]] = {}
         for node in self.nodes:
-            if self.first_uses[node.owner] == node.name and (own := node.layer.variables(*self.input_shapes(node))):
+            if self.first_uses[node.owner] == node.name and (
+                own := self.applied(node).variables(*self.input_shapes(node))
+            ):
                 found[node.owner] = own
         return found
 

@@ -578,6 +578,16 @@ def test_states_of_both_directions_have_the_types_of_their_layers() -> None:
     assert both.role("gru/gru_cell/kernel").endswith(", backward")
 
 
+@pytest.mark.parametrize("merge_mode", [None, "concat", "sum"])
+@pytest.mark.parametrize(("kind", "units"), [("GRU", 3), ("LSTM", 2)])
+def test_both_directions_make_the_same_shapes(kind: str, units: int, merge_mode: str | None) -> None:
+    """Keras takes the shapes of outputs and states backwards for those forwards, and what follows fails."""
+    ahead = LAYERS["GRU"](units=2, return_state=True)
+    back = LAYERS[kind](units=units, return_state=True, go_backwards=True)
+    with pytest.raises(Misuse, match=r"Bidirectional cannot (merge outputs|return outputs|return states) of"):
+        LAYERS["Bidirectional"](layer=ahead, backward_layer=back, merge_mode=merge_mode).infer((4, 2))
+
+
 @pytest.mark.parametrize(("mode", "dtype"), [("int", "int64"), ("multi_hot", "int64"), ("tf_idf", "float32")])
 def test_vectors_of_words_are_integers_unless_they_are_weighed(mode: str, dtype: str) -> None:
     words = {"vocabulary": ("a", "b"), "output_mode": mode} | ({"idf_weights": (1.0, 2.0)} if mode == "tf_idf" else {})

@@ -169,7 +169,7 @@ def _sight(graph: Graph) -> Sight:
             last = _behind(field, within.last) or last
             slides |= within.slides
         else:
-            reach = node.layer.reach(*graph.input_shapes(node)) if field else None
+            reach = graph.applied(node).reach(*graph.input_shapes(node)) if field else None
             made = (_through(field, reach),) * len(node.shapes)
             slides |= bool(reach)
             tops = [*made]

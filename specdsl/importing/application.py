@@ -265,7 +265,17 @@ class Application:
             if ref.layer in self.masks:
                 raise Refusal("it is told something that operations compute, which a spec cannot say")
         plain = plain_options(options, self.tensors)
+        if told.noted and not self._takes(layer, plain, inputs):
+            plain |= told.noted  # as a RandomCrop that cuts in training alone
         self._add(self._free(entry.name, number), entry.name, layer, inputs, plain, (entry.name, number))
+
+    def _takes(self, layer: Layer, options: Mapping[str, Option], inputs: tuple[Tensor, ...]) -> bool:
+        """Whether a layer takes these tensors when its call says nothing but these options."""
+        try:
+            said_layer(layer, options, self._shape_of).infer(*map(self._shape_of, inputs))
+        except Misuse:
+            return False
+        return True
 
     def _chain(self, entry: Entry, number: int, chain: list[Made]) -> None:
         made: list[Tensor] = []

@@ -147,11 +147,15 @@ _OPERANDS = ("query", "value", "key")
 
 
 class Told(NamedTuple):
-    """A call of a layer taken apart: the tensors that enter, and what is said beside them; masks for themselves."""
+    """A call of a layer taken apart: the tensors that enter, and what is said beside them; masks for themselves.
+
+    What Keras writes whether it is said or not stands in `noted`.
+    """
 
     inputs: list[Ref]
     options: dict[str, bool | Ref | list[Ref | None]]
     masks: list[Any]
+    noted: dict[str, bool]
 
 
 def told_by(call: Call, layer: Layer, input_names: Sequence[str] = ()) -> Told:
@@ -174,7 +178,7 @@ def told_by(call: Call, layer: Layer, input_names: Sequence[str] = ()) -> Told:
         raise Refusal(f"it is called with {quoted(min(doubled))} twice", Slug.BAD_VALUE)
     given |= call.kwargs
     inputs = _inputs(given, layer, names, input_names)
-    told = Told(inputs, {}, [])
+    told = Told(inputs, {}, [], {})
     for name, value in given.items():
         _tell(name, value, layer, told)
     return told
@@ -214,6 +218,7 @@ def _tell(name: str, value: Any, layer: Layer, told: Told) -> None:
     if value is None:
         return
     if name == "training" and value == layer.call_training and isinstance(value, bool):
+        told.noted[name] = value
         return
     if name in ("return_attention_scores", "use_causal_mask") and value is False:
         return

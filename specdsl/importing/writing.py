@@ -314,7 +314,7 @@ class _Writer:
             tail=self._naming(node),
             name=node.owner,
             spoken=node.outputs[0] in self.named,
-            breaks=bool(node.layer.depth(*self.graph.input_shapes(node))),
+            breaks=bool(self.graph.applied(node).depth(*self.graph.input_shapes(node))),
             free=not declared
             and len(unit.entering) == len(node.outputs) == 1
             and node.owner not in self.flow.shared

@@ -1,6 +1,6 @@
 """Layers around a layer: each step of a sequence for itself, a sequence in both directions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from specdsl.counts import Count, Size, product
@@ -136,12 +136,19 @@ class Bidirectional(Layer):
         ahead, back = self._both()
         forward, *states = infer_inner(ahead, "layer", *shapes)
         backward, *others = infer_inner(back, "backward_layer" if self.backward_layer else "layer", *shapes)
+        if forward != backward:
+            what = "merge outputs" if self.merge_mode else "return outputs"
+            raise Misuse(
+                f"Bidirectional cannot {what} of {show(forward)} and {show(backward)}", argument="backward_layer"
+            )
+        if states != others:
+            raise Misuse(
+                f"Bidirectional cannot return states of {_shown(states)} forwards and of {_shown(others)} backwards",
+                argument="backward_layer",
+                help="both layers have as many states, of the same sizes, or return none",
+            )
         if self.merge_mode is None:
             return (forward, backward, *states, *others)
-        if forward != backward:
-            raise Misuse(
-                f"Bidirectional cannot merge outputs of {show(forward)} and {show(backward)}", argument="backward_layer"
-            )
         wide = 2 * known(forward[-1], self, "the size of the last axis")
         return ((*forward[:-1], wide) if self.merge_mode == "concat" else forward, *states, *others)
 
@@ -225,6 +232,10 @@ class Bidirectional(Layer):
     def _both(self) -> tuple[Recurrent, Recurrent]:
         back: dict[str, Any] = {**self.layer.arguments(), "go_backwards": True}
         return self.layer, self.backward_layer or type(self.layer)(**back)
+
+
+def _shown(shapes: Sequence[Shape]) -> str:
+    return " and ".join(map(show, shapes))
 
 
 class SpectralNormalization(Layer):

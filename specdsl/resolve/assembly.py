@@ -171,8 +171,8 @@ class Assembly:
         before = tuple(map(self.shape, first.inputs))
         if before == entering:
             return
-        made = first.layer.weights(*before)
-        wanted = node.layer.weights(*entering)
+        made = said_layer(first.layer, first.options, self.shape).weights(*before)
+        wanted = said_layer(node.layer, node.options, self.shape).weights(*entering)
         if made != wanted:
             (one, other) = next((a, b) for a, b in zip(made, wanted, strict=True) if a != b)
             message = (

@@ -22,6 +22,7 @@ from specdsl.layers.arguments import ACTIVATIONS, UNUSABLE_ACTIVATIONS
 from specdsl.layers.core import Dense
 from specdsl.layers.dtypes import FLOATS, Dtype, promoted
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
+from specdsl.layers.pipeline import Pipeline
 from specdsl.layers.pooling import MaxPooling2D
 from specdsl.layers.recurrent import GRU
 from specdsl.layers.regularization import Dropout
@@ -235,6 +236,28 @@ def test_dropout_multiplies_by_what_the_table_says(rate: float) -> None:
     assert modes is not None
     assert f"{1 / (1 - rate):.4g}" in modes.training
     assert abs(1 - kept.mean() - rate) < 0.05
+
+
+@pytest.mark.parametrize("kind", ["GRU", "LSTM", "RNN"])
+@pytest.mark.parametrize("merge_mode", [None, "concat", "sum"])
+def test_directions_of_other_shapes_are_known_to_mislead(kind: str, merge_mode: str | None) -> None:
+    """Keras takes a layer backwards with other outputs or states than forwards, and infers what it never makes."""
+    cell = {"cell": LAYERS["StackedRNNCells"](cells=[LAYERS["GRUCell"](units=size) for size in (3, 2)])}
+    back = LAYERS[kind](**(cell if kind == "RNN" else {"units": 3}), return_state=True, go_backwards=True)
+    both = {"layer": GRU(units=2, return_state=True), "backward_layer": back, "merge_mode": merge_mode}
+    assert compare(Call(Bidirectional, both, ((4, 2),))) == "stricter"
+
+
+def test_layers_in_a_pipeline_return_one_tensor() -> None:
+    """Keras lets all leave that the last one returns, which is no single tensor to go on with."""
+    assert compare(Call(Pipeline, {"layers": (GRU(units=2, return_state=True),)}, ((3, 2),))) == "stricter"
+
+
+@pytest.mark.parametrize("frames", [{"frame_length": 8}, {"frame_length": 8, "expand_dims": True}, {}])
+def test_signals_of_unknown_length_go_through_a_pipeline(frames: dict[str, Any]) -> None:
+    """They are compared with what it makes of a signal that is long enough for a frame."""
+    layers = (LAYERS["STFTSpectrogram"](**frames),)
+    assert compare(Call(Pipeline, {"layers": layers}, ((None, 2),))) == "accepted"
 
 
 _POLICIES = [None, "float16", "mixed_float16"]

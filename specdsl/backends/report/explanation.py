@@ -285,7 +285,7 @@ class _Teller:
         entering = _listed([f"{_code(shape)} from `{one}`" for one, shape in zip(node.inputs, shapes, strict=True)])
         options = [f"`{name}={option_text(value)}`" for name, value in node.options.items()]
         call = f" The call says {_listed(options)}." if options else ""
-        reason = node.layer.account(*shapes)
+        reason = self.graph.applied(node).account(*shapes)
         because = f": {_quoted(reason)}" if reason else ""
         if len(shapes) == 1 and node.shapes == shapes:
             return f"What enters, {entering}, leaves in the same shape{because}.{call}"
