@@ -330,6 +330,18 @@ def test_values_are_predicted_where_the_spec_says_so(tmp_path: Path) -> None:
             {"x_train": IMAGES, "y_train": np.array([*"abc"] * 4), "x_test": IMAGES[:1], "y_test": np.array(["d"])},
             "y_test has the class 'd'",
         ),
+        (
+            "classification",
+            {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES, "y_test": LABELS - 1},
+            "y_test has the class -1, which has no training example",
+        ),
+        (
+            "classification",
+            {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:1], "y_test": np.array(["d"])},
+            "y_train of int64 and y_test of <U1: labels are names in both, or integers in both",
+        ),
+        ("classification", {"image": IMAGES[:, :0], "label": LABELS}, r"of shape \(12, 0, 6, 3\), examples with"),
+        ("regression", {"image": IMAGES, "label": np.empty((12, 0))}, r"float64 of shape \(12, 0\), not values"),
         ("regression", {"image": IMAGES, "label": np.array([*"abc"] * 4)}, "not values to predict"),
         ("regression", {"image": IMAGES, "label": np.full(12, np.inf)}, "label holds values that are not finite"),
     ],

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -100,6 +101,16 @@ def test_every_trial_is_told_of(experiment: Path, run) -> None:
     told = specdsl.load_results(experiment).to_dict()["models"]
     assert [len(model["trials"]) for model in told] == [6, 6, 6, 7]
     assert [model["finished_trials"] for model in told] == [6, 6, 5, 4]
+
+
+def test_trials_that_are_not_there_are_told_by_their_numbers(tmp_path: Path, run) -> None:
+    """Whichever they are: the folder of one can have been lost."""
+    (folder,) = written([MadeRun([0.9, 0.91, 0.92, 0.93, 0.94], planned=8)], tmp_path)
+    for lost in (1, 3, 4):
+        shutil.rmtree(folder / f"trial-{lost}")
+    code, out, _ = run("results", folder)
+    assert code == 0
+    assert [line.split()[1] for line in out.splitlines() if line.endswith("not begun")] == ["1", "3–4", "6–8"]
 
 
 def test_a_run_that_was_broken_off_is_told_of(tmp_path: Path) -> None:

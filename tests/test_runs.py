@@ -123,9 +123,10 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     history = read_run(folder).trials[0].history
     assert history["epoch"].dtype == np.int64
     assert np.isnan(history["train_loss"]).all()
-    (folder / "trial-1" / "trial.json").write_text("{}")
-    with pytest.raises(RunError, match="is no summary of a trial"):
-        read_run(folder)
+    for values in ({}, {"trial": 1, "final": []}, {"trial": 1, "final": {"loss": "x"}}, {"trial": 1, "epochs": "four"}):
+        (folder / "trial-1" / "trial.json").write_text(json.dumps({"final": {}, **values} if values else values))
+        with pytest.raises(RunError, match="is no summary of a trial"):
+            read_run(folder)
     assert read_run(folder, with_trials=False).trials == ()
     trial = TrialSummary(1)
     (folder / "trial-1" / "trial.json").write_text(json.dumps(trial.to_dict() | {"later": 1}))

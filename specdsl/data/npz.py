@@ -99,6 +99,8 @@ def _examples(file: Path, key: str, x: Array) -> Array:
         raise DataError(f"{file}: {key} is of {x.dtype}, not of numbers")
     if x.ndim < 1 or not len(x):
         raise DataError(f"{file}: {key} holds no examples")
+    if not x.size:
+        raise DataError(f"{file}: {key} is of shape {x.shape}, examples with nothing in them")
     if x.dtype == np.uint8 and x.ndim == 3:
         return x[..., None]
     if x.dtype == np.uint8 and x.ndim == 4:
@@ -121,6 +123,9 @@ def _classes(file: Path, keys: list[str], ys: list[Array], given: Array | None) 
             raise DataError(
                 f"{file}: {key} is {y.dtype} of shape {y.shape}, not a label for each example", help=one_hot
             )
+    if len({y.dtype.kind == "U" for y in ys}) > 1:
+        told = " and ".join(f"{key} of {y.dtype}" for key, y in zip(keys, ys, strict=True))
+        raise DataError(f"{file}: {told}: labels are names in both, or integers in both")
     if ys[0].dtype.kind == "U":
         names, labels = np.unique(ys[0], return_inverse=True)
         unknown = sorted(set(ys[-1].tolist()) - set(names.tolist()))
@@ -134,8 +139,8 @@ def _classes(file: Path, keys: list[str], ys: list[Array], given: Array | None) 
         missing = next(i for i, label in enumerate([*found.tolist(), -1]) if label != i)
         hint = "labels count from 0 and leave none out"
         raise DataError(f"{file}: {keys[0]} has {len(found)} classes up to {found[-1]}, but none {missing}", help=hint)
-    if ys[-1].min() < 0 or ys[-1].max() >= len(found):
-        raise DataError(f"{file}: {keys[-1]} has the class {ys[-1].max()}, which has no training example")
+    if len(untaught := np.setdiff1d(ys[-1], found)):
+        raise DataError(f"{file}: {keys[-1]} has the class {untaught[0]}, which has no training example")
     if given is not None and (given.shape != found.shape or given.dtype.kind != "U"):
         raise DataError(
             f"{file}: class_names is {given.dtype} of shape {given.shape}, not a name for each of {len(found)} classes"
@@ -146,7 +151,7 @@ def _classes(file: Path, keys: list[str], ys: list[Array], given: Array | None) 
 
 def _values(file: Path, key: str, y: Array) -> Array:
     """Values to predict as float32 (n, k)."""
-    if y.dtype.kind not in "uifb" or y.ndim > 2:
+    if y.dtype.kind not in "uifb" or y.ndim > 2 or not y.size:
         raise DataError(f"{file}: {key} is {y.dtype} of shape {y.shape}, not values to predict, (n,) or (n, k)")
     return _numbers(file, key, y)
 

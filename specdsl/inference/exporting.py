@@ -22,7 +22,7 @@ from specdsl.inference.opening import TrainedRun
 from specdsl.inference.predicting import backend_for, prepared
 from specdsl.recipes.augmentation import CenterCrop, Resize
 from specdsl.runs.answers import scores
-from specdsl.runs.files import plain, write_json
+from specdsl.runs.files import RunError, plain, write_json
 from specdsl.runs.reading import TrialRecord
 from specdsl.training import frameworks
 from specdsl.version import __version__
@@ -142,7 +142,11 @@ def export(
         if target.is_dir():
             shutil.rmtree(target)
         made.replace(target)
-    recorded = _apart_from_record(run, trial, data, got)
+    try:
+        recorded = _apart_from_record(run, trial, data, got)
+    except RunError as error:
+        recorded = None
+        notes.append(f"not compared with what the run recorded: {error.message}")
     description = target.with_name(f"{target.name}.json")
     write_json(description, {
         **_described(run, trial, model, preprocessing),

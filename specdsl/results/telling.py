@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 from specdsl.results.conditions import differences, kept, varied, warnings
 from specdsl.results.document import Column, Document, Table
@@ -190,11 +191,18 @@ def _left_out(samples: Sequence[Sample], measures: Sequence[Measure]) -> list[Ta
             values = [measured.value(trial.final.get(measured.key)) for measured in measures]
             epochs = f"{trial.epochs} of {sample.epochs}"
             rows.append([sample.key, str(trial.trial), state(trial), epochs, *values, reason(trial)])
-        begun = len(sample.run.trials)
-        if begun < sample.planned:
-            numbers = f"{begun + 1}–{sample.planned}" if begun + 1 < sample.planned else str(sample.planned)
+        begun = {trial.trial for trial in sample.run.trials}
+        for first, last in _runs_of([number for number in range(1, sample.planned + 1) if number not in begun]):
+            numbers = f"{first}–{last}" if first < last else str(first)
             rows.append([sample.key, numbers, "not begun", "", *[""] * len(measures), ""])
     return [Table("Trials that do not count", columns, rows)] if rows else []
+
+
+def _runs_of(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last of those that follow each other; `numbers` rise."""
+    for _, together in groupby(enumerate(numbers), lambda one: one[1] - one[0]):
+        members = [number for _, number in together]
+        yield members[0], members[-1]
 
 
 def _differences(samples: Sequence[Sample]) -> list[Table]:

@@ -8,7 +8,20 @@ from typing import Any
 
 from specdsl.runs.checkpoints import Checkpoints
 from specdsl.runs.files import RunError, make_folder, read_json, write_json, write_text
-from specdsl.runs.layout import CHECKPOINTS, CONFIG, EXPERIMENT, HISTORY, SPEC, SUMMARY, TRIAL, VERSIONS, trial_folder
+from specdsl.runs.history import read_history
+from specdsl.runs.layout import (
+    CHECKPOINTS,
+    CONFIG,
+    EXPERIMENT,
+    HISTORY,
+    MODEL,
+    PREDICTIONS,
+    SPEC,
+    SUMMARY,
+    TRIAL,
+    VERSIONS,
+    trial_folder,
+)
 from specdsl.runs.locking import is_begun
 from specdsl.runs.records import RunSummary, TrialSummary
 
@@ -97,6 +110,24 @@ class RunFolder:
             return TrialSummary.from_dict(read_json(trial_folder(self.path, number) / TRIAL))
         except (RunError, TypeError):
             return None
+
+    def lost(self, number: int) -> str | None:
+        """What a trial that has ended needs and has lost since, in words; None where all of it is there.
+
+        Its history is needed always; the model and what it says of the test examples where they can be made again, so
+        that whoever removes them with the checkpoints, for room, is not made to train anew.
+        """
+        folder, ended = self.trial(number), self.ended(number)
+        if ended is None:
+            return None
+        try:
+            if len(read_history(folder.path / HISTORY)["epoch"]) != ended.epochs:
+                return f"{folder.path / HISTORY} does not have its {ended.epochs} epochs"
+        except RunError as error:
+            return error.message
+        needed = (MODEL, PREDICTIONS) if ended.evaluated else ()
+        gone = next((folder.path / name for name in needed if not (folder.path / name).exists()), None)
+        return f"{gone} is not there" if gone and folder.checkpoints.last()[0] else None
 
 
 class TrialFolder:

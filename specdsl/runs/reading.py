@@ -234,9 +234,9 @@ def _trial(folder: Path, number: int, seed: int) -> TrialRecord:
     if not file.exists():
         return TrialRecord(number, seed, epochs=len(history["epoch"]), interrupted=True, folder=folder, history=history)
     values = read_json(file)
-    if not isinstance(values.get("trial"), int) or not isinstance(values.get("final"), dict):
+    ended = TrialSummary.from_dict({"trial": None, "final": None, **values})
+    if not ended.possible():
         raise RunError(f"{file} is no summary of a trial")
-    ended = TrialSummary.from_dict(values)
     return TrialRecord(**ended.to_dict(), folder=folder, history=history)
 
 

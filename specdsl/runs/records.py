@@ -55,6 +55,13 @@ class TrialSummary:
         """Whether it neither diverged nor crashed."""
         return self.diverged is None and self.failed is None
 
+    def possible(self) -> bool:
+        """Whether the summary, which came from a file, says what a trial can have ended with."""
+        final = self.final if isinstance(self.final, Mapping) else {"": ""}
+        return all(isinstance(value, int) for value in (self.trial, self.epochs, self.kept_epoch)) and all(
+            value is None or isinstance(value, int | float) for value in (*final.values(), self.seconds)
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The summary as JSON has it."""
         return {one.name: getattr(self, one.name) for one in fields(TrialSummary)} | {"final": dict(self.final)}

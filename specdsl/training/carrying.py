@@ -13,7 +13,7 @@ from rich.console import Console
 from specdsl.runs.files import RunError, read_json
 from specdsl.runs.folder import RunFolder
 from specdsl.runs.layout import EXPERIMENT, SUMMARY
-from specdsl.runs.records import RunSummary, TrialSummary
+from specdsl.runs.records import RunSummary
 from specdsl.training import engines, workers
 from specdsl.training.estimate import Estimate
 from specdsl.training.interrupts import Interrupts
@@ -80,8 +80,11 @@ class Run:
         self.most = Most(plan.chosen.together, self._fewer)
 
     def left(self) -> list[int]:
-        """The trials that have not come to their end; one that crashed is among them, for it may go well next time."""
-        return [number for number in range(1, self.plan.trials + 1) if not self._finished(self.folder.ended(number))]
+        """The trials that have not come to their end, or have lost what they ended with; one that crashed is among
+        them, for it may go well next time.
+        """
+        numbers = range(1, self.plan.trials + 1)
+        return [number for number in numbers if not self._finished(number) or self.folder.lost(number)]
 
     def groups(self) -> list[list[int]]:
         """Those of them that are trained together."""
@@ -123,7 +126,13 @@ class Run:
         self.plan = replace(self.plan, way=way)
         self.folder.change(way=way.to_dict())
 
-    def _finished(self, ended: TrialSummary | None) -> bool:
+    def lost(self) -> list[str]:
+        """What trials that came to their end have lost since, in words."""
+        numbers = range(1, self.plan.trials + 1)
+        return [what for number in numbers if self._finished(number) and (what := self.folder.lost(number))]
+
+    def _finished(self, number: int) -> bool:
+        ended = self.folder.ended(number)
         if ended is None or ended.interrupted or ended.failed is not None:
             return False
         return bool(ended.diverged) or ended.stopped_early or ended.epochs >= self.plan.recipe.epochs

@@ -225,4 +225,7 @@ def _resumed(plan: Plan, path: Path, console: Console) -> Run:
         check_longer(path, plan.recipe, epochs)
     if plan.trials > trials or plan.recipe.epochs > epochs:
         folder.change(trials=plan.trials, train=plan.config["train"])
-    return Run(plan, folder)
+    run = Run(plan, folder)
+    for lost in run.lost():
+        say(console, f"{lost}: its trial is brought to its end again.", style="yellow")
+    return run

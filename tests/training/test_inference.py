@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -222,6 +224,16 @@ def test_exports_compute_what_the_model_computes(
     assert (outside, within) == ((steps[:1], steps[1:]) if preprocessing else (steps, []))
     assert told["class_names"] == list(run.class_names)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model", "model.json"]
+
+
+def test_an_export_needs_no_record(run: TrainedRun, data: DataSet, tmp_path: Path) -> None:
+    """Whose record is lost has an export with all that belongs to it; that it was compared with nothing is told."""
+    trial = replace(run.usable[1], folder=shutil.copytree(run.usable[1].folder, tmp_path / "trial"))
+    (trial.folder / "predictions.npz").unlink()
+    made = export(run, trial, data, "keras", tmp_path / "model.keras")
+    assert made.recorded is None
+    assert "not compared with what the run recorded" in made.notes[0]
+    assert made.description.exists()
 
 
 def test_litert_takes_operations_of_tensorflow_only_where_its_own_do_not_suffice(tmp_path: Path) -> None:

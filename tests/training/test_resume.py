@@ -145,6 +145,29 @@ def test_a_run_that_has_ended_is_left_as_it_is(tmp_path: Path, engine: None) -> 
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("trial-*/*")} == before
 
 
+def test_what_a_trial_has_lost_since_its_end_is_made_again(tmp_path: Path, engine: None) -> None:
+    """As long as its checkpoints are there its end alone; a history that is lost with them is trained anew."""
+    out, trial = tmp_path / "run", tmp_path / "run" / "trial-1"
+    carry_out(out, plan(trials=2))
+    whole = content(out)
+    for name in ("history.csv", "model.keras", "predictions.npz"):
+        for damaged in (name == "history.csv", False):
+            (trial / name).unlink()
+            if damaged:
+                (trial / name).write_text("epoch,seconds\n1,2\n")
+            told = carry_out(out, plan(trials=2)).replace("\n", "")
+            assert f"{name} {'does not have its 3 epochs' if damaged else ''}" in told
+            assert "its trial is brought to its end again" in told
+            assert content(out) == whole
+    for name in ("model.keras", "predictions.npz"):
+        (trial / name).unlink()
+    shutil.rmtree(trial / "checkpoints")
+    assert "there is nothing left to do" in carry_out(out, plan(trials=2))
+    (trial / "history.csv").unlink()
+    carry_out(out, plan(trials=2))
+    assert content(out) == whole
+
+
 def test_curves_that_were_never_drawn_are_drawn(tmp_path: Path, engine: None) -> None:
     """The process was killed after the last trial; what is drawn is left as it is."""
     carry_out(tmp_path / "run")
