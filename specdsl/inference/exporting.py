@@ -47,6 +47,10 @@ TOLERANCE = {"float32": 1e-4, "tensorfloat32": 1e-2, "mixed_bfloat16": 5e-2, "mi
 """By how much their outputs may differ, in parts of the largest one or of 1: by the precision of the recipe."""
 
 
+_WITHOUT_16_BITS: tuple[Form, ...] = ("onnx", "litert")
+"""Forms whose runtimes on processors have no convolutions, products or softmax of 16 bits, or not of both kinds."""
+
+
 class ExportError(Exception):
     """A model that cannot be exported, or whose export computes something else.
 
@@ -128,6 +132,9 @@ def export(
         model = keras.with_preprocessing(model, run.recipe.data.evaluate, run.shape, scaled=raw.dtype == np.uint8)
         x = raw.astype(np.float32)
     notes: list[str] = []
+    if form in _WITHOUT_16_BITS and run.recipe.precision.startswith("mixed_"):
+        model = keras.in_float32(model)
+        notes.append(f"It computes in float32: what runs {form} lacks operations in 16 bits. Weights are the same.")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         made = Path(folder) / f"model{ENDINGS[form]}"
         with without_noise(), keras.products(run.recipe.precision):

@@ -61,6 +61,27 @@ def measured(model: Any, recipe: TrainRecipe, examples: Examples) -> dict[str, f
     return {name: float(value) for name, value in values.items()}
 
 
+def in_float32(model: Any) -> Any:
+    """The same model, whose layers compute in float32 where a mixed policy lets them compute in 16 bits.
+
+    Its weights, which such a policy keeps in float32, are those of the model.
+    """
+    made = keras.saving.deserialize_keras_object(_unmixed(keras.saving.serialize_keras_object(model)))
+    made.set_weights(model.get_weights())
+    return made
+
+
+def _unmixed(config: Any) -> Any:
+    """What Keras serialized, with float32 in place of mixed policies."""
+    if isinstance(config, list | tuple):
+        return type(config)(map(_unmixed, config))
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == "DTypePolicy" and config["config"]["name"].startswith("mixed_"):
+        return {**config, "config": {"name": "float32"}}
+    return {name: _unmixed(value) for name, value in config.items()}
+
+
 def first_line(error: Exception) -> str:
     """The first line of what an error says, or its kind."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

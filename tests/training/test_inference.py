@@ -22,7 +22,7 @@ from specdsl.inference import TrainedRun, exporting, open_run
 from specdsl.inference.answering import answer, picture_of
 from specdsl.inference.calibration import CALIBRATION, read_calibrations, tempered
 from specdsl.inference.evaluating import calibrated, evaluate
-from specdsl.inference.exporting import ExportError, Form, export
+from specdsl.inference.exporting import ENDINGS, ExportError, Form, export
 from specdsl.inference.predicting import Predictor, prepared
 from specdsl.runs import RunError
 
@@ -224,6 +224,29 @@ def test_exports_compute_what_the_model_computes(
     assert (outside, within) == ((steps[:1], steps[1:]) if preprocessing else (steps, []))
     assert told["class_names"] == list(run.class_names)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model", "model.json"]
+
+
+@pytest.mark.parametrize("form", ["onnx", "litert", "keras"])
+def test_models_of_16_bits_are_exported(form: Form, run: TrainedRun, data: DataSet, tmp_path: Path) -> None:
+    """In 32 bits where what runs the form has none of 16, within models too; else as they are."""
+    if form == "onnx":
+        pytest.importorskip("onnxruntime")
+    import keras
+
+    inputs = keras.Input((12, 12, 3))
+    within = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Conv2D(2, 3, dtype="mixed_bfloat16")])
+    rest = [keras.layers.Flatten(), keras.layers.Dense(43, activation="softmax")]
+    for layer in rest:
+        layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
+    model = keras.Model(inputs, rest[1](rest[0](within(inputs))))
+    model.save(tmp_path / "model.keras")
+    config = {**run.record.config, "train": {**run.record.recipe, "precision": "mixed_bfloat16"}}
+    mixed = TrainedRun(replace(run.record, config=config))
+    made = export(mixed, replace(run.usable[0], folder=tmp_path), data, form, tmp_path / f"made{ENDINGS[form]}")
+    assert made.difference <= made.tolerance == 0.05
+    assert any("computes in float32" in note for note in made.notes) is (form != "keras")
+    if form != "keras":
+        assert made.difference > 0, "the model that it is compared with is the one of 16 bits"
 
 
 def test_an_export_needs_no_record(run: TrainedRun, data: DataSet, tmp_path: Path) -> None:
