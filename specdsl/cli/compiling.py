@@ -25,13 +25,15 @@ from specdsl.cli.shared import (
     complain,
     count,
     file_and_model,
+    form_of_mistakes,
     load_spec,
     parameters,
     point_to_explanations,
     spec_files,
+    tell_machines,
     write,
 )
-from specdsl.diagnostics import Diagnostic, SpecError, did_you_mean, render_concise, render_github, render_json
+from specdsl.diagnostics import Diagnostic, SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from specdsl.analyses import Regime
@@ -48,13 +50,8 @@ FORMATS = ("table", "markdown", "json", "html", "latex", "csv")
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, type=PATH, metavar="SPEC...")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["full", "concise", "json", "github"]),
-    default="full",
-    show_default=True,
-    help="How mistakes are told: with their source lines, on one line each, as JSON, or for GitHub's workflows.",
+@form_of_mistakes(
+    "How mistakes are told: with their source lines, on one line each, as JSON, or for GitHub's workflows."
 )
 @LIMITS
 def check(specs: tuple[Path, ...], form: str, limits: Limits) -> None:
@@ -80,11 +77,8 @@ def check(specs: tuple[Path, ...], form: str, limits: Limits) -> None:
             needs = f"; {', '.join(open_)} not expanded, for want of parameters" if open_ else ""
             if form == "full":
                 click.echo(f"{path}: {_declared(spec)}{promises}{needs}")
-    if form == "json":
-        click.echo(render_json(mistakes))
-    elif form != "full":
-        render = render_concise if form == "concise" else render_github
-        click.echo("".join(f"{render(mistake)}\n" for mistake in mistakes), nl=False)
+    if form != "full":
+        tell_machines(mistakes, form)
     if mistakes:
         if form == "full":
             point_to_explanations(mistakes)

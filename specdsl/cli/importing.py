@@ -14,10 +14,12 @@ from specdsl.cli.shared import (
     WRONG_INPUT,
     check_places,
     complain,
+    form_of_mistakes,
     point_to_explanations,
+    tell_machines,
     write,
 )
-from specdsl.diagnostics import SpecError, render_concise, render_github, render_json
+from specdsl.diagnostics import SpecError
 from specdsl.limits import Limits
 
 
@@ -29,14 +31,7 @@ from specdsl.limits import Limits
 @click.option(
     "--fold", "folded", is_flag=True, help="Write parts that are alike once, as blocks and loops; layers get new names."
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["full", "concise", "json", "github"]),
-    default="full",
-    show_default=True,
-    help="How to tell what in the file no spec can say.",
-)
+@form_of_mistakes("How to tell what in the file no spec can say.")
 @LIMITS
 def import_(path: Path, output: Path | None, folded: bool, form: str, limits: Limits) -> None:
     """Turn a Keras model into a spec: FILE is JSON, a .keras archive or HDF5.
@@ -56,11 +51,8 @@ def import_(path: Path, output: Path | None, folded: bool, form: str, limits: Li
         if form == "full":
             complain(error.diagnostics)
             point_to_explanations(error.diagnostics)
-        elif form == "json":
-            click.echo(render_json(error.diagnostics))
         else:
-            render = render_concise if form == "concise" else render_github
-            click.echo("".join(f"{render(mistake)}\n" for mistake in error.diagnostics), nl=False)
+            tell_machines(error.diagnostics, form)
         sys.exit(WRONG_INPUT)
     for note in imported.notes:
         click.echo(f"note: {note}", err=True)

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,27 @@ RECIPE_SETTINGS = click.option(
     help="Set a parameter of the model, or something of the recipe: `train.epochs=5`, `data.validation.fraction=0.2`.",
 )
 MODEL = click.option("--model", "model", metavar="NAME", help="The model; by default the file's only or last one.")
+
+
+def form_of_mistakes(told: str) -> Callable[[Any], Any]:
+    """The option for how mistakes are told.
+
+    Args:
+        told: what `--help` says of it.
+    """
+    forms = click.Choice(["full", "concise", "json", "github"])
+    return click.option("--format", "form", type=forms, default="full", show_default=True, help=told)
+
+
+def tell_machines(mistakes: Sequence[Diagnostic], form: str) -> None:
+    """Write mistakes to standard output in a form other than `full`."""
+    from specdsl.diagnostics import render_concise, render_github, render_json
+
+    if form == "json":
+        click.echo(render_json(mistakes))
+    else:
+        one = render_concise if form == "concise" else render_github
+        click.echo("".join(f"{one(mistake)}\n" for mistake in mistakes), nl=False)
 
 
 def load_spec(path: Path, limits: Limits | None = None) -> Spec:

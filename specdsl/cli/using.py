@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from specdsl.data.pictures import Picture
     from specdsl.inference import TrainedRun
     from specdsl.inference.answering import Example
+    from specdsl.inference.exporting import Form
+    from specdsl.inference.opening import Part
     from specdsl.inference.predicting import Predictor
     from specdsl.runs import TrialRecord
 
@@ -57,7 +59,7 @@ MOST_WIDTH = 160
 def evaluate(
     folder: Path,
     data: str | None,
-    part: str,
+    part: Part,
     trial: str,
     ensemble: bool,
     views: int | None,
@@ -91,7 +93,7 @@ def evaluate(
                 if one.at_a_bound:
                     what = f"the temperature of {_trials(one.trials)} is at the bound of its search"
                     _warn(f"{what}, {one.temperature:g}")
-        evaluation = evaluating.evaluate(predictor, loaded, part, own=same, ensemble=ensemble)  # type: ignore[arg-type]
+        evaluation = evaluating.evaluate(predictor, loaded, part, own=same, ensemble=ensemble)
     if form == "json":
         click.echo(json.dumps(shown.evaluation_json(evaluation, per_class), indent=2, ensure_ascii=False))
     elif form == "csv":
@@ -180,7 +182,7 @@ def predict(
 @click.option("--with-preprocessing", is_flag=True, help="Let it take bytes and do what `evaluate` says itself.")
 @click.option("--data", metavar="NAME|PATH", help="Where the run's data are now, of which test examples are compared.")
 def export(
-    folder: Path, form: str, output: Path | None, trial: int | None, with_preprocessing: bool, data: str | None
+    folder: Path, form: Form, output: Path | None, trial: int | None, with_preprocessing: bool, data: str | None
 ) -> None:
     """Write a trained model for other programs, check it, and describe it.
 
@@ -192,13 +194,13 @@ def export(
     try:
         with complaints():
             run = _opened(folder)
-            exporting.check_packages(form)  # type: ignore[arg-type]
+            exporting.check_packages(form)
             chosen = run.chosen(trial)[0]
-            target = output or Path(f"{run.record.model}{exporting.ENDINGS[form]}")  # type: ignore[index]
-            _check_target(target, form, exporting.ENDINGS[form])  # type: ignore[index]
+            target = output or Path(f"{run.record.model}{exporting.ENDINGS[form]}")
+            _check_target(target, form, exporting.ENDINGS[form])
             loaded, _ = _data(run, data)
             with _waiting(NAMES["tensorflow" if form != "keras" else run.backend]):
-                made = exporting.export(run, chosen, loaded, form, target, preprocessing=with_preprocessing)  # type: ignore[arg-type]
+                made = exporting.export(run, chosen, loaded, form, target, preprocessing=with_preprocessing)
     except exporting.ExportError as error:
         raise Failure(error.message + (f"\n  help: {error.help}" if error.help else "")) from None
     click.echo(

@@ -22,15 +22,7 @@ _AHEAD = 4
 
 
 class Feed:
-    """Examples through a pipeline in batches; the last batch takes what is left.
-
-    Args:
-        examples: what to feed.
-        pipeline: what happens to them.
-        batch: examples at a time.
-        streams: random order and draws for each epoch; None feeds in order, which a random pipeline cannot have.
-        targets: what the loss is given for the labels.
-    """
+    """Examples through a pipeline in batches, with the arguments of `feed_numpy.Feed`."""
 
     def __init__(
         self,
