@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+HIGHEST = 10**30
+"""The highest that a limit is set to."""
+
 
 class Limits(NamedTuple):
     """Bounds of a text and of what it expands to. A mistake of the kind `limit` names the one that is passed.

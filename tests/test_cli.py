@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -190,6 +191,55 @@ def test_wrong_input_exits_2_and_says_why(run, arguments: list[str], says: str) 
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert says in err
+
+
+VALUES = 'data d = npz(path="v.npz")\nmodel m { input x: (8,); Dense(1) }\ntrain t { data = d'
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "says"),
+    [
+        ("let n = 5\nmodel m { input x: (8,); Dense(n) }", ["--set", "n=3"], "can be set: m(n=5)"),
+        ("let n = 5\nmodel m(k=2) { input x: (n,); Dense(k) }", ["--set", "n=3"], "can be set: m(..., n=5)"),
+        ("model m(k=2) { input x: (8,); Dense(k) }", ["--set", "n=3"], "help: it has k"),
+        ("model m { input x: (8, 8, 3); RandomContrast((0.1, 0.2, 0.3)) }", [], "a number or a tuple of 2, not"),
+        ("model m { input x: (8, 8, 3); RandomErasing(scale=(0.1,)) }", [], "must be a tuple of 2, not (0.1,)"),
+        ("model m { input x: (8, 8, 3); RandomErasing(scale=()) }", [], "must be a tuple of 2, not ()"),
+        (f"{VALUES}; loss = auto }}", [], "help: `specdsl recipes` lists them"),
+        (f"{VALUES}; loss = mse }}", [], 'help: a word of Keras is written in quotes: "mse"'),
+        (f"{VALUES}; loss = hing }}", [], "help: did you mean 'hinge'?"),
+    ],
+)
+def test_help_says_what_can_be_done(run, tmp_path: Path, text: str, arguments: list[str], says: str) -> None:
+    spec = tmp_path / "a.spec"
+    spec.write_text(text)
+    code, _, told = run("compile", spec, *arguments)
+    assert code == 2
+    assert says in told
+
+
+def test_one_output_may_be_meant_for_values(run, tmp_path: Path) -> None:
+    spec = tmp_path / "a.spec"
+    spec.write_text(f"{VALUES}; epochs = 1 }}")
+    code, _, told = run("train", spec)
+    assert code == 2
+    assert 'task="regression"' in told
+    assert '`loss = "mean_absolute_error"`' in told
+
+
+@pytest.mark.parametrize(
+    "value", ["10 ** 20", "3 ** 40", "-7 ** 30", "1e20", "10 ** 12 * 10 ** 13", "2 ** 200", "9.0 ** 99"]
+)
+def test_the_limit_that_is_advised_lets_a_number_through(run, tmp_path: Path, value: str) -> None:
+    """Where a limit can be as high as that; else none is advised."""
+    spec = tmp_path / "a.spec"
+    spec.write_text(f"let a = {value}\nmodel m {{ input x: (8,); Dense(2) }}")
+    code, _, told = run("check", spec)
+    assert (code, "the number is too large" in told) == (2, True)
+    advised = re.search(r"`--limit (magnitude=\w+)`", told)
+    assert (advised is None) == (value in ("2 ** 200", "9.0 ** 99"))
+    if advised:
+        assert run("check", spec, "--limit", advised[1])[0] == 0
 
 
 def test_unwritable_places_exit_1(run, tmp_path: Path) -> None:

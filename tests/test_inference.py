@@ -101,6 +101,20 @@ def test_a_run_says_which_trials_can_be_used(tmp_path: Path) -> None:
         run.chosen(5)
 
 
+def test_what_was_given_up_is_not_gone_on_with(tmp_path: Path) -> None:
+    """`--resume` is advised for what it can help."""
+    run = open_run(MadeRun([Made(state="diverged"), Made(state="diverged")]).write(tmp_path / "run"))
+    for trial in (1, None):
+        with pytest.raises(RunError, match="is no number") as refused:
+            run.chosen(trial)
+        assert "clipnorm" in (refused.value.help or "")
+        assert "--resume" not in (refused.value.help or "")
+    mixed = open_run(MadeRun([Made(state="diverged"), Made(state="running")]).write(tmp_path / "mixed"))
+    with pytest.raises(RunError) as refused:
+        mixed.chosen(None)
+    assert "--resume" in (refused.value.help or "")
+
+
 def test_what_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds no run"):
         open_run(tmp_path)

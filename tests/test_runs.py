@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from specdsl.runs import RunError, TrialSummary, missing, read, read_experiment, read_run
+from specdsl.runs.history import Epoch, History
 from specdsl.runs.locking import Lock
 from specdsl.training.estimate import Estimate, duration
 from specdsl.training.progress import in_letters, in_width
@@ -134,6 +135,24 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     (folder / "trial-1" / "predictions.npz").write_bytes(b"PK")
     with pytest.raises(RunError, match=r"predictions\.npz cannot be read"):
         trial_read.predictions()
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [
+        ([2.0, 1e5, 1e23], (2.0, 1e23)),
+        ([2.0, 0.1, 0.5], None),
+        ([1e23, 1e5, 3.0], None),
+        ([1e-9, 1e-4], None),
+        ([-1.0, 1e9], None),
+        ([1e23], None),
+        ([], None),
+    ],
+)
+def test_a_loss_that_grows_beyond_all_bounds_is_noticed(losses: list[float], told: tuple[float, float] | None) -> None:
+    """Though it stays finite, and whatever it was in between; one that merely overfits is not."""
+    epochs = [Epoch(number, {"train": {"loss": loss}}, 1.0, 1) for number, loss in enumerate(losses, start=1)]
+    assert History(["loss"], False, epochs).growth() == told
 
 
 def test_times_are_told_in_words() -> None:

@@ -111,7 +111,7 @@ def _limits(context: click.Context, parameter: click.Parameter, given: tuple[str
             raise WrongInput(f"there is no limit '{name}'; {hint}")
         if name in wanted:
             raise WrongInput(f"--limit gives '{name}' twice")
-        if not re.fullmatch(r"[0-9][0-9_]{0,30}", value) or int(value.replace("_", "")) == 0:
+        if not re.fullmatch(r"[0-9][0-9_]{0,40}", value) or int(value.replace("_", "")) == 0:
             raise WrongInput(f"the limit '{name}' is a whole number above zero, not '{value}'")
         wanted[name] = int(value.replace("_", ""))
     return Limits(**wanted)

@@ -15,6 +15,7 @@ from specdsl.recipes.training import TrainRecipe, Validation, shape_text
 from specdsl.runs.files import RunError
 from specdsl.runs.layout import EXPERIMENT
 from specdsl.runs.reading import RunRecord, TrialRecord, read, read_run
+from specdsl.runs.records import AGAINST_GROWTH
 
 if TYPE_CHECKING:
     from specdsl.data.dataset import DataSet, Examples
@@ -97,9 +98,9 @@ class TrainedRun:
         for trial in self.record.trials:
             if trial.trial == number:
                 if not trial.model_file.exists():
+                    why = f"it was given up: {trial.diverged}" if trial.diverged else "it has not come to its end"
                     raise RunError(
-                        f"trial {number} of {self.record.folder} left no model: it has not come to its end",
-                        help="specdsl train --resume goes on with a run",
+                        f"trial {number} of {self.record.folder} left no model: {why}", help=_way_out([trial])
                     )
                 return trial
         begun = len(self.record.trials)
@@ -114,10 +115,10 @@ class TrainedRun:
         if trial is not None:
             return (self.trial(trial),)
         if not self.usable:
-            raise RunError(
-                f"no trial of {self.record.folder} left a model that can be used",
-                help="specdsl train --resume goes on with a run",
-            )
+            message = f"no trial of {self.record.folder} left a model that can be used"
+            if any(trial.diverged for trial in self.record.trials):
+                message += f": {next(trial.diverged for trial in self.record.trials if trial.diverged)}"
+            raise RunError(message, help=_way_out(self.record.trials))
         return self.usable
 
     def predict(
@@ -205,6 +206,13 @@ class TrainedRun:
 
         kept, held = split(data.train, self.validation(), int(self.record.config["seed"]))
         return kept if part == "train" else held
+
+
+def _way_out(trials: Sequence[TrialRecord]) -> str:
+    """What to do where none of these trials left a model: what was given up is not gone on with."""
+    if trials and all(trial.diverged for trial in trials):
+        return f"train anew: {AGAINST_GROWTH}"
+    return "specdsl train --resume goes on with a run"
 
 
 def open_run(folder: Path) -> TrainedRun:

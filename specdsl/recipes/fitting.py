@@ -22,6 +22,9 @@ _OF_CLASSES = {
 }
 """Losses of the numbers of classes, with those that are given one-hot targets."""
 
+_OF_VALUES = '`loss = "mean_squared_error"` or `loss = "mean_absolute_error"`'
+"""Losses of values to predict, as help names them."""
+
 
 def possible_targets(loss: Loss, task: Task, outputs: int | None = None) -> tuple[Targets, ...]:
     """The targets that a loss may be given; one, where it is known how many numbers the model ends with.
@@ -38,7 +41,7 @@ def possible_targets(loss: Loss, task: Task, outputs: int | None = None) -> tupl
     if task == "regression":
         if "values" not in loss.takes:
             message = f"{name} compares classes, but this data has values to predict"
-            raise Misuse(message, argument="loss", help='for example `loss = "mean_squared_error"`')
+            raise Misuse(message, argument="loss", help=f"for example {_OF_VALUES}")
         return ("values",)
     kinds = tuple(kind for kind in loss.takes if kind != "values")
     if not kinds:
@@ -48,7 +51,10 @@ def possible_targets(loss: Loss, task: Task, outputs: int | None = None) -> tupl
         if "binary" not in kinds:
             message = f"{name} needs an output for each class, and the model has a single one"
             raise Misuse(
-                message, argument="loss", help='of two classes, `loss = "binary_crossentropy"` takes one output'
+                message,
+                argument="loss",
+                help='of two classes, `loss = "binary_crossentropy"` takes one output; where the data have values to '
+                f'predict, they say task="regression", and the loss is for example {_OF_VALUES}',
             )
         return ("binary",)
     return kinds if outputs is None else tuple(kind for kind in kinds if kind != "binary")

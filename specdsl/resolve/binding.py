@@ -209,6 +209,8 @@ def _illegal(
             hint = cause.help or _advice(name, values.get(name or ""), details)
             return Diagnostic(Slug.BAD_ARGUMENT, cause.message, place, help=hint)
     details = _closest(values.get(name or ""), details)
+    lacking = [detail["loc"][-1] for detail in details if detail["type"] == "missing"]
+    details = [detail for detail in details if detail["type"] != "missing" or detail["loc"][-1] == max(lacking)]
     reasons = list(dict.fromkeys(_reason(detail) for detail in details))
     subject = f"'{name}' of {label}" if name else label
     got = f", not {text(values[name])}" if name in values else ""
@@ -288,8 +290,10 @@ def _reason(detail: ErrorDetails) -> str:
             return f"one of {legal}" if "," in legal else legal
         case "too_short":
             return f"a list of {limits['min_length']} or more"
-        case "missing" | "too_long":
-            return "a tuple of the right length"
+        case "missing" if isinstance(last := detail["loc"][-1], int):  # of those that a tuple lacks, the last one
+            return f"a tuple of {last + 1}"
+        case "too_long":
+            return f"a tuple of {limits['max_length']}"
         case "is_instance_of":
             if " " in limits["class"]:  # a kind of layer, told in words
                 return str(limits["class"])

@@ -321,6 +321,11 @@ class ModelBuilder:
         if rest and not inherits:
             wrong = next(iter(rest))
             hint = did_you_mean(wrong, names) or (f"it has {', '.join(names)}" if names else "it has none")
+            bound = home.lookup(wrong)
+            if bound is not None and bound[0] is not POISON and not isinstance(bound[0], Defined):
+                written = ", ".join([*(["..."] if names else []), f"{wrong}={text(bound[0])}"])
+                named = f"{definition.name.text}({written})"
+                hint = f"`let {wrong}` is fixed in the text; as a parameter it can be set: {named}"
             message = f"the model '{definition.name.text}' has no parameter '{wrong}'"
             raise Problem(Slug.UNKNOWN_ARGUMENT, message, definition.name.span, help=hint)
         return frame, self._base_arguments(definition, frame, rest) if isinstance(definition, tree.Variant) else {}

@@ -20,6 +20,8 @@ from specdsl.recipes import (
     TrainRecipe,
     default_data,
 )
+from specdsl.recipes.losses import LOSS_WORDS
+from specdsl.recipes.metrics import METRIC_WORDS
 from specdsl.recipes.training import Precision
 from specdsl.resolve.binding import construct
 from specdsl.resolve.data import data_named, data_of, last_data
@@ -212,4 +214,6 @@ def _meant(wrong: Diagnostic, setting: str) -> Diagnostic:
         return wrong._replace(help=f"{word} belongs to `{owner} = ...`")
     if wrong.help or setting not in ("loss", "metrics"):
         return wrong
-    return wrong._replace(help=in_quotes(word))
+    words = LOSS_WORDS if setting == "loss" else METRIC_WORDS
+    hint = in_quotes(word) if word in words else did_you_mean(word, words)
+    return wrong._replace(help=hint or "`specdsl recipes` lists them")

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import isfinite, trunc
+from math import ceil, inf, isfinite, trunc
 from typing import Any
 
 from specdsl.declaration import Declaration, text
@@ -16,6 +16,7 @@ from specdsl.layers import NAMES, InputLayer
 from specdsl.layers.arguments import WORDS
 from specdsl.layers.objects import OBJECTS
 from specdsl.layers.shapes import Shape
+from specdsl.limits import HIGHEST
 from specdsl.resolve.binding import WHOLE, bind
 from specdsl.resolve.functions import FUNCTIONS, apply
 from specdsl.resolve.lookup import refuse_undeclarable
@@ -244,7 +245,7 @@ class Evaluator:
             raise Problem(Slug.BAD_VALUE, f"'{sign}' takes numbers, not {text(left)} and {text(right)}", span)
         whole = isinstance(left, int) and isinstance(right, int)
         if sign == "**" and whole and abs(plain(left)) > 1 and plain(right) > self.limits.magnitude.bit_length():
-            raise self._too_large(span)
+            raise self._too_large(span, power=(int(plain(left)), int(plain(right))))
         try:
             return self.bounded(_ARITHMETIC[sign](left, right), span)
         except ZeroDivisionError:
@@ -271,7 +272,7 @@ class Evaluator:
         if _is_number(value):
             number = plain(value)
             if not isfinite(number) or abs(number) > self.limits.magnitude:
-                raise self._too_large(span)
+                raise self._too_large(span, abs(number))
         elif isinstance(value, complex):
             raise Problem(Slug.BAD_VALUE, "this has no real value", span)
         else:
@@ -294,9 +295,13 @@ class Evaluator:
         message = f"{size:,} items are too many; the limit is {self.limits.items:,}"
         return Problem(Slug.LIMIT, message, span, help=self.limits.raising("items", size))
 
-    def _too_large(self, span: Span) -> Problem:
+    def _too_large(self, span: Span, number: float = inf, power: tuple[int, int] | None = None) -> Problem:
+        """A number beyond the limit, or the power of a base and an exponent, with a limit that would let it through."""
+        if power is not None and power[1] * abs(power[0]).bit_length() <= HIGHEST.bit_length():
+            number = abs(power[0] ** power[1])
         message = f"the number is too large; the limit is {self.limits.magnitude:,}"
-        return Problem(Slug.LIMIT, message, span, help=self.limits.raising("magnitude"))
+        hint = self.limits.raising("magnitude", ceil(number)) if number <= HIGHEST else None
+        return Problem(Slug.LIMIT, message, span, help=hint)
 
 
 VALUES: Mapping[str, type[Declaration]] = {

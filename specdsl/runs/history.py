@@ -23,6 +23,9 @@ with augmentation and dropout on; the others are taken after the epoch, on whole
 NOT_MEASURED_ON = ("epoch", "learning_rate", "seconds", "images_per_second")
 """The columns of a history that are no loss and no metric."""
 
+GROWN = 1e4
+"""By how much a loss has grown that grows beyond all bounds; what overfits, or forgets, loses far less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
@@ -84,6 +87,16 @@ class History:
         """The median over epochs; the first, which compiles, counts only when it is alone."""
         rates = [epoch.images_per_second for epoch in self.epochs]
         return median(rates[1:] or rates) if rates else None
+
+    def growth(self) -> tuple[float, float] | None:
+        """The least loss of an epoch and the last one, where training has made it `GROWN` times as large; else None.
+
+        That of one epoch alone is no growth, and a loss of less than 0 has no such measure.
+        """
+        losses = [epoch.values["train"]["loss"] for epoch in self.epochs]
+        if not losses or not 0 <= min(losses) < max(losses):
+            return None
+        return (min(losses), losses[-1]) if losses[-1] > GROWN * max(min(losses), 1e-3) else None
 
     def to_csv(self) -> str:
         """The table as CSV, with empty cells for what was not measured."""

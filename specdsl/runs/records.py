@@ -11,6 +11,9 @@ from typing import Any, Self
 SCHEMA = 2
 """The version of the folder's format."""
 
+AGAINST_GROWTH = "a smaller learning rate, or clipnorm=1.0, often helps"
+"""What helps where a loss grows beyond all bounds."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrialSummary:

@@ -16,7 +16,7 @@ from specdsl.runs.files import RunError, save_with, write_bytes, write_text
 from specdsl.runs.folder import TrialFolder
 from specdsl.runs.history import Epoch, History
 from specdsl.runs.layout import MODEL, PREDICTIONS, TRACEBACK
-from specdsl.runs.records import TrialSummary
+from specdsl.runs.records import AGAINST_GROWTH, TrialSummary
 from specdsl.training.engine import Job, Outcome, OutOfMemory, Part, Stopped, Trial
 from specdsl.training.exhaustion import LESS_MEMORY, is_exhaustion, is_of_device
 from specdsl.training.keeping import Keeper
@@ -141,7 +141,10 @@ class Underway:
                     interrupted = True
         if outcome.diverged:
             say(self._around.console, f"This trial diverged: {outcome.diverged}.", style="bold red")
-            say(self._around.console, "A smaller learning rate, or clipnorm=1.0, often helps.")
+            say(self._around.console, f"{AGAINST_GROWTH.capitalize()}.")
+        elif grown := self.history.growth():
+            what = f"The loss of this trial grew from {grown[0]:.3g} to {grown[1]:.3g}"
+            say(self._around.console, f"{what}: {AGAINST_GROWTH}.", style="yellow")
         self._close(
             TrialSummary(
                 trial=self.job.streams.trial,
