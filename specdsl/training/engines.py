@@ -33,6 +33,16 @@ ENGINES: dict[str, Source] = {
 }
 
 
+def check(way: Way) -> None:
+    """Make sure that the framework of a way is there, without importing it.
+
+    Raises:
+        Misuse: the back end is not installed, or Keras already runs on another.
+    """
+    if ENGINES[way.engine].framework:
+        frameworks.check_installed(way.backend)
+
+
 def maker(way: Way, source: Source | None = None, most: Most | None = None) -> Callable[[Sequence[Job]], Group]:
     """What makes trials that are trained together, with its framework started.
 

@@ -96,6 +96,8 @@ def run_all(
             _track(runs, logs, name, console, resume)
             plans = {key: run.plan for key, run in runs.items()}
             with _workers(plans, sum(len(run.groups()) for run in runs.values()), console) as others:
+                for run in runs.values():  # only now is it known that all of them can be gone on with
+                    _lengthen(run)
                 return _carried_out(runs, console, every, others, locks)
     check_free(out)
     for plan in plans.values():
@@ -204,10 +206,11 @@ def _track(
 
 
 def _resumed(plan: Plan, path: Path, console: Console) -> Run:
-    """A run whose folder is there, when the folder says what the plan says.
+    """A run whose folder is there, when the folder says what the plan says. Nothing is changed in it.
 
     Raises:
         RunError: it says something else.
+        Misuse: there is something left to train, and the back end is not installed.
     """
     folder = RunFolder(path)
     try:
@@ -223,9 +226,16 @@ def _resumed(plan: Plan, path: Path, console: Console) -> Run:
         raise RunError(f"{path} has {has}: none of them is taken back")
     if plan.recipe.epochs > epochs:
         check_longer(path, plan.recipe, epochs)
-    if plan.trials > trials or plan.recipe.epochs > epochs:
-        folder.change(trials=plan.trials, train=plan.config["train"])
     run = Run(plan, folder)
+    if run.left():
+        engines.check(plan.chosen)
     for lost in run.lost():
         say(console, f"{lost}: its trial is brought to its end again.", style="yellow")
     return run
+
+
+def _lengthen(run: Run) -> None:
+    """Let the folder of a run say how many trials and epochs it is to have now."""
+    plan, config = run.plan, run.folder.config
+    if plan.trials > config["trials"] or plan.recipe.epochs > config["train"]["epochs"]:
+        run.folder.change(trials=plan.trials, train=plan.config["train"])

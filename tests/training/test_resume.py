@@ -17,11 +17,12 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from specdsl.declaration import Misuse
 from specdsl.recipes.schedules import Cosine
 from specdsl.runs import RunError, read_run
 from specdsl.runs.checkpoints import Checkpoints
 from specdsl.runs.locking import Lock
-from specdsl.training import Way, carrying
+from specdsl.training import Way, carrying, engines, frameworks
 from tests.training.engine_numpy import NumpyTrial
 from tests.training.faults import carry_out, content, numpy_engine, plan
 
@@ -185,6 +186,26 @@ def test_more_trials_are_those_of_a_run_of_so_many(tmp_path: Path, engine: None)
     assert content(tmp_path / "two") == content(tmp_path / "three")
     with pytest.raises(RunError, match="has 3 trials: none of them is taken back"):
         carry_out(tmp_path / "two", plan(trials=2))
+
+
+def test_a_run_that_cannot_be_gone_on_with_is_not_made_longer(tmp_path: Path, engine: None) -> None:
+    """Because its back end is not installed, or because another run of its experiment is not the same any more."""
+    carry_out(tmp_path / "run", plan(trials=1))
+    carry_out(tmp_path / "e", plan(trials=1), name="e")
+    damaged = json.loads((tmp_path / "e" / "b" / "config.json").read_text())
+    (tmp_path / "e" / "b" / "config.json").write_text(json.dumps(damaged | {"seed": 77}))
+    before = {file: file.read_bytes() for file in tmp_path.rglob("config.json")}
+    with pytest.raises(RunError, match="its seed was 77"):
+        carry_out(tmp_path / "e", plan(trials=2), name="e")
+    needed = engines.Source("tests.training.engine_numpy")
+    with (
+        mock.patch.dict(engines.ENGINES, fit=needed, fused=needed),
+        mock.patch.object(frameworks, "check_installed", side_effect=Misuse("is not installed")),
+    ):
+        with pytest.raises(Misuse, match="is not installed"):
+            carry_out(tmp_path / "run", plan(trials=2))
+        assert "nothing left" in carry_out(tmp_path / "run", plan(trials=1))
+    assert {file: file.read_bytes() for file in tmp_path.rglob("config.json")} == before
 
 
 @pytest.mark.parametrize("choice", [{}, {"keep": "best"}, {"keep": "best", "evaluate_every": 2, "patience": 4}])
