@@ -5,7 +5,7 @@
 Parts: `peak` (what the device can do), `check` (the fused program against float32 on the processor), `grid` (both, then
 ways to train in order of importance), `challenge` and `dropout` (the experiments themselves, as far as the time goes).
 What is measured is written at once to `results.json` and `results.md` under --out, and is not measured again.
-Exit code 1: a check failed; 2: what was asked for cannot be.
+Exit code 1: something failed; 2: what was asked for cannot be; 3: it was ended before its time, or overran it.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any, get_args
 
 from bench import gpu_experiments, gpu_tables, train_jobs
+from bench.gpu_grid import Variant, grid
 from bench.report import machine
 from bench.train_processes import Failed, Measured, Worker
 from bench.train_tables import more_versions
 from specdsl.training.hardware import hardware
-from specdsl.training.ways import Method, Way
+from specdsl.training.ways import Method
 
 PARTS = ("peak", "check", "grid", *gpu_experiments.EXPERIMENTS)
-
-PRECISIONS = ("tensorfloat32", "mixed_bfloat16", "float32")
 
 TOLERANCES = {"float32": 2e-3, "tensorfloat32": 2e-2, "mixed_bfloat16": 6e-2}
 """Between losses on the device and on the processor, relative, after so few steps that rounding has not grown yet."""
@@ -41,107 +41,6 @@ LIMIT = 100.0
 
 EPOCH = 40.0
 """Seconds that an epoch may take."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A way to train a network that is timed.
-
-    Attributes:
-        network: which.
-        trials: how many at once, in all processes together.
-        method: how; None for Keras's `fit`.
-        precision: the policy.
-        batch: examples of a step.
-        processes: how many share the trials.
-        examples: of an epoch; None for all.
-    """
-
-    network: str
-    trials: int
-    method: Method | None
-    precision: str
-    batch: int
-    processes: int = 1
-    examples: int | None = None
-
-    @property
-    def key(self) -> str:
-        """What it is called in `results.json`."""
-        method = self.method or "fit"
-        few = "" if self.examples is None else f" of {self.examples}"
-        return f"{self.network} {self.trials} {method} {self.precision} {self.batch} {self.processes}{few}"
-
-    @property
-    def case(self) -> train_jobs.Case:
-        """The network, and what it is trained on."""
-        case = train_jobs.CASES[self.network]
-        return case.changed(examples=self.examples, batch=self.batch, precision=self.precision)
-
-    @property
-    def way(self) -> Way:
-        """How the engine is told."""
-        if self.method is None:
-            return Way("fit", "jax")
-        return Way("fused", "jax", self.method, None, processes=self.processes)
-
-
-def grid(tiny: bool) -> list[Variant]:
-    """What is timed, the most important first; a variant that stands there twice is timed once.
-
-    Args:
-        tiny: few, of few examples, to try the program itself on a processor.
-    """
-    if tiny:
-        few = [
-            Variant("challenge", 2, "vmap-products", "float32", 16, 1, 64),
-            Variant("challenge", 1, None, "float32", 16, 1, 64),
-        ]
-        return [
-            *few,
-            Variant("shortcut_mlp", 2, "vmap", "float32", 32, 2),
-            Variant("shortcut_mlp", 2, "map", "float32", 32),
-        ]
-    found: list[Variant] = []
-
-    def add(
-        network: str,
-        trials: int,
-        methods: Sequence[Method | None],
-        precisions: Sequence[str],
-        batch: int,
-        processes: int = 1,
-    ) -> None:
-        found.extend(
-            Variant(network, trials, method, precision, batch, processes)
-            for precision in precisions
-            for method in methods
-        )
-
-    every: tuple[Method, ...] = get_args(Method)
-    fast, half = PRECISIONS[:1], PRECISIONS[1:2]
-    add("challenge", 7, every, fast, 128)
-    add("challenge", 7, every, half, 128)
-    add("challenge", 1, (None, "vmap", "vmap-products"), fast, 128)
-    add("dropout1", 24, every, fast, 128)
-    add("dropout1", 24, every, half, 128)
-    add("challenge", 7, ("vmap-products", "map"), ("float32",), 128)
-    add("challenge", 7, ("vmap-products", "map"), (*fast, *half), 1024)
-    add("challenge", 2, ("vmap-products", "map"), fast, 128, 2)
-    add("shortcut_mlp", 24, ("vmap", "map"), ("float32",), 32)
-    add("shortcut_mlp", 1, ("vmap", None), ("float32",), 32)
-    add("challenge", 24, every, (*fast, *half), 128)
-    add("dropout1", 7, every, (*fast, *half), 128)
-    add("dropout1", 1, (None, "vmap", "vmap-products"), fast, 128)
-    for network in ("bn_cnn", "original", "dropout2", "dropout3"):
-        add(network, 7, every, (*fast, *half), 128)
-    for batch in (128, 1024):
-        for network in ("challenge", "original", "dropout1", "dropout2", "dropout3", "bn_cnn"):
-            for trials in (7, 24, 1):
-                add(network, trials, (*every, *((None,) if trials == 1 else ())), PRECISIONS, batch)
-                if trials == 24:
-                    add(network, trials, every, fast, batch, 2)
-    return list(dict.fromkeys(found))
 
 
 class Bench:
@@ -162,9 +61,14 @@ class Bench:
         self._file = out / "results.json"
         self._log = out / "log.txt"
         self._worker: Worker | None = None
+        self._workers: list[Worker] = []
         self.results: dict[str, Any] = {"peak": None, "checks": {}, "variants": {}}
         if self._file.exists():
-            self.results |= json.loads(self._file.read_text())
+            try:
+                self.results |= json.loads(self._file.read_text())
+            except (ValueError, TypeError):
+                self._say(f"{self._file} is damaged; it is kept as results.damaged, and all is measured anew")
+                self._file.replace(out / "results.damaged")
         self.results["machine"] = machine() | gpu_tables.cards()
         self.results["versions"] = more_versions(("numpy", "jax", "jaxlib", "jax-cuda13-plugin", "keras"))
 
@@ -180,7 +84,11 @@ class Bench:
         self._say("the most that the device can do")
         worker = self._own()
         worker.tell(do="ceilings", seconds=0.3 if self._tiny else 1.0, size=256 if self._tiny else None)
-        self.results["peak"] = worker.answer(min(LIMIT, self.left))
+        try:
+            self.results["peak"] = worker.answer(min(LIMIT, self.left))
+        except Failed:
+            self._close()
+            raise
         self.write()
 
     def check(self, brief: bool) -> bool:
@@ -201,7 +109,13 @@ class Bench:
         checks = self.results["checks"]
         if "reference" not in self.results:
             self._say("reference on the processor")
-            self.results["reference"] = self._reference()
+            try:
+                self.results["reference"] = self._reference()
+            except Failed as error:
+                checks["reference on the processor"] = {"failed": str(error), "right": False}
+                self.write()
+                return False
+            checks.pop("reference on the processor", None)
         reference = self.results["reference"]
         for precision, method in wanted:
             name = f"{precision} {method}"
@@ -238,14 +152,20 @@ class Bench:
             tries = known.get("tries", 0) + (limit == LIMIT)
             try:
                 found = self._timed(variant, limit)
-            except Failed as error:
+            except Exception as error:  # one that cannot be timed must not keep others from it
                 self._close()
-                found = {"failed": str(error)}
+                found = {"failed": str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"}
             variants[variant.key] = found | {"tries": tries} | gpu_tables.told(variant)
             self.write()
 
     def write(self) -> None:
-        """Write what is known so far."""
+        """Write what is known so far; where there is no room for it, say so and go on."""
+        try:
+            self._write()
+        except OSError as error:
+            self._say(f"not written: {error}")
+
+    def _write(self) -> None:
         text = json.dumps(self.results | {"date": datetime.now(UTC).isoformat(timespec="seconds")}, indent=1)
         unfinished = self._file.with_suffix(".new")
         unfinished.write_text(text + "\n")
@@ -253,12 +173,14 @@ class Bench:
         (self.out / "results.md").write_text(gpu_tables.markdown(self.results))
 
     def close(self) -> None:
-        """End the worker."""
-        self._close()
+        """End all workers, also those that hang."""
+        for worker in self._workers:
+            worker.kill()
+        self._worker = None
 
     def _timed(self, variant: Variant, limit: float) -> dict[str, Any]:
         begin = perf_counter()
-        several = variant.processes > 1
+        several = variant.processes > 1 or bool(variant.flags)
         workers = self._several(variant) if several else [self._own()]
         case = self._with_data(variant)
         each = max(1, variant.trials // variant.processes)
@@ -292,7 +214,7 @@ class Bench:
         return [float(loss) for loss in told["losses"]]
 
     def _reference(self) -> list[float]:
-        worker = Worker("jax", self._log, variables={"JAX_PLATFORMS": "cpu"})
+        worker = self._begun(Worker("jax", self._log, variables={"JAX_PLATFORMS": "cpu"}))
         try:
             worker.ready()
             variant = Variant("challenge", 2, "map-products", "float32", 32, 1, 128)
@@ -306,16 +228,25 @@ class Bench:
     def _own(self) -> Worker:
         """The one worker that all take turns in."""
         if self._worker is None:
-            self._worker = Worker("jax", self._log, variables=self._variables())
+            self._worker = self._begun(Worker("jax", self._log, variables=self._variables()))
             self._worker.ready()
         return self._worker
 
     def _several(self, variant: Variant) -> list[Worker]:
         self._close()  # it has the device's memory
-        found = [Worker("jax", self._log, variant.way, place, self._variables()) for place in range(variant.processes)]
+        variables = self._variables()
+        if variant.flags:
+            variables["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {variant.flags}".strip()
+        found = [
+            self._begun(Worker("jax", self._log, variant.way, place, variables)) for place in range(variant.processes)
+        ]
         for worker in found:
             worker.ready()
         return found
+
+    def _begun(self, worker: Worker) -> Worker:
+        self._workers.append(worker)
+        return worker
 
     def _variables(self) -> dict[str, str]:
         return {"JAX_PLATFORMS": "cuda,cpu" if self._platform == "gpu" else "cpu"}
@@ -330,9 +261,10 @@ class Bench:
 
 
 def _give_up(bench: Bench) -> None:
-    """End at once, whatever hangs."""
+    """End at once, whatever hangs; all that was measured has been written."""
     bench.close()
-    print(gpu_tables.markdown(bench.results), flush=True)
+    with suppress(RuntimeError):  # a word was being printed
+        print(gpu_tables.markdown(bench.results), flush=True)
     os._exit(3)
 
 
@@ -347,6 +279,7 @@ def main() -> int:
     parser.add_argument("--tiny", action="store_true", help="little of everything")
     parser.add_argument("--options", default="", help="more options of `specdsl experiment`")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored, and so its children
     if arguments.minutes <= 0:
         parser.error("--minutes: it is above 0")
     for name in ("train-0.npz", "train-1.npz", "test.npz"):
@@ -366,21 +299,31 @@ def main() -> int:
     overdue = threading.Timer(max(1.0, bench.left + 5), lambda: _give_up(bench))
     overdue.daemon = True
     overdue.start()
+    for kind in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(kind, lambda *_: _give_up(bench))
     right = True
     try:
-        bench.peak()
-        if arguments.part != "peak":
-            right = bench.check(arguments.part == "grid")
-        if arguments.part == "grid":
-            bench.grid()
-    except Failed as error:
-        print(f"error: {error}; see {arguments.out / 'log.txt'}", file=sys.stderr)
-        right = False
+        for part in _steps(bench, arguments.part):
+            try:
+                right = part() is not False and right
+            except Failed as error:
+                print(f"error: {error}; see {arguments.out / 'log.txt'}", file=sys.stderr)
+                right = False
     finally:
         bench.close()
         bench.write()
     print(gpu_tables.markdown(bench.results))
     return 0 if right else 1
+
+
+def _steps(bench: Bench, part: str) -> list[Callable[[], bool | None]]:
+    """What a part consists of; that one fails keeps no other from being tried."""
+    steps: list[Callable[[], bool | None]] = [bench.peak]
+    if part != "peak":
+        steps.append(lambda: bench.check(part == "grid"))
+    if part == "grid":
+        steps.append(bench.grid)
+    return steps
 
 
 if __name__ == "__main__":

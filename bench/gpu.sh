@@ -7,12 +7,13 @@
 # --data    train-0.npz, train-1.npz, test.npz of the prepared benchmark
 # --minutes after which everything has ended
 # --part    what is done; see bench/gpu.py
-# --out     results.json, results.md and log.txt, or the packed runs; called again with the same folder it goes on
+# --out     results.json, results.md and log.txt, or the packed runs; called again with the same folder it goes on,
+#           also after a call that was killed
 #
 # PYTHON names the Python that holds JAX, python3 by default. Settings of the GPU are read and never changed.
 set -euo pipefail
 
-usage() { sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 wheels='' given=()
 while [ $# -gt 0 ]; do
@@ -38,4 +39,11 @@ export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 KERAS_BACKEND=jax TF_CPP_MIN
 # What is compiled by one process another one finds; gone with the folder.
 export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$site/compiled}" HOME="${HOME:-$site}" XDG_CACHE_HOME="${XDG_CACHE_HOME:-$site/cache}"
 cd "$root"
-"$python" -m bench.gpu "${given[@]}"
+# Asked to end, it passes that on and waits until what was done so far is written.
+"$python" -m bench.gpu "${given[@]}" &
+child=$!
+trap 'kill -TERM "$child" 2>/dev/null || true' TERM INT HUP
+code=0
+wait "$child" || code=$?
+while kill -0 "$child" 2>/dev/null; do code=0; wait "$child" || code=$?; done
+exit "$code"

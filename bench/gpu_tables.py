@@ -54,7 +54,7 @@ def summed(measured: Measured) -> dict[str, Any]:
         "cpu_us": median(one["cpu_us"] for one in measured.epochs),
         "starting": measured.starting,
         "loss": last["losses"][-1],
-        "memory": last["memory"],
+        "memory": last["memory"] | {"peak_before": measured.first.get("peak_before")},
     }
 
 
@@ -67,6 +67,7 @@ def told(variant: Any) -> dict[str, Any]:
         "precision": variant.precision,
         "batch": variant.batch,
         "processes": variant.processes,
+        "flags": variant.flags,
     }
 
 
@@ -105,6 +106,7 @@ def markdown(results: Mapping[str, Any]) -> str:
             f"Products of matrices of {peak['matrix']} rows and columns: TFLOP/s {reached}; "
             f"memory: {peak['bytes_per_second'] / 1e9:.0f} GB/s.",
             "",
+            *_slower(peak),
         ]
     if checks := results["checks"]:
         lines += ["| losses against float32 on the processor | furthest | at most | |", "| --- | ---: | ---: | --- |"]
@@ -120,16 +122,37 @@ def markdown(results: Mapping[str, Any]) -> str:
             "| --- | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         ]
         lines += [_row(row, peak) for row in variants.values()]
+        lines += ["", "GB: the most in use at once; after ≤ the most that a way before it had in the same process."]
     return "\n".join(lines) + "\n"
 
 
 def _row(row: Mapping[str, Any], peak: Mapping[str, Any] | None) -> str:
     cells = [str(row[name]) for name in ("network", "trials", "method", "precision", "batch", "processes")]
+    cells[2] += f" `{row['flags']}`" if row.get("flags") else ""
     if "rate" not in row:
         return f"| {' | '.join(cells)} | {row['failed']} | | | | | |"
     shares = None if peak is None else share_of_peak(row, peak)
     cells += [number(row["rate"]), *(f"{share:.1%}" for share in shares or ())] + ([] if shares else ["–", "–"])
-    used, projected = row["memory"].get("peak_bytes_in_use"), minutes(row)
-    cells += [f"{row['starting']:.0f}", "–" if used is None else f"{used / 1e9:.1f}"]
+    projected = minutes(row)
+    cells += [f"{row['starting']:.0f}", _gigabytes(row["memory"])]
     cells.append("" if projected is None else number(projected))
     return f"| {' | '.join(cells)} |"
+
+
+def _gigabytes(memory: Mapping[str, Any]) -> str:
+    """The most memory that a way had in use. What a device tells is the most of a whole process."""
+    used, before = memory.get("peak_bytes_in_use"), memory.get("peak_before")
+    if used is None:
+        return "–"
+    return ("" if before is None or used > before else "≤ ") + f"{used / 1e9:.1f}"
+
+
+def _slower(peak: Mapping[str, Any]) -> list[str]:
+    """A line where products are much slower with the precision that programs state than they could be."""
+    found = {
+        name: (rate, peak["flops_per_second"][name])
+        for name, rate in peak.get("flops_as_asked", {}).items()
+        if rate < 0.8 * peak["flops_per_second"][name]
+    }
+    told = ", ".join(f"{name} {rate / 1e12:.3g} of {most / 1e12:.3g} TFLOP/s" for name, (rate, most) in found.items())
+    return [f"**As programs state their precision, products are slower: {told}.**", ""] if told else []

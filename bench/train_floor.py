@@ -22,6 +22,7 @@ def ceilings(seconds: float, size: int | None = None) -> dict[str, Any]:
 
     Returns:
         `flops_per_second` by precision (as recipes name it; a processor has float32 alone),
+        `flops_as_asked` the same of products with the precision that programs of the fused engine state,
         `bytes_per_second` counting bytes read and bytes written, and what they were measured with.
     """
     import jax
@@ -44,10 +45,16 @@ def ceilings(seconds: float, size: int | None = None) -> dict[str, Any]:
         with_numpy = 2.0 * size**3 / _time(lambda: host[0] @ host[1], seconds)
         if with_numpy > flops["float32"]:
             flops["float32"], made_with["float32"] = with_numpy, "numpy"
+        asked = {"float32": rate(jnp.float32, "float32")}
     else:
-        flops["mixed_bfloat16"] = rate(jnp.bfloat16, None)
+        # As programs of each precision ask for products, and as the device does them if nothing else is to be heeded.
+        asked = {"float32": flops["float32"], "tensorfloat32": rate(jnp.float32, "tensorfloat32")}
+        asked["mixed_bfloat16"] = rate(jnp.bfloat16, "float32")
+        flops["mixed_bfloat16"] = max(asked["mixed_bfloat16"], rate(jnp.bfloat16, None))
+        flops["tensorfloat32"] = asked["tensorfloat32"]
         with contextlib.suppress(Exception):  # not every accelerator has it
-            flops["tensorfloat32"] = rate(jnp.float32, jax.lax.DotAlgorithmPreset.TF32_TF32_F32)
+            other = rate(jnp.float32, jax.lax.DotAlgorithmPreset.TF32_TF32_F32)
+            flops["tensorfloat32"] = max(other, asked["tensorfloat32"])
         made_with |= dict.fromkeys(flops.keys() - made_with.keys(), "jax")
     count = MEGABYTES * 10**6 // 4 * (1 if on_cpu else 8)
     values = jnp.ones(count, jnp.float32)
@@ -60,6 +67,7 @@ def ceilings(seconds: float, size: int | None = None) -> dict[str, Any]:
         "device": device.device_kind,
         "flops_per_second": flops,
         "flops_with": made_with,
+        "flops_as_asked": asked,
         "matrix": size,
         "bytes_per_second": moved,
     }

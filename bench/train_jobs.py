@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from specdsl.analyses import analyse
 from specdsl.analyses.counting import Regime
 from specdsl.analyses.memory import training_memory
 from specdsl.data import load
-from specdsl.data.dataset import Examples
+from specdsl.data.dataset import DataSet, Examples
 from specdsl.graph import Graph, Tensor
 from specdsl.layers.dtypes import BYTES, policy
 from specdsl.recipes import TrainRecipe
+from specdsl.recipes.sources import Source
 from specdsl.resolve import train_recipe
 from specdsl.training.engine import Job
 from specdsl.training.streams import Streams
@@ -107,7 +109,7 @@ def batches(case: Case) -> int:
 def _examples(case: Case, network: Graph, how: TrainRecipe) -> tuple[Examples, Examples]:
     source = how.data.source
     if type(source).__name__ != "Gtsrb" or case.data is not None:
-        found = load(source, folder=None if case.data is None else Path(case.data))
+        found = _loaded(source, case.data)
         every = np.linspace(0, len(found.train), case.examples or 0, endpoint=False).astype(int)
         train = found.train if case.examples is None else found.train.take(every)
         return train, found.test
@@ -122,6 +124,11 @@ def _examples(case: Case, network: Graph, how: TrainRecipe) -> tuple[Examples, E
         for count in (case.examples, TEST)
     ]
     return made[0], made[1]
+
+
+@lru_cache(maxsize=1)
+def _loaded(source: Source, folder: str | None) -> DataSet:
+    return load(source, folder=None if folder is None else Path(folder))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -111,7 +112,8 @@ class Worker:
         """End it."""
         self._process.kill()
         self._process.wait()
-        self._log.close()
+        with suppress(OSError):
+            self._log.close()
 
 
 class Measured:
@@ -193,4 +195,5 @@ class Measured:
             "examples": examples,
             "losses": told[0]["losses"],
             "memory": told[0]["memory"],
+            "peak_before": told[0].get("peak_before"),
         }

@@ -21,6 +21,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 from bench import train_jobs
+from specdsl.training import exhaustion
 
 LOSSES = 12
 """How many of the last losses are told."""
@@ -32,6 +33,7 @@ class Gate:
     def __init__(self) -> None:
         self._go, self._done = threading.Semaphore(0), threading.Semaphore(0)
         self.ended = False
+        self.thread = threading.Thread()
         self.failed: BaseException | None = None
         self.losses: list[float] = []
         self._left = 0
@@ -221,7 +223,8 @@ def make(order: Mapping[str, Any]) -> Gate:
     def train(gate: Gate) -> None:
         begin(order, case)(gate)
 
-    threading.Thread(target=gate.run, args=(train,), daemon=True).start()
+    gate.thread = threading.Thread(target=gate.run, args=(train,), daemon=True)
+    gate.thread.start()
     return gate
 
 
@@ -230,8 +233,9 @@ def answers(gates: dict[str, Gate], order: Mapping[str, Any]) -> dict[str, Any]:
     name = order.get("name", "")
     match order["do"]:
         case "make":
+            before = memory().get("peak_bytes_in_use")
             gates[name] = make(order)
-            return gates[name].epochs() | {"memory": memory()}
+            return gates[name].epochs() | {"memory": memory(), "peak_before": before}
         case "epoch":
             return gates[name].epochs(order.get("epochs", 1)) | {"memory": memory()}
         case "drop":
@@ -240,6 +244,9 @@ def answers(gates: dict[str, Gate], order: Mapping[str, Any]) -> dict[str, Any]:
                 gate.ended = True
                 with contextlib.suppress(BaseException):
                     gate.epochs()
+                gate.thread.join(60)
+            del gate
+            exhaustion.give_back()
             return {}
         case "ceilings":
             from bench import train_floor

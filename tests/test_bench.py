@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from bench import gpu, gpu_experiments, gpu_tables, train, train_jobs, train_tables
+from bench.gpu_grid import FLAGS, PRECISIONS, Variant, grid
 from bench.train_jobs import CASES, Work
+from bench.train_processes import Failed
 from specdsl.training.hardware import Hardware
 from specdsl.training.ways import Method
 
@@ -109,11 +115,11 @@ def test_losses_that_are_no_numbers_are_never_right() -> None:
 
 def test_what_could_not_be_timed_is_tried_again_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = gpu.Bench(tmp_path, tmp_path, 1, "cpu", tiny=True)
-    first, *others = gpu.grid(tiny=True)
+    first, *others = grid(tiny=True)
     bench.results["variants"][first.key] = gpu_tables.told(first) | {"failed": "not done after 100 s", "tries": 1}
     timed = []
 
-    def time(variant: gpu.Variant, limit: float) -> dict[str, Any]:
+    def time(variant: Variant, limit: float) -> dict[str, Any]:
         timed.append(variant)
         return {"failed": "for a test"}
 
@@ -123,17 +129,125 @@ def test_what_could_not_be_timed_is_tried_again_last(tmp_path: Path, monkeypatch
 
 
 def test_grid_holds_every_way_once_and_the_experiments_first() -> None:
-    variants = gpu.grid(tiny=False)
+    variants = grid(tiny=False)
     assert len({one.key for one in variants}) == len(variants)
     first = variants[: len(get_args(Method))]
     assert {one.method for one in first} == set(get_args(Method))
     assert {(one.network, one.trials, one.batch) for one in first} == {("challenge", 7, 128)}
-    assert {one.precision for one in variants} == set(gpu.PRECISIONS)
+    assert {one.precision for one in variants} == set(PRECISIONS)
     assert {one.network for one in variants} == set(CASES)
 
 
+def test_flags_are_timed_one_at_a_time() -> None:
+    flagged = [one for one in grid(tiny=False) if one.flags]
+    assert [one.flags for one in flagged] == list(FLAGS)
+    assert {one.key.removesuffix(one.flags) for one in flagged} == {
+        Variant("challenge", 7, "vmap-products", "tensorfloat32", 128).key + " "
+    }
+
+
+class FakeWorker:
+    """A worker that fails at what it is told to, by the words of the order."""
+
+    def __init__(self, failing: str) -> None:
+        self.failing, self.killed, self.order = failing, False, ""
+
+    def tell(self, **order: Any) -> None:
+        self.order = order["do"]
+
+    def answer(self, seconds: float) -> dict[str, Any]:
+        if self.order == self.failing:
+            raise Failed("the device is gone")
+        return PEAK
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+def test_a_step_that_fails_keeps_no_other_from_being_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the device's rate nor the reference can be had, and one way raises what nobody foresaw."""
+    begun: list[FakeWorker] = []
+
+    def begin(bench: gpu.Bench) -> Any:
+        begun.append(FakeWorker("ceilings"))
+        bench._worker = bench._begun(begun[-1])  # type: ignore[assignment, arg-type]
+        return begun[-1]
+
+    def time(bench: gpu.Bench, variant: Variant, limit: float) -> dict[str, Any]:
+        if variant.flags:
+            raise KeyError("rate")
+        return {"rate": 1.0, "starting": 1.0, "memory": {}}
+
+    def reference(bench: gpu.Bench) -> list[float]:
+        raise Failed("not done after 1 s")
+
+    monkeypatch.setattr(gpu.Bench, "_own", begin)
+    monkeypatch.setattr(gpu.Bench, "_timed", time)
+    monkeypatch.setattr(gpu.Bench, "_reference", reference)
+    for name in ("train-0.npz", "train-1.npz", "test.npz"):
+        (tmp_path / name).touch()
+    out = tmp_path / "out"
+    given = ["--part", "grid", "--minutes", "9", "--data", str(tmp_path), "--out", str(out), "--platform", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["gpu", *given, "--tiny"])
+    with kept_handlers():
+        assert gpu.main() == 1
+    assert begun[0].killed
+    results = json.loads((out / "results.json").read_text())
+    assert results["peak"] is None
+    assert results["checks"]["reference on the processor"]["failed"] == "not done after 1 s"
+    rates = {key: one.get("rate", one.get("failed")) for key, one in results["variants"].items()}
+    assert list(rates.values()) == [1.0, 1.0, 1.0, "KeyError: 'rate'"]
+    assert "KeyError" in (out / "results.md").read_text()
+
+
+@contextmanager
+def kept_handlers() -> Iterator[None]:
+    """Signals are taken behind as before."""
+    kinds = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(kind) for kind in kinds]
+    yield
+    for kind, handler in zip(kinds, before, strict=True):
+        signal.signal(kind, handler)
+
+
+def test_results_that_cannot_be_written_or_read_do_not_end_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results.json").write_text('{"peak": ')
+    bench = gpu.Bench(tmp_path, tmp_path, 1, "cpu", tiny=True)
+    assert "is damaged" in capsys.readouterr().out
+    assert (tmp_path / "results.damaged").exists()
+    assert bench.results["peak"] is None
+    bench.write()
+    before = (tmp_path / "results.json").read_text()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    bench.results["peak"] = PEAK
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        bench.write()
+    assert "not written: [Errno 28] No space left" in capsys.readouterr().out
+    assert (tmp_path / "results.json").read_text() == before
+
+
+@pytest.mark.parametrize(("used", "before", "told"), [(None, None, "–"), (2e9, 1e9, "2.0"), (2e9, 2e9, "≤ 2.0")])
+def test_memory_of_a_way_is_not_that_of_one_before_it(used: float | None, before: float | None, told: str) -> None:
+    assert gpu_tables._gigabytes({"peak_bytes_in_use": used, "peak_before": before}) == told
+
+
+def test_slow_products_are_told() -> None:
+    """Where the precision that programs state makes the device slower than it can be."""
+    assert "slower" not in gpu_tables.markdown({"machine": {"processor": "p", "cores": 2}, "versions": {}, "peak": PEAK,
+                                                "checks": {}, "variants": {}})  # fmt: skip
+    slow = PEAK | {"flops_as_asked": {"float32": 1e12, "mixed_bfloat16": 1e12}}
+    (line, _) = gpu_tables._slower(slow)
+    assert line.endswith("slower: mixed_bfloat16 1 of 8 TFLOP/s.**")
+
+
 def test_table_of_a_device() -> None:
-    row = gpu_tables.told(gpu.Variant("challenge", 7, "map", "tensorfloat32", 128)) | {
+    row = gpu_tables.told(Variant("challenge", 7, "map", "tensorfloat32", 128)) | {
         "rate": 1e5, "starting": 3.0, "memory": {"peak_bytes_in_use": 2e9},
     }  # fmt: skip
     flops = train_jobs.work(CASES["challenge"]).flops
@@ -141,7 +255,7 @@ def test_table_of_a_device() -> None:
     assert peak == pytest.approx(1e5 * flops / 4e12)
     assert floor == pytest.approx(peak), "of arithmetic, not of memory"
     assert gpu_tables.minutes(row) == pytest.approx(7 * 1200 * 39_209 / 1e5 / 60)
-    failed = gpu_tables.told(gpu.Variant("original", 1, None, "float32", 128)) | {"failed": "not done after 9 s"}
+    failed = gpu_tables.told(Variant("original", 1, None, "float32", 128)) | {"failed": "not done after 9 s"}
     results = {"machine": {"gpus": ["a chip"], "cores": 2}, "versions": {"jax": "1"}, "peak": PEAK,
                "checks": {"float32 map": gpu_tables.compared([1.0], [1.0], 0.1)},
                "variants": {"one": row, "other": failed}}  # fmt: skip
@@ -176,6 +290,81 @@ def test_runs_are_packed_in_parts_and_come_back(tmp_path: Path, monkeypatch: pyt
         "runs/trial-2/checkpoints/epoch-1.checkpoint",
         "runs/trial-2/trial.json",
     ]
+
+
+def test_a_package_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "runs", tmp_path / "out"
+    folder.mkdir()
+    out.mkdir()
+    (folder / "a").write_text("first")
+    (package,) = gpu_experiments.pack(folder, out, "runs")
+    before = package.read_bytes()
+    (folder / "a").write_text("second")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space left"):
+            gpu_experiments.pack(folder, out, "runs")
+    assert [file.name for file in out.iterdir()] == ["runs.tar.xz.00"]
+    assert package.read_bytes() == before
+
+
+def test_a_package_with_a_part_missing_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "challenge.tar.xz.01").write_bytes(b"no archive")
+    assert gpu_experiments.train("challenge", tmp_path, tmp_path, 1, [], {}) == 2
+    assert "challenge.tar.xz.*: cannot be unpacked; is a part missing?" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["challenge.tar.xz.01"]
+
+
+LONG = """
+import pathlib, signal, sys, time
+folder = pathlib.Path(sys.argv[sys.argv.index("--out") + 1] if "--out" in sys.argv else
+                      sys.argv[sys.argv.index("--resume") + 1])
+asked = []
+signal.signal(signal.SIGINT, lambda *_: asked.append(1))
+folder.mkdir(exist_ok=True)
+(folder / "experiment.json").write_text("{}")
+with (folder / "told").open("a") as told:
+    told.write("resumed\\n" if "--resume" in sys.argv else "begun\\n")
+print("training", flush=True)
+while not asked:
+    time.sleep(0.01)
+sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_training_that_is_ended_from_outside_is_gone_on_with(how: signal.Signals, tmp_path: Path) -> None:
+    """Asked to end before its time, it stops training and packs; killed, the next call finds the folder."""
+    package = tmp_path / "stand_in" / "specdsl"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(LONG)
+    (tmp_path / "call.py").write_text(
+        "import sys; from pathlib import Path; from bench import gpu_experiments as made\n"
+        f"made.ROOT = Path({str(package.parent)!r})\n"
+        f"sys.exit(made.train('challenge', Path({str(tmp_path)!r}), Path('data'), 9, [], {{}}))\n"
+    )
+    out: list[str] = []
+    for signalled in (how, signal.SIGTERM):
+        process = subprocess.Popen(
+            [sys.executable, str(tmp_path / "call.py")],
+            stdout=subprocess.PIPE, text=True, env=dict(os.environ) | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "training\n"
+        process.send_signal(signalled)
+        process.stdout.close()
+        out.append(str(process.wait(60)))
+    assert out == ["-9" if how == signal.SIGKILL else "0", "0"]
+    assert not (tmp_path / "challenge").exists()
+    assert gpu_experiments.unpack(tmp_path, "challenge", tmp_path)
+    assert (tmp_path / "challenge" / "told").read_text() == "begun\nresumed\n"
 
 
 @pytest.mark.parametrize(
