@@ -38,7 +38,7 @@ test: $(READY)
 	@$(BIN)/python -m pytest $(TESTS)
 
 test-slow: $(READY)
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow --hypothesis-profile=random
 
 mutants: $(READY)
 	@$(BIN)/python -m tests.keras.mutants

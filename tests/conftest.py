@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,13 +22,16 @@ from tests.keras.tally import TALLY
 # Keras runs on one back end in a process: nobody is to choose another for the tests' own.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-settings.register_profile(
-    "default",
-    deadline=None,
-    derandomize=bool(os.environ.get("CI")),
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-settings.load_profile("default")
+# What judges a change draws the same each time, everywhere; who looks for more says `--hypothesis-profile=random`.
+for profile, same in (("same", True), ("random", False)):
+    settings.register_profile(
+        profile,
+        deadline=None,
+        derandomize=same,
+        print_blob=not same,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +52,22 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(tempfile.mkdtemp(prefix="specdsl-tests-cache-"))
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"] = str(folder)
+
+
+def pytest_sessionstart() -> None:
+    """Notice Ctrl-C, as the processes begun here do then, also behind a shell that lets its jobs ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let each test draw what it draws alone, outside of Hypothesis too: weights and masks that Keras draws unasked."""
+    if not settings().derandomize:
+        return
+    random.seed(0)
+    if (keras := sys.modules.get("keras")) is not None:
+        keras.utils.set_random_seed(0)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from time import sleep
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -205,13 +205,21 @@ def test_the_first_broken_picture_ends_the_reading(tmp_path: Path, monkeypatch: 
     from specdsl.data import folders
 
     seen: list[str] = []
+    ending = Event()
+
+    class Pool(folders.ThreadPoolExecutor):
+        def shutdown(self, *all: Any, **named: Any) -> None:
+            super().shutdown(*all, **named)
+            ending.set()
 
     def decode(file: Path, *rest: Any) -> Any:
         seen.append(file.name)
-        sleep(0.002)
+        if file != tmp_path / "a" / "000.png":  # the others take until no more are begun
+            assert ending.wait(200)
         raise folders.PictureError("broken")
 
     monkeypatch.setattr(folders, "decoded", decode)
+    monkeypatch.setattr(folders, "ThreadPoolExecutor", Pool)
     for name in "ab":
         for i in range(300):
             (tmp_path / name).mkdir(exist_ok=True)

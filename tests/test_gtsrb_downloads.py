@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import shutil
 import socket
 import threading
@@ -20,7 +20,7 @@ from specdsl.data import DataError
 from specdsl.data.downloads import ATTEMPTS, BLOCK, Remote, UnreachableError, fetch
 from specdsl.data.files import Growing, OutsideError
 
-CONTENT = os.urandom(700_000)
+CONTENT = random.Random(0).randbytes(700_000)
 SUM = md5(CONTENT).hexdigest()
 
 

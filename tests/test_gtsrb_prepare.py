@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from hashlib import md5
@@ -41,6 +40,7 @@ from tests.gtsrb_archives import (
     ppm,
     unpack,
 )
+from tests.waiting import lives, until
 
 DATA = benchmark()
 FOLDER = "GTSRB/Final_Training/Images/00005"
@@ -323,6 +323,9 @@ def test_archives_are_fetched_when_none_are_named(tmp_path: Path) -> None:
 
 def test_offline_all_that_is_needed_to_help_oneself_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
     with pytest.raises(DataError, match="the connection is refused") as error:
         prepare([], tmp_path, Heard(), archives=[Remote("http://127.0.0.1:1/A.zip", "0123")])
     told = str(error.value.help)
@@ -395,12 +398,9 @@ if __name__ == "__main__":
         [sys.executable, script], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(root)}, check=False
     )
     assert ended.returncode == -signal.SIGKILL
-    children = [Path("/proc") / number for number in ended.stdout.decode().split()]
+    children = [int(number) for number in ended.stdout.decode().split()]
     assert len(children) >= 2
-    until = time.monotonic() + 20
-    while any(child.exists() for child in children) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not any(child.exists() for child in children)
+    until(lambda: not any(lives(child) for child in children))
     assert (tmp_path / "to" / "gtsrb-16.npz.part").exists()
     assert prepared(folder, tmp_path / "to").about.train == 12
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["gtsrb-16.npz"]

@@ -16,10 +16,11 @@ from specdsl import Limits, SpecError
 from specdsl.diagnostics import Diagnostic, Slug
 from specdsl.source import Source
 from specdsl.syntax.formatter import format_source
+from tests.yardstick import slowness
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 4.0
-"""Of processor time: less than two on a machine of today, and as many for what else a test machine does."""
+"""Of processor time, of a machine of today: it takes less than two, and may as many more beside other work."""
 MEGABYTES = 300
 
 
@@ -276,7 +277,7 @@ def ends_soon(*command: str | Path) -> tuple[int, str]:
     print(f"{command[0]}: {seconds:.2f} s, {megabytes:.0f} MB")
     assert "Traceback" not in messages
     assert (code == 2) == ("error[" in messages), messages
-    assert seconds < SECONDS
+    assert seconds < SECONDS * slowness()
     assert megabytes < MEGABYTES
     assert len(messages) < 500_000
     return int(code), str(messages)

@@ -187,4 +187,4 @@ def test_time_grows_linearly() -> None:
     """Ten times the layers take about ten times the time: far from the hundred of a quadratic pass."""
     seconds_to_resolve(100)
     few = min(seconds_to_resolve(1_000) for _ in range(3))
-    assert seconds_to_resolve(10_000) < 25 * few
+    assert any(seconds_to_resolve(10_000) < 25 * few for _ in range(3))  # one may meet other work on the machine

@@ -273,18 +273,15 @@ def sweep(
     program = program or text.program()
     wanted = dict.fromkeys([*columns, *(goal.quantity for goal in goals)])
     space = space_of(program, models, domains, tuple(wanted), where, text.limits)
-    rows: list[Row] = []
-    tried = 0
+    done: list[Row | None] = []  # in one list, whose length is how many were tried wherever Ctrl-C comes in between
     try:
-        for number, row in enumerate(_rows(text, program, space, _useful(jobs, len(space)))):
-            tried = number + 1
-            if row is not None:
-                rows.append(row)
+        for row in _rows(text, program, space, _useful(jobs, len(space))):
+            done.append(row)
             if progress:
-                progress(tried, len(space))
+                progress(len(done), len(space))
     except KeyboardInterrupt:
         pass
-    return Sweep(text.name, rows, space, tried, tuple(goals))
+    return Sweep(text.name, [row for row in done if row is not None], space, len(done), tuple(goals))
 
 
 def _useful(jobs: int, combinations: int) -> int:

@@ -1,7 +1,8 @@
 """The engine of the tests, made to meet faults in worker processes: they die, hang, or take their time.
 
 What happens is said by the variable `SPECDSL_TEST_FAULTS`, in JSON: `notes`, a folder where each process leaves its
-number; `pause`, seconds that each step takes; `die`, lists of a trial, an epoch, what its process dies of after it (the
+number; `pause`, seconds that each step takes; `hold`, an epoch behind which each trial waits until somebody wants an
+end; `die`, lists of a trial, an epoch, what its process dies of after it (the
 number of a signal or, below zero, an exit code), and how often it does; `refuse`, a model that cannot be trained;
 `room`, groups of more trials than so many have no memory; `later`, a trial whose group finds that out only some time
 after one was made that has room, and the others only when that group was begun.
@@ -41,6 +42,8 @@ class _Faulty:
 
     def on_epoch(self, epoch: Epoch) -> None:
         self._watcher.on_epoch(epoch)
+        while epoch.number == self._faults.get("hold") and not self.stopping():
+            time.sleep(0.02)
         died = Path(self._faults["notes"]) / f"died-{self._trial}"
         for trial, number, cause, times in self._faults.get("die", ()):
             so_far = len(died.read_bytes()) if died.exists() else 0

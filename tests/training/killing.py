@@ -100,6 +100,7 @@ def run_killed(folder: Path, backend: str, kills: int, seed: int, epochs: int, v
     _, status = os.waitpid(attempt([*options, "--out", str(folder / "whole")], log), 0)
     assert status == 0, log.read_text()
     lasted = time.monotonic() - began
+    soon = min(0.3, lasted / 20)
     whole = results(folder / "whole")
     rng = random.Random(seed)
     differing: set[str] = set()
@@ -116,7 +117,8 @@ def run_killed(folder: Path, backend: str, kills: int, seed: int, epochs: int, v
             kill = None
             if len(moments) < kills:  # at any moment of a whole run, or soon behind some checkpoint
                 checkpoints = rng.randrange(4)
-                kill = checkpoints, rng.uniform(0, 0.3 if checkpoints else lasted)
+                kill = checkpoints, rng.uniform(0, soon if checkpoints else lasted)
+                kill = kill if moments else (1, 0.0)  # the first one midway, however fast the machine is
             status = ended(process, broken, kill)
             if status is None:
                 assert kill is not None

@@ -110,11 +110,10 @@ class Watcher:
 
 
 def hits() -> int:
-    """How often a program is taken from where programs are kept, the second time, however fast it is compiled."""
+    """How often a program is taken from where programs are kept, the second time."""
     import jax
     import jax.numpy as jnp
 
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     found: list[str] = []
     jax.monitoring.register_event_listener(lambda event, **_: found.append(event))
     for _ in range(2):

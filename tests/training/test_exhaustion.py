@@ -85,7 +85,7 @@ from specdsl.training.engine import OutOfMemory
 from specdsl.training.exhaustion import exhaustion_told, give_back, is_of_device
 try:
     with exhaustion_told():
-        jnp.zeros(2**43, jnp.float32).block_until_ready()
+        jnp.zeros(2**46, jnp.float32).block_until_ready()
 except OutOfMemory as error:
     print("told:", error)
     print(is_of_device(error.__cause__))
@@ -97,7 +97,7 @@ print(float(jnp.ones(3).sum()))
 @pytest.mark.keras
 @pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
 def test_jax_runs_out_of_memory_and_goes_on() -> None:
-    """With the error that JAX itself raises for 2^45 bytes."""
+    """With the error that JAX itself raises for 2^48 bytes, more than a process can address."""
     done = subprocess.run(
         [sys.executable, "-c", REAL], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
     )

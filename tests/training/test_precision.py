@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 def checked(folder: Path, *mixed: str) -> dict[str, Any]:
     """What `precision_checks` finds, where JAX is told of other random numbers and of 64 bits."""
     told = {"JAX_DEFAULT_PRNG_IMPL": "rbg", "JAX_ENABLE_X64": "1", "XDG_CACHE_HOME": str(folder / "cache")}
-    told |= {"KERAS_BACKEND": "jax", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
+    told |= {"KERAS_BACKEND": "jax", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     done = subprocess.run(
         [sys.executable, "-m", "tests.training.precision_checks", str(folder), *mixed],
         cwd=ROOT, env={**os.environ, **told}, capture_output=True, text=True, check=False,
@@ -101,8 +101,8 @@ def test_what_the_environment_says_changes_no_experiment(found: dict[str, Any]) 
 @pytest.mark.keras
 @on_jax
 def test_compiled_programs_are_kept_and_taken_again(found: dict[str, Any]) -> None:
-    assert found["kept"] > 0
-    assert found["hits"] > 0
+    """On a processor whose programs XLA takes back; on others none is kept."""
+    assert (found["kept"] > 0) == (found["hits"] > 0) == compilation.can_keep()
 
 
 @pytest.mark.keras
