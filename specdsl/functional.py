@@ -97,6 +97,11 @@ class Functional(Layer):
         return self.graph.name
 
     @property
+    def makes_sparse(self) -> bool:
+        """Whether an output of the model is sparse."""
+        return any(self.graph.by_name[tensor.node].layer.makes_sparse for tensor in self.graph.outputs)
+
+    @property
     def in_list(self) -> bool:
         """Whether it has several inputs."""
         return len(self.graph.input_nodes) > 1

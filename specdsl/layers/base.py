@@ -123,6 +123,15 @@ class Layer(Declaration):
         return bool(getattr(self, "mask_zero", False))
 
     @property
+    def makes_sparse(self) -> bool:
+        """Whether a sparse tensor leaves it, of which Keras computes little: a layer within may make it."""
+        return bool(getattr(self, "sparse", False)) or any(layer.makes_sparse for layer in self.layers_within())
+
+    def takes_sparse(self, *shapes: Shape) -> bool:
+        """Whether Keras computes with sparse tensors of these shapes, in `fit` and `predict` too."""
+        return False
+
+    @property
     def nested(self) -> bool:
         """Whether Keras returns some of its results in lists of their own."""
         return False

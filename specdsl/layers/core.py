@@ -65,6 +65,9 @@ class Dense(Layer):
         bias = (Weight("bias", (self.units,)),) if self.use_bias else ()
         return with_lora(self, Weight("kernel", (features, self.units)), *bias)
 
+    def takes_sparse(self, *shapes: Shape) -> bool:
+        return len(shapes[0]) == 1
+
     roles: ClassVar[Mapping[str, str]] = {
         "kernel": "a factor for each value that enters and each unit",
         "bias": "a summand for each unit",

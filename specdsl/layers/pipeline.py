@@ -36,6 +36,10 @@ class Pipeline(Layer):
         for layer in self.layers:
             if layer.arity != (1, 1) or layer.in_list:
                 raise Misuse(f"Pipeline takes layers over one tensor, not {layer}", argument="layers")
+        for layer in self.layers[:-1]:
+            if layer.makes_sparse:
+                message = "a Pipeline hands no sparse tensors from layer to layer"
+                raise Misuse(message, argument="layers", help=f"{type(layer).__name__} without `sparse=true`")
         masks = [isinstance(layer, Masking) or getattr(layer, "mask_zero", False) for layer in self.layers]
         if True in masks and any(isinstance(layer, Softmax) for layer in self.layers[masks.index(True) :]):
             message = "Keras cannot run Softmax behind a mask in a Pipeline"

@@ -131,6 +131,7 @@ class Assembly:
             tensors = (*inputs, *option_tensors(use.options))
             origins = list(dict.fromkeys(map(self._origin, tensors)))
             raise Problem(Slug.SHAPE, misuse.message, use.place(misuse.argument), *origins, help=misuse.help) from None
+        self._check_sparse(use, inputs, said.takes_sparse(*entering))
         try:
             dtypes = said.result_dtypes(len(shapes), *map(self.dtype, inputs))
         except Misuse as misuse:
@@ -147,6 +148,20 @@ class Assembly:
         self._check_again(node, entering)
         self.nodes[name] = node
         return node.outputs
+
+    def _check_sparse(self, use: Use, inputs: Sequence[Tensor], taken: bool) -> None:
+        """Check that no sparse tensor enters a layer that Keras cannot carry out on it.
+
+        Raises:
+            Problem: one does.
+        """
+        for tensor in (*(() if taken else inputs), *option_tensors(use.options)):
+            maker = self.nodes[tensor.node]
+            if maker.layer.makes_sparse:
+                message = f"{type(use.layer).__name__} does not compute with sparse tensors, and one enters"
+                origin = Note(f"'{maker.name}' makes it here", maker.span)
+                hint = "leave out `sparse=true`; a Dense takes a sparse tensor of one axis"
+                raise Problem(Slug.DTYPE, message, use.place(None), origin, help=hint)
 
     def _name(self, use: Use, scope: str) -> str:
         """What to call an application: as the text does, or else after its layer."""

@@ -123,6 +123,7 @@ STRICTER = {
     r"there is no encoding": "it is asked for when the vocabulary is",
     r"dtype\n.*'float32' or 'float64'": "TensorFlow sums no halves, and mixed policies make other types than inferred",
     r"cannot make sparse categories": "`predict` fails",
+    r"hands no sparse tensors": "the call fails behind all but a few layers",
     # Keras takes these and makes something of them that nobody means.
     r"PReLU cannot share alpha along axes": "axes below 1 count from the wrong end",
     r"takes (exactly |at least )?2 (to 3 )?tensors, not one": "merging a single tensor, which Keras takes in a list",

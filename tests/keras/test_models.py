@@ -212,6 +212,22 @@ def test_joined_masks_do_not_take_the_names_of_layers() -> None:
     compare_model(specdsl.loads(text).model())
 
 
+@pytest.mark.filterwarnings("ignore:Converting sparse IndexedSlices:UserWarning")
+def test_a_dense_computes_with_sparse_vectors() -> None:
+    """In `fit` and `predict`; what else stands behind them fails, and so the resolver refuses it."""
+    text = "model m { input x: (4,) int32; Hashing(3, output_mode='multi_hot', sparse=true) -> Dense(2) }"
+    model = specdsl.loads(text).model().to_keras()
+    given = np.arange(8, dtype="int32").reshape(2, 4)
+    model.compile("sgd", "mse")
+    model.fit(given, np.zeros((2, 2)), verbose=0)
+    assert model.predict(given, verbose=0).shape == (2, 2)
+    with pytest.raises(specdsl.SpecError, match="ReLU does not compute with sparse tensors"):
+        specdsl.loads(text.replace("Dense(2)", "ReLU"))
+    vectors = keras.layers.Hashing(3, output_mode="multi_hot", sparse=True)(given)
+    with pytest.raises(ValueError, match="SparseTensor"):
+        keras.layers.ReLU()(vectors)
+
+
 def test_masks_are_left_to_keras() -> None:
     """Keras sends masks along by itself: its model has their arithmetic too, and nothing else differs."""
     text = "model m { input x: (6,); Embedding(5, 4, mask_zero=true); BatchNormalization; Masking; Dense(2) }"
