@@ -134,14 +134,21 @@ def test_model_and_parameters_are_chosen(run, tmp_path: Path) -> None:
     assert run("compile", path, "--model", "a", "--set", "n=3 * 2")[1] == "a: 1 layer, 30 parameters\n"
 
 
+ONE_MODEL = (["compile"], ["train"], ["sweep", "--set", "n=1"], ["solve", "--set", "n=?", "--params", "1M"])
+"""Verbs that take one model of a file, with what they need beside it."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["compile", "nowhere.spec"], "nowhere.spec cannot be read: No such file or directory"),
         (["compile", BN.replace("bn_cnn", "bn_cn")], "help: did you mean 'bn_cnn.spec'?"),
-        (["compile", f"{BN}:bn_cnn"], f"help: give {BN}, and --model bn_cnn"),
+        (["check", f"{BN}:bn_cnn"], f"help: give {BN} alone: here no model of a file is named"),
+        *(([verb, f"{BN}:none", *more], "'none'") for verb, *more in ONE_MODEL),
+        *(([verb, BN, "--model", "none", *more], "'none'") for verb, *more in ONE_MODEL),
+        *(([verb, f"{BN}:a", "--model", "b", *more], "both name models: give one") for verb, *more in ONE_MODEL),
         (["compile", f"{'n' * 300}.spec"], ".spec cannot be read: File name too long"),
-        (["compile", f"{'n' * 300}:m.spec"], ".spec cannot be read: File name too long"),
+        (["experiment", f"{'n' * 300}:m.spec"], ".spec cannot be read: File name too long"),
         (["compile", BN, "--model", "bn_cn"], "did you mean 'bn_cnn'?"),
         (["compile", BN, "--set", "width=3"], "has no parameter 'width'"),
         (["compile", BN, "--set", "width"], "--set takes NAME=VALUE"),
@@ -175,7 +182,7 @@ def test_model_and_parameters_are_chosen(run, tmp_path: Path) -> None:
         (["schema", "repord"], "there is no document 'repord'; did you mean 'report'?"),
         (["schema", "x"], "there is no document 'x'; there are report, diff"),
         (["compile", BN, "--emit", "pyton"], "'pyton' is not one of 'python', 'keras', 'json', 'onnx'"),
-        (["compile"], "Missing argument 'SPEC'"),
+        (["compile"], "Missing argument 'SPEC[:MODEL]'"),
         (["chek", BN], "there is no verb 'chek'; did you mean 'check'?"),
         (["layers", "Conv2d"], "did you mean 'Conv2D'?"),
         (["operations", "random_crp"], "there is no operation 'random_crp'; did you mean 'random_crop'?"),
@@ -191,6 +198,17 @@ def test_wrong_input_exits_2_and_says_why(run, arguments: list[str], says: str) 
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert says in err
+
+
+def test_a_model_is_named_behind_its_file_or_by_an_option(run, tmp_path: Path) -> None:
+    """Both forms mean the same to every verb that takes one model, and a name that is left empty means none."""
+    spec = tmp_path / "a.spec"
+    spec.write_text("model m(n=2) { input x: (8,); Dense(n) }\nmodel other { input x: (8,); Dense(5) }")
+    for verb, *more in (["compile"], ["sweep", "--set", "n=2,3"], ["solve", "--set", "n=?", "--params", "50"]):
+        behind, by_option = run(verb, f"{spec}:m", *more), run(verb, spec, "--model", "m", *more)
+        assert behind == by_option
+        assert behind[0] == 0
+    assert run("compile", f"{spec}:") == run("compile", spec) == (0, "other: 1 layer, 45 parameters\n", "")
 
 
 VALUES = 'data d = npz(path="v.npz")\nmodel m { input x: (8,); Dense(1) }\ntrain t { data = d'

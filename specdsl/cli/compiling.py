@@ -17,6 +17,7 @@ from specdsl.cli.shared import (
     MODEL,
     PATH,
     SETTINGS,
+    SPEC,
     STANDARD,
     WRONG_INPUT,
     Failure,
@@ -29,6 +30,7 @@ from specdsl.cli.shared import (
     load_spec,
     parameters,
     point_to_explanations,
+    spec_and_model,
     spec_files,
     tell_machines,
     write,
@@ -100,7 +102,7 @@ def _declared(spec: Spec) -> str:
 
 
 @click.command("compile")
-@click.argument("path", type=PATH, metavar="SPEC")
+@SPEC
 @MODEL
 @SETTINGS
 @LIMITS
@@ -124,7 +126,7 @@ def _declared(spec: Spec) -> str:
     help="What the memory of training is worked out for: `adam` or `SGD(momentum=0.9)`; by default that of `train`.",
 )
 def compile_(
-    path: Path,
+    spec: str,
     model: str | None,
     settings: tuple[str, ...],
     limits: Limits,
@@ -141,6 +143,7 @@ def compile_(
     """Report a spec, draw it, or turn it into Python or Keras."""
     from specdsl.analyses import broken_expectations
 
+    path, model = spec_and_model(spec, model)
     output = None if output == STANDARD else output
     if explain and form not in (None, "table", "markdown"):
         raise WrongInput(f"--explain tells a model in prose, which is no {form}: leave --format out, or take markdown")
@@ -157,17 +160,17 @@ def compile_(
         raise WrongInput("the report and the source would both go to standard output: give `-o FILE` for the source")
     if diagram is not None:
         _check_diagram(diagram)
-    spec = load_spec(path, limits)
+    loaded = load_spec(path, limits)
     values = parameters(settings, limits)
     if symbolic is not None:
         if emit or diagram is not None:
             raise WrongInput("--symbolic makes a report, which neither --emit nor --diagram goes with")
         if explain or form in ("html", "latex", "csv"):
             raise WrongInput("expressions are told as a table, in Markdown or as JSON")
-        found = spec.symbolic([name.strip() for name in symbolic.split(",")], model, **values)
+        found = loaded.symbolic([name.strip() for name in symbolic.split(",")], model, **values)
         _show(found, form or "table", output)
         return
-    graph = spec.graph(model, values)
+    graph = loaded.graph(model, values)
     regime = _regime(graph, batch, optimizer, limits)
     analysis = graph.analyse(regime)
     if emit:

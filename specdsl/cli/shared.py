@@ -53,6 +53,7 @@ RECIPE_SETTINGS = click.option(
     metavar="NAME=VALUE",
     help="Set a parameter of the model, or something of the recipe: `train.epochs=5`, `data.validation.fraction=0.2`.",
 )
+SPEC = click.argument("spec", metavar="SPEC[:MODEL]")
 MODEL = click.option("--model", "model", metavar="NAME", help="The model; by default the file's only or last one.")
 
 
@@ -152,10 +153,22 @@ def file_and_model(written: str, default: Path | None = None) -> tuple[Path, str
     if not separator or Path(written).exists():
         return Path(written), None
     if path:
-        return Path(path), model
+        return Path(path), model or None
     if default is None:
         raise WrongInput(f"'{written}' names no file: write FILE:MODEL")
-    return default, model
+    return default, model or None
+
+
+def spec_and_model(written: str, option: str | None) -> tuple[Path, str | None]:
+    """The file and the model that `SPEC[:MODEL]` and `--model` name; None for the file's only or last model.
+
+    Raises:
+        WrongInput: both name a model, or neither a file.
+    """
+    path, model = file_and_model(written)
+    if model is not None and option is not None:
+        raise WrongInput(f"'{written}' and --model both name models: give one of them")
+    return path, option if model is None else model
 
 
 def parameters(settings: tuple[str, ...], limits: Limits) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specdsl.cli.shared import FAILED, LIMITS, WrongInput, file_and_model, load_spec, parameters
+from specdsl.cli.shared import FAILED, LIMITS, MODEL, SPEC, WrongInput, load_spec, parameters, spec_and_model
 from specdsl.cli.sweeping import Progress
 from specdsl.limits import Limits
 
@@ -27,7 +27,8 @@ BUDGETS = {
 
 
 @click.command()
-@click.argument("spec", metavar="SPEC[:MODEL]")
+@SPEC
+@MODEL
 @click.option(
     "--set",
     "settings",
@@ -46,6 +47,7 @@ BUDGETS = {
 @LIMITS
 def solve(
     spec: str,
+    model: str | None,
     settings: tuple[str, ...],
     where: str | None,
     maximise: str | None,
@@ -60,7 +62,7 @@ def solve(
     from specdsl.sweeps import Budget
     from specdsl.sweeps.solving import amount
 
-    path, model = file_and_model(spec)
+    path, model = spec_and_model(spec, model)
     unknowns, values = _settings(settings, limits)
     budgets = [Budget(BUDGETS[name], amount(text, BUDGETS[name])) for name, text in given.items() if text is not None]
     loaded = load_spec(path, limits)

@@ -14,12 +14,13 @@ from specdsl.cli.shared import (
     INTERRUPTED,
     LIMITS,
     PATH,
+    SPEC,
     STANDARD,
     Failure,
     WrongInput,
     check_places,
-    file_and_model,
     load_spec,
+    spec_and_model,
     write,
 )
 from specdsl.limits import Limits
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("spec", metavar="SPEC[:MODEL]")
+@SPEC
 @click.option("--model", "models", metavar="NAMES", help="Models, with commas between them, or `all` of the file.")
 @click.option(
     "--set",
@@ -71,16 +72,14 @@ def sweep(
     from specdsl.sweeps.sweep import DEFAULT_COLUMNS
 
     output = None if output == STANDARD else output
-    path, model = file_and_model(spec)
-    if model and models:
-        raise WrongInput(f"'{spec}' and --model both name models: give one of them")
+    path, names = spec_and_model(spec, models)
     check_places(path, output, plot, what="the spec")
     if plot is not None:
         _check_plot(plot)
     domains = _domains(settings, limits)
     loaded = load_spec(path, limits)
     wanted = _columns(sort, columns.split(",") if columns else DEFAULT_COLUMNS, domains)
-    chosen = [model] if model else _models(models, loaded.models)
+    chosen = [names] if models is None and names is not None else _models(names, loaded.models)
     front = pareto or ",".join(f"{'max' if goal.most else 'min'}:{goal.quantity}" for goal in DEFAULT_FRONT)
     goals(front)
     with Progress("combinations") as progress:

@@ -22,6 +22,7 @@ from specdsl.cli.shared import (
     abandon_output,
     count,
     load_spec,
+    spec_and_model,
 )
 from specdsl.diagnostics import SpecError
 
@@ -136,13 +137,13 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.argument("path", required=False, type=PATH, metavar="[SPEC]")
+@click.argument("path", required=False, metavar="[SPEC[:MODEL]]")
 @MODEL
 @RECIPE_SETTINGS
 @LIMITS
 @_shared
 @click.pass_context
-def train(context: click.Context, /, path: Path | None, resume: Path | None, **given: Any) -> None:
+def train(context: click.Context, /, path: str | None, resume: Path | None, **given: Any) -> None:
     """Train a model, and keep what came of it in a folder: history, curves, model, summary.
 
     Ctrl-C stops after the current step and saves what there is; `--resume` goes on, also after a crash, and comes to
@@ -162,7 +163,8 @@ def train(context: click.Context, /, path: Path | None, resume: Path | None, **g
             request, spec = kept(resume, **_again(given))
         else:
             assert path is not None
-            spec, request = load_spec(path, given["limits"]), _request(given)
+            file, given["model"] = spec_and_model(path, given["model"])
+            spec, request = load_spec(file, given["limits"]), _request(given)
         (plan,) = plans(request, spec).values()
         out = resume or given["out"] or default_folder(plan.graph.name, datetime.now())
         summary = run(plan, out, console=_screen(), every=given["every"], resume=resume is not None, logs=logs)
@@ -326,4 +328,4 @@ def _what_to_train() -> str:
             found.append(f"  {path}: {count(len(error.diagnostics), 'mistake')}")
     if not found:
         return "name a spec to train: specdsl train FILE.spec (there is none here)"
-    return "\n".join(["name a spec to train: specdsl train FILE.spec [--model NAME]. There are", *found])
+    return "\n".join(["name a spec to train: specdsl train FILE.spec[:MODEL]. There are", *found])

@@ -40,10 +40,10 @@ def read(path: str | Path, limits: Limits | None = None, name: str | None = None
 
 def _meant(path: Path) -> str | None:
     """What was meant by a path that leads to no file, where that can be told."""
-    file, colon, model = str(path).rpartition(":")
+    file, colon, _ = str(path).rpartition(":")
     try:
         if colon and Path(file).is_file():
-            return f"give {file}, and --model {model}"
+            return f"give {file} alone: here no model of a file is named"
         if path.exists() or not path.parent.is_dir():
             return None
         beside = [found.name for found in path.parent.iterdir() if found.suffix == path.suffix]
