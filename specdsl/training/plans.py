@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 from specdsl.data.dataset import DataSet, Examples, split
@@ -98,6 +99,7 @@ class Plan:
             "schema": SCHEMA,
             "spec": self.spec,
             "entry": self.entry,
+            "texts_sha256": sha256(json.dumps(sorted(self.texts.items())).encode()).hexdigest(),
             "model": self.graph.name,
             "model_parameters": dict(self.graph.parameters),
             "backend": self.chosen.backend,

@@ -20,8 +20,14 @@ def check_same(path: Path, config: Mapping[str, Any], now: Mapping[str, Any]) ->
         now: what it would say if the run were begun now.
 
     Raises:
-        RunError: something differs; the innermost place is named.
+        RunError: something differs; the innermost place is named. The texts of the spec are compared byte by byte, for
+            the model itself stands nowhere else; those of a run that says nothing of them are not.
     """
+    if config.get("texts_sha256", now["texts_sha256"]) != now["texts_sha256"]:
+        raise RunError(
+            f"{path} cannot be gone on with: its spec has been changed since it was begun",
+            help=f"a changed spec is for a new run: specdsl train {path / str(config.get('entry'))}",
+        )
     old, new = _compared(config), _compared(now)
     for what in new:
         if old.get(what) != new[what]:
@@ -37,7 +43,7 @@ def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
     train = dict(config.get("train", {}), epochs=None)
     if isinstance(train.get("data"), dict):
         train["data"] = dict(train["data"], source=None)
-    told = ("request", "trials", "spec", "parameters", "why")
+    told = ("request", "trials", "spec", "texts_sha256", "parameters", "why")
     rest = {name: value for name, value in config.items() if name not in told}
     return {**rest, "train": train}
 

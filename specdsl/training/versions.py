@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,15 @@ def changes(file: Path, backend: str) -> list[str]:
         was = read_json(file)
     except RunError:
         return [f"it is not known what the run was begun with, for there is no {file.name}"]
-    now = versions(backend)
-    old, new = ({**one, **one.pop("packages", {})} for one in (dict(was), now))
+    old, new = _flat(was), _flat(versions(backend))
     return [
         f"begun with {name} {old.get(name)}, going on with {new[name]}" for name in new if old.get(name) != new[name]
     ]
+
+
+def _flat(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Software and machine by their names, packages among them."""
+    return {name: value for name, value in told.items() if name != "packages"} | dict(told.get("packages", {}))
 
 
 def _version(package: str) -> str | None:

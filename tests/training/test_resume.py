@@ -298,6 +298,7 @@ def test_other_software_is_told_of(tmp_path: Path, engine: None) -> None:
     file.write_text(json.dumps(versions))
     told = carry_out(tmp_path / "run").replace("\n", " ")
     assert "begun with keras 3.0.0, going on with" in told
+    assert "packages" not in told
     assert "equality to the last bit is not promised" in told
 
 
@@ -402,3 +403,8 @@ def test_a_run_goes_on_from_its_folder_alone(tmp_path: Path, engine, run) -> Non
     code, _, err = run("train", "--resume", out, "--seed", "2")
     assert code == 2
     assert "--seed cannot be said beside it" in err
+    (imported,) = (out / "spec").rglob("base.spec")
+    imported.write_text(imported.read_text().replace("AveragePooling2D(4)", "AveragePooling2D(2)"))
+    code, _, err = run("train", "--resume", out, "--trials", "3")
+    assert code == 2
+    assert f"{out} cannot be gone on with: its spec has been changed since it was begun" in err
