@@ -66,6 +66,23 @@ class Declaration:
         """
 
     @classmethod
+    def spec_name(cls) -> str:
+        """The name by which a spec calls it: that of the class."""
+        return cls.__name__
+
+    @classmethod
+    def wanted(cls) -> str:
+        """What an argument takes that takes a value of this kind, in words that follow "must be"."""
+        return f"{'an' if cls.__name__[0] in 'AEIOU' else 'a'} {cls.__name__.lower()} written like a call"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Let an argument take any value of this kind, and tell in words what it takes."""
+        from pydantic_core import core_schema
+
+        return core_schema.is_instance_schema(cls, cls_repr=cls.wanted())
+
+    @classmethod
     def fields(cls) -> Mapping[str, FieldInfo]:
         """The fields by name, with type, default and bounds."""
         return _checked(cls).model_fields

@@ -17,8 +17,8 @@ from pydantic.fields import FieldInfo
 
 from specdsl.declaration import Declaration, Misuse, declared
 from specdsl.layers import LAYERS, InputLayer, Layer, Shape
+from specdsl.layers.activation_functions import ACTIVATIONS
 from specdsl.layers.arguments import (
-    ACTIVATIONS,
     UNUSABLE_ACTIVATIONS,
     ActivationArgument,
     ConstraintArgument,

@@ -6,12 +6,19 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import specdsl
 from specdsl.cache import cache_folder
+from specdsl.layers import NAMES
+from specdsl.layers.objects import OBJECTS
+from specdsl.recipes import LOSSES, METRICS, OPERATIONS, OPTIMIZERS, RATE_SCHEDULES, SCHEDULES
+from specdsl.recipes.losses import LOSS_WORDS
+from specdsl.recipes.metrics import METRIC_WORDS
+from specdsl.recipes.sources import SOURCES
 
 PACKAGE = Path(__file__).parents[1] / "specdsl"
 SPECS = PACKAGE.parent / "specs"
@@ -207,6 +214,68 @@ def test_private_names_stay_in_their_module(path: Path) -> None:
             private.add(node.attr)
     found = {name for name in private if name.startswith("_") and not name.startswith("__")} - NAMED_TUPLES
     assert not found, f"{path.name} takes {found} from another module"
+
+
+DECLARED = {
+    *NAMES, *OBJECTS, *LOSSES, *LOSS_WORDS, *METRICS, *METRIC_WORDS, *OPTIMIZERS, *RATE_SCHEDULES, *OPERATIONS,
+    *SCHEDULES, *SOURCES,
+}  # fmt: skip
+"""What a spec calls by name."""
+
+UNMISTAKABLE = {name for name in DECLARED if "_" in name or name != name.lower()}
+"""Those of them that are no words for anything else, as `constant` and `pad` are."""
+
+
+def decided_by_name(tree: ast.AST) -> Iterator[str]:
+    """The comparisons of a file with the names of declarations, or with parts of them."""
+    for node in ast.walk(tree):
+        compared: list[ast.expr] = []
+        if isinstance(node, ast.Compare):
+            compared = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            compared = [node.value]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            called = node.func
+            if called.attr in ("startswith", "endswith") and is_name_of_class(called.value):
+                yield ast.unparse(node)
+        items = [item for one in compared for item in (getattr(one, "elts", None) or [one])]
+        words = {item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)}
+        if words & UNMISTAKABLE or (words and any(map(is_name_of_class, compared))):
+            yield ast.unparse(node)
+
+
+def is_name_of_class(node: ast.expr) -> bool:
+    """Whether an expression is `kind.__name__` or `kind.spec_name()`."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Attribute) and node.func.attr == "spec_name"
+    return isinstance(node, ast.Attribute) and node.attr == "__name__"
+
+
+@pytest.mark.parametrize(
+    "path",
+    # the first three declare; importing reads what Keras calls its own classes and operations
+    [path for path in modules() if room(path) not in ("declaration", "layers", "recipes", "importing")],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_no_name_of_a_declaration_decides(path: Path) -> None:
+    """What a layer, a loss, a metric or an operation is like, it says itself: one more of them is one declaration."""
+    found = list(decided_by_name(ast.parse(path.read_text(encoding="utf-8"))))
+    assert not found, f"{path.name} decides by names: {found}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'kind == "Conv2D"',
+        'name in ("SparseCategoricalAccuracy", "accuracy")',
+        'type(layer).__name__ != "x"',
+        'kind.__name__.endswith("Accuracy")',
+        'operation.spec_name() == "clip"',
+        'match name:\n    case "random_crop":\n        pass',
+    ],
+)
+def test_decisions_by_name_are_found(text: str) -> None:
+    assert list(decided_by_name(ast.parse(text)))
 
 
 def test_every_room_is_listed() -> None:

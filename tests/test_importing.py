@@ -638,7 +638,8 @@ def test_equal_parts_in_a_row_become_a_loop() -> None:
 
 def test_a_loop_stands_behind_no_arrow() -> None:
     """Where something else than the step before enters it, that stands on a line of its own."""
-    steps = "\n".join(lines_of([Item("repeat 2", [], [[Item("ReLU", [])]]), Item("Dense(2)", [])], 1, "a -> "))
+    loop = Item("repeat 2", [], [[Item("ReLU", [])]], is_loop=True)
+    steps = "\n".join(lines_of([loop, Item("Dense(2)", [])], 1, "a -> "))
     assert steps == "a\nrepeat 2 { ReLU }\nDense(2)"
     specdsl.loads(f"model m {{\ninput a: (4,)\ninput b: (4,)\n{steps} as c\n[b, c] -> Concatenate\n}}").model()
 

@@ -139,6 +139,7 @@ def test_the_activation_that_a_model_ends_with(last: str, activation: str | None
     [
         ("Dense(3)", "sparse_categorical_crossentropy", "ends with no activation, but"),
         ('Dense(3, "sigmoid")', "categorical_crossentropy", "that sum to 1"),
+        ('Dense(3, "sparsemax")', "categorical_crossentropy", "that sum to 1"),
         ('Dense(3, "softmax")', LOSSES["CategoricalCrossentropy"](from_logits=True), "makes the probabilities itself"),
         ('Dense(1, "softmax")', "bce", "always 1"),
         ('Dense(3, "softmax")', "bce", "stands on its own"),

@@ -343,8 +343,11 @@ def test_which_way_is_better_is_the_metrics_own(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert measure("seconds", recipe) is None
     recorded = TrainRecipe(data=DataRecipe(), metrics=("accuracy", "sparse_top_k_categorical_accuracy"))
-    for column in recorded.columns:
-        assert measure(f"test_{column}", plain(recorded)).kind
+    known = [measure(f"test_{column}", plain(recorded)) for column in recorded.columns]
+    assert [(one.share, one.worth) for one in known] == [(False, None), (True, "told rightly"), (True, None)]
+    errors = {"loss": {"type": "MeanSquaredError"}, "metrics": [{"type": "MeanAbsoluteError"}]}
+    found = [measure(f"test_{column}", errors) for column in ("loss", "mean_absolute_error")]
+    assert [one.worth for one in found] == ["squared error", "absolute error"]
 
 
 # ---------------------------------------------------------------------------------------------- the test examples

@@ -98,16 +98,12 @@ class Application:
         try:
             order = self._order()
             for place in inputs:
-                if place[0] not in self.entries or self.entries[place[0]].data.get("class_name") != "InputLayer":
+                if place[0] not in self.entries or not self.entries[place[0]].is_input:
                     raise Refusal(f"the input {quoted(place[0])} is no InputLayer of the model", Slug.BAD_VALUE)
             entering = [place[0] for place in inputs]
             if len(set(entering)) < len(entering):
                 raise Refusal("an input of the model stands twice", Slug.DUPLICATE)
-            missing = [
-                entry
-                for entry, data in self.entries.items()
-                if data.data.get("class_name") == "InputLayer" and entry not in entering
-            ]
+            missing = [name for name, entry in self.entries.items() if entry.is_input and name not in entering]
             if missing:
                 raise Refusal(f"the InputLayer {quoted(missing[0])} is no input of the model", Slug.UNUSED)
         except Refusal as refusal:

@@ -298,7 +298,7 @@ def _loop(body: Body) -> None:
         length, times = _run(body, start)
         if times > 1:
             part = body[start : start + length]
-            loop = Item(f"repeat {times}", [], [part])
+            loop = Item(f"repeat {times}", [], [part], is_loop=True)
             body[start : start + length * times] = [loop]
         start += 1
 

@@ -44,6 +44,7 @@ class Item:
         free: whether it may move into a block: one tensor enters, one leaves, and nothing else is spoken of.
         name: the full name of the layer or of the instance of a block.
         spoken: whether the text speaks of its result.
+        is_loop: whether it is a loop, which stands behind no arrow.
     """
 
     head: str
@@ -55,16 +56,12 @@ class Item:
     free: bool = True
     name: str = ""
     spoken: bool = False
+    is_loop: bool = False
 
     @property
     def size(self) -> int:
         """How many steps it is made of."""
         return 1 + sum(item.size for body in self.bodies for item in body)
-
-    @property
-    def is_loop(self) -> bool:
-        """Whether it is a loop, which stands behind no arrow."""
-        return self.head.startswith("repeat ")
 
     def all_slots(self) -> Iterator[Slot]:
         """Its arguments, and those of what stands in its braces."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from specdsl.graph import Graph, Node, Tensor, option_tensors
 from specdsl.layers import InputLayer
-from specdsl.resolve.lookup import MERGES
+from specdsl.layers.merging import Concatenate
 
 
 class Step(NamedTuple):
@@ -46,7 +46,7 @@ class Join(NamedTuple):
         if len(self.bodies) != 2:
             return False
         around, left = (sum(1 for _ in steps_in(body)) for body in self.bodies)
-        concatenates = isinstance(self.node.layer, MERGES["concat"])
+        concatenates = isinstance(self.node.layer, Concatenate)
         return around == 0 or (0 < around < left and not concatenates)
 
 

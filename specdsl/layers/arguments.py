@@ -6,18 +6,12 @@ from pydantic import AfterValidator
 
 from specdsl.declaration import Misuse
 from specdsl.diagnostics import did_you_mean
+from specdsl.layers.activation_functions import ACTIVATIONS
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
 
 Padding = Literal["valid", "same"]
 CausalPadding = Literal["valid", "same", "causal"]
 DataFormat = Literal["channels_last", "channels_first"] | None
-
-ACTIVATIONS = (
-    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
-    "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
-    "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus",
-    "swish", "tanh", "tanh_shrink",
-)  # fmt: skip
 
 UNUSABLE_ACTIVATIONS = {
     "glu": "'glu' halves the last axis, which Keras leaves out of the shapes that it infers",
@@ -49,7 +43,7 @@ def _usable(value: Any) -> Any:
     return value
 
 
-ActivationArgument = Annotated[str | None, AfterValidator(_usable), _one_of("activation", ACTIVATIONS)]
+ActivationArgument = Annotated[str | None, AfterValidator(_usable), _one_of("activation", tuple(ACTIVATIONS))]
 InitializerArgument = Annotated[str | Initializer | None, _one_of("initializer", INITIALIZERS)]
 RegularizerArgument = Annotated[str | Regularizer | None, _one_of("regularizer", REGULARIZERS)]
 ConstraintArgument = Annotated[str | Constraint | None, _one_of("constraint", CONSTRAINTS)]

@@ -96,11 +96,8 @@ class Layer(Declaration):
     """Those that each call says."""
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Let an argument take any layer of this kind, and tell in words what it takes."""
-        from pydantic_core import core_schema
-
-        return core_schema.is_instance_schema(cls, cls_repr=f"a {cls.noun} such as {cls.example}")
+    def wanted(cls) -> str:
+        return f"a {cls.noun} such as {cls.example}"
 
     @property
     def keras_name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from specdsl.declaration import declared, snake_case
-from specdsl.recipes.naming import Dtype, InKeras, NonNegative, Unit
+from specdsl.recipes.naming import Dtype, InKeras, NonNegative, Unit, Worth
 from specdsl.recipes.words import chosen
 
 Targets = Literal["classes", "one-hot", "binary", "values"]
@@ -38,6 +38,8 @@ class Loss(InKeras):
 
     takes: ClassVar[tuple[Targets, ...]]
     """The targets that it can be given."""
+    worth: ClassVar[Worth | None] = None
+    """What it is the mean of over examples, where it is the mean of such a thing."""
 
     reduction: _Reduction = "sum_over_batch_size"
     name: str | None = None
@@ -201,6 +203,7 @@ class MeanSquaredError(Loss):
     """The mean of squared differences."""
 
     takes = ("values", "one-hot", "binary")
+    worth = "squared error"
 
     name: str | None = "mean_squared_error"
 
@@ -209,6 +212,7 @@ class MeanAbsoluteError(Loss):
     """The mean of absolute differences."""
 
     takes = ("values", "one-hot", "binary")
+    worth = "absolute error"
 
     name: str | None = "mean_absolute_error"
 

@@ -10,12 +10,19 @@ from pydantic import BeforeValidator, Field
 from specdsl.declaration import Declaration, text
 
 
-class Named(Declaration):
+class RecipePart(Declaration):
+    """What recipes are made of: runs write it down as JSON, and read it again."""
+
+    setting: ClassVar[str | None] = None
+    """The setting of a recipe that takes it, where declarations of other settings have the same names."""
+
+
+class Named(RecipePart):
     """A declaration that a spec calls by the snake_case of its class name: `RandomCrop` is `random_crop`."""
 
     @classmethod
     def spec_name(cls) -> str:
-        """The name by which a spec calls it."""
+        """The name by which a spec calls it: that of the class, in small letters."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
 
     def __str__(self) -> str:
@@ -43,13 +50,11 @@ Unit = Annotated[float, Field(ge=0, le=1)]
 """A number from 0 to 1, both included."""
 
 
-class InKeras(Declaration):
+class InKeras(RecipePart):
     """A declaration with a counterpart in Keras, of the same name and with the same arguments."""
 
     module: ClassVar[str]
     """The module of `keras` that holds the counterpart."""
-    setting: ClassVar[str | None] = None
-    """The setting of a recipe that takes it, where declarations of other settings have the same names."""
 
     @classmethod
     def summary(cls) -> str:
@@ -59,3 +64,7 @@ class InKeras(Declaration):
 
 Dtype = Literal["float16", "bfloat16", "float32", "float64"] | None
 """What something is computed in; None for float32."""
+
+Worth = Literal["told rightly", "squared error", "absolute error"]
+"""What is measured of one example: whether the largest output is that of its class, 1 or 0; or the mean over its values
+of the squares, or of the absolute values, of the errors."""

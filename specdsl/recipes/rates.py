@@ -17,6 +17,10 @@ class RateSchedule(InKeras):
     module: ClassVar[str] = "optimizers.schedules"
     keyword_only: ClassVar[tuple[str, ...]] = ("name",)
 
+    @classmethod
+    def wanted(cls) -> str:
+        return "a schedule such as CosineDecay(0.1, 1000)"
+
 
 class CosineDecay(RateSchedule):
     """Down along half a cosine to `alpha` of the rate, after a linear warm-up if wanted (Loshchilov, Hutter, 2016)."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from specdsl.declaration import Declaration, Misuse
-from specdsl.recipes.naming import InKeras, Named
+from specdsl.declaration import Misuse
+from specdsl.recipes.naming import RecipePart
 
 
 def restored(value: Any, field: str = "") -> Any:
@@ -28,8 +28,8 @@ def restored(value: Any, field: str = "") -> Any:
         return value
     if "type" not in value:
         return {name: restored(item, name) for name, item in value.items()}
-    kinds = [kind for kind in _kinds(Declaration) if _name(kind) == value["type"]]
-    named = [kind for kind in kinds if issubclass(kind, InKeras) and kind.setting == field]
+    kinds = [kind for kind in _below(RecipePart) if kind.spec_name() == value["type"]]
+    named = [kind for kind in kinds if kind.setting == field]
     if len(kinds) != 1 and len(named) != 1:
         raise Misuse(f"this version has no '{value['type']}' for recipes")
     (kind,) = kinds if len(kinds) == 1 else named
@@ -40,13 +40,8 @@ def restored(value: Any, field: str = "") -> Any:
         raise Misuse(f"{value['type']}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def _name(kind: type[Declaration]) -> str:
-    return kind.spec_name() if issubclass(kind, Named) else kind.__name__
-
-
-def _kinds(base: type[Declaration]) -> Iterator[type[Declaration]]:
-    """All classes of recipes below one, those too that no text names."""
+def _below(base: type[RecipePart]) -> Iterator[type[RecipePart]]:
+    """All classes below one, those too that no text names."""
     for child in base.__subclasses__():
-        if child.__module__.startswith("specdsl.recipes."):
-            yield child
-        yield from _kinds(child)
+        yield child
+        yield from _below(child)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field
 
-from specdsl.declaration import Declaration, Misuse
+from specdsl.declaration import Misuse
 from specdsl.diagnostics import did_you_mean
 from specdsl.recipes.augmentation import (
     CenterCrop,
@@ -26,13 +26,13 @@ from specdsl.recipes.augmentation import (
 from specdsl.recipes.fitting import check_class_numbers, check_metrics, check_weights, possible_targets
 from specdsl.recipes.losses import LossArgument, SparseCategoricalCrossentropy, Targets
 from specdsl.recipes.metrics import AutomaticAccuracy, Metric, MetricArgument
-from specdsl.recipes.naming import FromList, Named, NonNegative, Positive
+from specdsl.recipes.naming import FromList, Named, NonNegative, Positive, RecipePart
 from specdsl.recipes.optimizers import Adafactor, Adam, Optimizer
 from specdsl.recipes.rates import RateSchedule
 from specdsl.recipes.schedules import Schedule
 from specdsl.recipes.sources import Shape, Source, Synthetic
 
-R = TypeVar("R", bound=Declaration)
+R = TypeVar("R", bound=RecipePart)
 
 Precision = Literal["float32", "tensorfloat32", "mixed_bfloat16", "mixed_float16"]
 """What layers compute in: a dtype policy of Keras, or float32 with matrix products and convolutions of TF32."""
@@ -54,7 +54,7 @@ class Validation(Named):
     seed: Annotated[int, Field(ge=0)] | None = None
 
 
-class DataRecipe(Declaration):
+class DataRecipe(RecipePart):
     """The `data` block: examples, what is kept for validation, and the operations before the model sees them.
 
     Args:
@@ -75,10 +75,11 @@ class DataRecipe(Declaration):
         """Refuse random evaluation and, as far as the source tells, operations that do not fit its examples."""
         for operation in self.evaluate:
             if operation.draws():
+                steady = f", and use {operation.steady.spec_name()} here" if operation.steady else ""
                 raise Misuse(
                     f"evaluate must not be random, and {operation.spec_name()} is",
                     argument="evaluate",
-                    help="move it to augment" + (", and use center_crop here" if _crops(operation) else ""),
+                    help=f"move it to augment{steady}",
                 )
         trained, evaluated = (
             [operation for operation in part if isinstance(operation, Normalize)]
@@ -156,7 +157,7 @@ class DataRecipe(Declaration):
         return _replace(self, changes)
 
 
-class TrainRecipe(Declaration):
+class TrainRecipe(RecipePart):
     """The `train` block.
 
     Args:
@@ -393,10 +394,6 @@ def _alike(augment: Pipeline, trained: Shape, evaluated: Shape) -> str:
     larger = trained[0] > evaluated[0] or trained[1] > evaluated[1]
     scaled = larger or any(isinstance(operation, Resize) for operation in augment)
     return f"end evaluate with {'resize' if scaled else 'center_crop'}({trained[0]}, {trained[1]})"
-
-
-def _crops(operation: Operation) -> bool:
-    return operation.spec_name() == "random_crop"
 
 
 def _replace(recipe: R, changes: dict[str, Any]) -> R:

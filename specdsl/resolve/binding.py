@@ -12,8 +12,8 @@ from pydantic_core import ErrorDetails
 from specdsl.declaration import Declaration, Kind, Misuse, text
 from specdsl.diagnostics import Diagnostic, Slug, did_you_mean, in_quotes
 from specdsl.layers import NAMES, Layer
-from specdsl.layers.arguments import ACTIVATIONS
-from specdsl.layers.objects import OBJECTS
+from specdsl.layers.activation_functions import ACTIVATIONS
+from specdsl.layers.objects import OBJECTS, Regularizer
 from specdsl.resolve.scope import Collector, Problem, Skip
 from specdsl.source import Span
 from specdsl.syntax import tree
@@ -147,14 +147,15 @@ def bind(kind: type[Kind], call: tree.Call, evaluate: Evaluate, found: Collector
 
 def _meant(kind: type[Declaration], name: str, value: Any) -> Any:
     """What a value is where an argument takes a layer: `Identity` is the name of an initializer too."""
-    if not isinstance(value, Declaration) or type(value).__name__ not in _TWICE or value.arguments():
+    if type(value) not in _LAYERS_OF_THAT_NAME or value.arguments():
         return value
     wanted = kind.fields()[name].annotation
-    return NAMES[type(value).__name__]() if isinstance(wanted, type) and issubclass(wanted, Layer) else value
+    takes_layer = isinstance(wanted, type) and issubclass(wanted, Layer)
+    return _LAYERS_OF_THAT_NAME[type(value)]() if takes_layer else value
 
 
-_TWICE = {name for name in NAMES if name in OBJECTS}
-"""What is called both a layer and an object."""
+_LAYERS_OF_THAT_NAME: dict[type, type[Layer]] = {OBJECTS[name]: NAMES[name] for name in NAMES if name in OBJECTS}
+"""The layers that are called as an object is, by the class of that object."""
 
 
 def construct(
@@ -254,7 +255,7 @@ def _advice(name: str | None, value: Any, details: list[ErrorDetails]) -> str | 
         return '"same" keeps the size; a ZeroPadding layer before it pads by a number'
     for detail in details:
         limits = detail.get("ctx", {})
-        if limits.get("class") == "Regularizer":
+        if limits.get("class") == Regularizer.wanted():
             return f"for example L2({text(value)})"
         if 1 in (limits.get("le"), limits.get("lt")) and 2 <= value <= 100:
             return f"{value:g} percent are written {value / 100:g}"
@@ -295,11 +296,7 @@ def _reason(detail: ErrorDetails) -> str:
         case "too_long":
             return f"a tuple of {limits['max_length']}"
         case "is_instance_of":
-            if " " in limits["class"]:  # a kind of layer, told in words
-                return str(limits["class"])
-            if limits["class"] == "RateSchedule":
-                return "a schedule such as CosineDecay(0.1, 1000)"
-            return f"{'an' if limits['class'][0] in 'IO' else 'a'} {limits['class'].lower()} written like a call"
+            return str(limits["class"])
         case kind if kind in _TYPES:
             return _TYPES[kind]
     words = detail["msg"]

@@ -9,7 +9,7 @@ from specdsl.declaration import snake_case
 from specdsl.diagnostics import Slug, did_you_mean
 from specdsl.graph import Tensor
 from specdsl.layers import LAYERS, NAMES, NO_LAYER, UNDECLARABLE, InputLayer, Layer
-from specdsl.layers.arguments import ACTIVATIONS
+from specdsl.layers.activation_functions import ACTIVATIONS
 from specdsl.layers.objects import OBJECTS
 from specdsl.resolve.scope import Defined, Frame, Poison, Problem, Shared, Skip
 from specdsl.source import Span
@@ -18,7 +18,7 @@ from specdsl.syntax import tree
 MERGES: dict[str, type[Layer]] = {
     snake_case(name): layer for name, layer in LAYERS.items() if layer.family == "merging"
 }
-MERGES["concat"] = LAYERS["Concatenate"]
+MERGES |= {layer.nickname: layer for layer in MERGES.values() if layer.nickname}
 """The layers that join what several bodies leave, by the words of shortcuts and branches."""
 
 _MERGES_ELSEWHERE = {

@@ -9,7 +9,6 @@ from specdsl.declaration import Declaration, text
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.recipes import SOURCES, DataRecipe, TrainRecipe, Validation
 from specdsl.recipes.losses import LOSS_WORDS
-from specdsl.recipes.naming import Named
 from specdsl.resolve.binding import construct, unknown_argument
 from specdsl.resolve.data import data_named, data_of
 from specdsl.resolve.program import Program
@@ -192,7 +191,7 @@ def _within(setting: Setting, depth: int, current: Any, value: Any, found: Colle
         raise Problem(
             Slug.UNKNOWN_ARGUMENT, message, setting.names[depth], help=f"--set {whole}=... sets it as a whole"
         )
-    label = kind.spec_name() if issubclass(kind, Named) else kind.__name__
+    label = kind.spec_name()
     if name not in kind.names():
         found.add(unknown_argument(label, name, list(kind.names()), setting.names[depth]))
         raise Skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from specdsl.recipes.naming import Worth
 from specdsl.results.measures import Measure
 from specdsl.results.one_sample import Interval
 from specdsl.results.samples import Sample
@@ -57,10 +58,8 @@ class Predictions:
     right: NDArray[np.bool_] | None
 
 
-_RIGHT = ("AutomaticAccuracy", "SparseCategoricalAccuracy", "CategoricalAccuracy")
-"""Metrics that are the share of examples whose class has the largest output."""
-_ERRORS = {"MeanSquaredError": np.square, "MeanAbsoluteError": np.abs}
-"""Metrics and losses of values that are means over examples, and of what."""
+_ERRORS: Mapping[Worth | None, np.ufunc] = {"squared error": np.square, "absolute error": np.absolute}
+"""What is measured of the errors of predicted values."""
 
 
 def predictions(sample: Sample, measured: Measure) -> Predictions | str:
@@ -77,13 +76,13 @@ def predictions(sample: Sample, measured: Measure) -> Predictions | str:
             found = trial.predictions()
         except RunError:
             return f"trial {trial.trial} of {sample.key} has no predictions that can be read"
-        if "label" in found and measured.kind in _RIGHT:
+        if "label" in found and measured.worth == "told rightly":
             outputs, own = found["probability"], found["label"]
             row = (outputs.argmax(axis=1) == own).astype(np.float32)
             total = outputs.astype(np.float64) if total is None else total + outputs
-        elif "target" in found and measured.kind in _ERRORS:
+        elif "target" in found and measured.worth in _ERRORS:
             outputs, own = found["value"], found["target"]
-            row = _ERRORS[measured.kind](outputs - own).reshape(len(own), -1).mean(axis=1).astype(np.float32)
+            row = _ERRORS[measured.worth](outputs - own).reshape(len(own), -1).mean(axis=1).astype(np.float32)
         else:
             return f"{measured.title} is no mean over examples that predictions tell"
         if answers is not None and not np.array_equal(own, answers):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from specdsl.recipes.metrics import Metric
+    from specdsl.recipes.naming import Worth
 
 PARTS = ("train", "validation", "test")
 
@@ -23,14 +24,14 @@ class Measure:
         larger: whether larger values are better.
         share: whether it is the share of examples that are told rightly: then differences are in percentage points,
             and in examples.
-        kind: the name of Keras's class for the metric or the loss; empty where the recipe does not tell.
+        worth: what it is the mean of over examples; None where it is no such mean, or the recipe does not tell.
     """
 
     part: str
     metric: str
     larger: bool
     share: bool
-    kind: str = ""
+    worth: Worth | None = None
 
     @property
     def key(self) -> str:
@@ -94,12 +95,15 @@ def measure(key: str, recipe: Mapping[str, Any]) -> Measure | None:
     if not separator or part not in PARTS or not metric:
         return None
     if metric == "loss":
-        loss = recipe.get("loss")
-        return Measure(part, metric, False, False, str(loss["type"]) if isinstance(loss, Mapping) else "")
+        from specdsl.recipes.losses import LOSSES
+
+        said = recipe.get("loss")
+        loss = LOSSES.get(str(said.get("type"))) if isinstance(said, Mapping) else None
+        return Measure(part, metric, False, False, loss.worth if loss else None)
     kind = _kinds(recipe.get("metrics")).get(metric)
     if kind is None:
         return Measure(part, metric, False, False)
-    return Measure(part, metric, kind.larger, kind.__name__.endswith("Accuracy"), kind.__name__)
+    return Measure(part, metric, kind.larger, kind.share, kind.worth)
 
 
 def _kinds(listed: Any) -> dict[str, type[Metric]]:

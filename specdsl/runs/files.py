@@ -14,7 +14,6 @@ from typing import Any
 
 from specdsl.declaration import Declaration
 from specdsl.recipes.augmentation import Pipeline
-from specdsl.recipes.naming import Named
 
 
 class RunError(Exception):
@@ -155,8 +154,7 @@ def plain(value: Any) -> Any:
         case Pipeline():
             return [plain(operation) for operation in value]
         case Declaration():
-            kind = value.spec_name() if isinstance(value, Named) else type(value).__name__
-            return {"type": kind} | {name: plain(getattr(value, name)) for name in value.names()}
+            return {"type": value.spec_name()} | {name: plain(getattr(value, name)) for name in value.names()}
         case dict():
             return {str(name): plain(item) for name, item in value.items()}
         case list() | tuple():

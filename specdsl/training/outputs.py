@@ -5,16 +5,8 @@ from __future__ import annotations
 from specdsl.declaration import Misuse
 from specdsl.functional import Functional
 from specdsl.graph import Graph
+from specdsl.layers.activation_functions import ACTIVATIONS
 from specdsl.recipes.losses import Loss
-
-_SUMMING = ("softmax", "sparsemax")
-"""Activations whose values sum to 1."""
-_BOUNDED = (*_SUMMING, "sigmoid", "hard_sigmoid", "sparse_sigmoid")
-"""Activations whose values lie between 0 and 1."""
-_POSITIVE = (
-    *_BOUNDED, "relu", "relu6", "softplus", "exponential", "squareplus", "sparse_plus",
-)  # fmt: skip
-"""Activations whose values are at least 0."""
 
 
 def last_activation(graph: Graph) -> str | None:
@@ -44,22 +36,23 @@ def check_outputs(graph: Graph, loss: Loss) -> None:
     if last is None:
         return
     kind, name = loss.outputs(), type(loss).__name__
+    values = ACTIVATIONS[last].values
     single = graph.output_shapes[0] == (1,)
     logits = f"; or say {name}(from_logits=true)" if "from_logits" in loss.names() and last == "linear" else ""
     ends = f"{graph.name} ends with " + ("no activation" if last == "linear" else f'the activation "{last}"')
-    if kind == "distribution" and last not in _SUMMING:
+    if kind == "distribution" and values != "distribution":
         message = f"{ends}, but {name} takes probabilities that sum to 1"
         raise Misuse(message, argument="loss", help=f'end the model with the activation "softmax"{logits}')
-    if kind == "independent" and last in _SUMMING:
+    if kind == "independent" and values == "distribution":
         why = "which makes a single output always 1" if single else f"but to {name} each output stands on its own"
         raise Misuse(f"{ends}, {why}", argument="loss", help='end the model with the activation "sigmoid"')
-    if kind in ("independent", "probabilities") and last not in _BOUNDED:
+    if kind in ("independent", "probabilities") and values not in ("distribution", "unit"):
         message = f"{ends}, but {name} takes numbers from 0 to 1"
         raise Misuse(message, argument="loss", help=f'end the model with the activation "sigmoid"{logits}')
-    if kind == "logits" and last in _BOUNDED:
+    if kind == "logits" and values in ("distribution", "unit"):
         message = f"{ends}, but with from_logits=true {name} makes the probabilities itself"
         raise Misuse(message, argument="loss", help="leave from_logits out, or end the model without an activation")
-    if kind == "positive" and last not in _POSITIVE:
+    if kind == "positive" and values == "any":
         message = f"{ends}, but {name} takes numbers of at least 0"
         hint = 'end the model with the activation "softplus" or "exponential"'
         raise Misuse(message, argument="loss", help=hint)

@@ -99,7 +99,7 @@ def _key(work: Work, way: Way, hardware: Hardware) -> dict[str, Any]:
         "software": _software(),
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         "model": _structure(job.graph),
-        "recipe": _kinds(plain(job.recipe)),
+        "recipe": _essentials(plain(job.recipe)),
         "examples": {
             "shape": job.train.x.shape[1:],
             "type": str(job.train.x.dtype),
@@ -117,7 +117,7 @@ def _structure(graph: Graph) -> list[Any]:
     owners = {owner: place for place, owner in enumerate(dict.fromkeys(node.owner for node in graph.nodes))}
     return [
         [
-            _kinds(plain(node.layer)),
+            _essentials(plain(node.layer)),
             [_structure(model.graph) for model in models_in(node.layer)],
             [[places[tensor.node], tensor.index] for tensor in node.inputs],
             list(node.shapes),
@@ -129,13 +129,13 @@ def _structure(graph: Graph) -> list[Any]:
     ]
 
 
-def _kinds(value: Any) -> Any:
+def _essentials(value: Any) -> Any:
     """A value of JSON without what changes nothing in the time of a step: those settings, and how large floats are."""
     match value:
         case dict():
-            return {name: _kinds(item) for name, item in value.items() if name not in _INDIFFERENT}
+            return {name: _essentials(item) for name, item in value.items() if name not in _INDIFFERENT}
         case list():
-            return [_kinds(item) for item in value]
+            return [_essentials(item) for item in value]
         case float():
             return "float"
         case _:

@@ -18,7 +18,8 @@ from keras.src.regularizers import ALL_OBJECTS_DICT as KERAS_REGULARIZERS
 
 from specdsl.declaration import Declaration, Misuse, declared
 from specdsl.layers import KERAS_LAYERS, LAYERS, NAMES, NO_LAYER, UNDECLARABLE, InputLayer, Layer
-from specdsl.layers.arguments import ACTIVATIONS, UNUSABLE_ACTIVATIONS
+from specdsl.layers.activation_functions import ACTIVATIONS
+from specdsl.layers.arguments import UNUSABLE_ACTIVATIONS
 from specdsl.layers.core import Dense
 from specdsl.layers.dtypes import FLOATS, Dtype, promoted
 from specdsl.layers.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS, Constraint, Initializer, Regularizer
@@ -134,6 +135,14 @@ def test_every_layer_of_keras_is_declared_or_said_why_not() -> None:
 def test_each_activation_of_keras_is_known() -> None:
     theirs = {name for name in KERAS_ACTIVATIONS if isinstance(name, str)}
     assert theirs == {*ACTIVATIONS, *UNUSABLE_ACTIVATIONS}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_values_of_activations_are_those_that_are_told(name: str) -> None:
+    drawn = np.random.default_rng(1).normal(scale=3.0, size=(200, 5)).astype(np.float32)
+    found = np.asarray(keras.activations.get(name)(drawn))
+    told = "any" if found.min() < 0 else "positive" if found.max() > 1 else "unit"
+    assert ACTIVATIONS[name].values == ("distribution" if np.allclose(found.sum(axis=1), 1, atol=1e-5) else told)
 
 
 NAMED_OBJECTS: list[tuple[dict[str, Any], dict[str, Any], Callable[[str], Any], set[str]]] = [

@@ -53,6 +53,9 @@ class Operation(Named):
     colours: ClassVar[bool] = False
     """Whether it takes red, green and blue, and nothing else."""
 
+    steady: ClassVar[type[Operation] | None] = None
+    """The operation that stands in its place where nothing may be random, if there is one."""
+
     @property
     def uses_labels(self) -> bool:
         """Whether what happens to an image depends on its label, or changes it."""

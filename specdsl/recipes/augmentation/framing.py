@@ -49,6 +49,23 @@ def _window(operation: Operation, wanted: tuple[int, int], shape: Shape, padding
     return (*wanted, channels)
 
 
+class CenterCrop(Operation):
+    """Cuts the window of `height` x `width` pixels at the centre: top = (H - height) // 2, left = (W - width) // 2."""
+
+    family: ClassVar[str] = "framing"
+
+    height: Positive
+    width: Positive
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return _window(self, (self.height, self.width), shape)
+
+    def apply(self, xp: Namespace, images: Array, labels: Array, draws: dict[str, Array]) -> tuple[Array, Array]:
+        _, rows, columns, _ = xp.shape(images)
+        top, left = (rows - self.height) // 2, (columns - self.width) // 2
+        return images[:, top : top + self.height, left : left + self.width, :], labels
+
+
 class RandomCrop(Filling):
     """Cuts a window of `height` x `width` pixels, at its own place in every image.
 
@@ -58,6 +75,7 @@ class RandomCrop(Filling):
     """
 
     family: ClassVar[str] = "framing"
+    steady: ClassVar[type[Operation] | None] = CenterCrop
 
     height: Positive
     width: Positive
@@ -81,23 +99,6 @@ class RandomCrop(Filling):
         )
         pixels = xp.reshape(images, (-1, channels))
         return xp.take(pixels, first[:, None, None] + window[None, :, :], axis=0), labels
-
-
-class CenterCrop(Operation):
-    """Cuts the window of `height` x `width` pixels at the centre: top = (H - height) // 2, left = (W - width) // 2."""
-
-    family: ClassVar[str] = "framing"
-
-    height: Positive
-    width: Positive
-
-    def output_shape(self, shape: Shape) -> Shape:
-        return _window(self, (self.height, self.width), shape)
-
-    def apply(self, xp: Namespace, images: Array, labels: Array, draws: dict[str, Array]) -> tuple[Array, Array]:
-        _, rows, columns, _ = xp.shape(images)
-        top, left = (rows - self.height) // 2, (columns - self.width) // 2
-        return images[:, top : top + self.height, left : left + self.width, :], labels
 
 
 class Pad(Filling):

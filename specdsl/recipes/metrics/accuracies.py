@@ -15,6 +15,8 @@ class AutomaticAccuracy(Metric):
     abstract = True
     takes = ("classes", "one-hot", "binary")
     larger = True
+    share = True
+    worth = "told rightly"
 
     name: str | None = "accuracy"
 
@@ -41,6 +43,8 @@ class SparseCategoricalAccuracy(Metric):
 
     takes = ("classes",)
     larger = True
+    share = True
+    worth = "told rightly"
 
     name: str | None = "sparse_categorical_accuracy"
 
@@ -50,6 +54,8 @@ class CategoricalAccuracy(Metric):
 
     takes = ("one-hot",)
     larger = True
+    share = True
+    worth = "told rightly"
 
     name: str | None = "categorical_accuracy"
 
@@ -59,6 +65,7 @@ class BinaryAccuracy(Metric):
 
     takes = CLASSED
     larger = True
+    share = True
     of = "probabilities"
     free_threshold = True
 
@@ -72,6 +79,7 @@ class SparseTopKCategoricalAccuracy(Metric):
     keyword_only: ClassVar[tuple[str, ...]] = ("name", "dtype", "from_sorted_ids")
     takes = ("classes",)
     larger = True
+    share = True
 
     k: Positive = 5
     name: str | None = "sparse_top_k_categorical_accuracy"
@@ -84,6 +92,7 @@ class TopKCategoricalAccuracy(Metric):
     keyword_only: ClassVar[tuple[str, ...]] = ("name", "dtype")
     takes = ("one-hot",)
     larger = True
+    share = True
 
     k: Positive = 5
     name: str | None = "top_k_categorical_accuracy"

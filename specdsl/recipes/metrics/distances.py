@@ -93,6 +93,7 @@ class MeanSquaredError(Metric):
     """The mean of squared differences."""
 
     takes = MEASURED
+    worth = "squared error"
 
     name: str | None = "mean_squared_error"
 
@@ -109,6 +110,7 @@ class MeanAbsoluteError(Metric):
     """The mean of absolute differences."""
 
     takes = MEASURED
+    worth = "absolute error"
 
     name: str | None = "mean_absolute_error"
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from specdsl.declaration import Misuse, snake_case
 from specdsl.recipes.losses import Targets
-from specdsl.recipes.naming import Dtype, InKeras
+from specdsl.recipes.naming import Dtype, InKeras, Worth
 
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 CLASSED: tuple[Targets, ...] = ("one-hot", "binary")
@@ -27,6 +27,10 @@ class Metric(InKeras):
     """The targets that it can be given."""
     larger: ClassVar[bool] = False
     """Whether a larger value is better."""
+    share: ClassVar[bool] = False
+    """Whether it is the share of examples that are told rightly."""
+    worth: ClassVar[Worth | None] = None
+    """What it is the mean of over examples, where it is the mean of such a thing."""
     of: ClassVar[Literal["any", "probabilities", "independent", "distribution"]] = "any"
     """What the outputs must be, unless it says `from_logits`: anything; numbers from 0 to 1; such of which each stands
     on its own, as by a sigmoid; or such that sum to 1, as by a softmax."""
