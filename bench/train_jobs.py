@@ -156,7 +156,11 @@ class Work:
 
 def work(case: Case) -> Work:
     """The least work of training a case, from the static analysis of its network."""
-    network, how = graph(case), recipe(case)
+    return least_work(graph(case), recipe(case))
+
+
+def least_work(network: Graph, how: TrainRecipe) -> Work:
+    """The least work of training a network under a recipe, from the static analysis."""
     analysis = analyse(network, Regime(training_batch=how.batch, optimizer=how.optimizer, precision=how.precision))
     width = BYTES[policy(how.precision).compute]
     learning: set[Tensor] = set()
