@@ -34,7 +34,7 @@ from specdsl.recipes.augmentation import (
     RandomCrop,
     RandomSaturation,
 )
-from specdsl.recipes.training import shape_text
+from specdsl.recipes.data import shape_text
 
 
 def test_every_operation_is_in_the_table_and_documented() -> None:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from specdsl.recipes.data import Validation
 from specdsl.recipes.sources import Task
-from specdsl.recipes.training import Validation
 
 
 class DataError(Exception):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specdsl.data.dataset import DataSet, Examples, split
-from specdsl.recipes.training import Validation, shape_text
+from specdsl.recipes.data import Validation, shape_text
 
 SCHEMA = 1
 """The version of the form of `to_dict`. A version only ever gains keys."""

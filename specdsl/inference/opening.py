@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from specdsl.declaration import Misuse
+from specdsl.recipes.data import Validation, shape_text
 from specdsl.recipes.sources import Source
 from specdsl.recipes.stored import restored
-from specdsl.recipes.training import TrainRecipe, Validation, shape_text
+from specdsl.recipes.training import TrainRecipe
 from specdsl.runs.files import RunError
 from specdsl.runs.layout import EXPERIMENT
 from specdsl.runs.reading import RunRecord, TrialRecord, read, read_run

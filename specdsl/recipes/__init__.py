@@ -1,13 +1,14 @@
 """What a spec declares of data and training, as values: light, without numpy and without any framework."""
 
 from specdsl.recipes.augmentation import OPERATIONS, Operation, Pipeline, Uniform, Views
+from specdsl.recipes.data import DataRecipe, Validation, default_data
 from specdsl.recipes.losses import LOSSES, Loss
 from specdsl.recipes.metrics import METRICS, Metric
 from specdsl.recipes.optimizers import OPTIMIZERS, Optimizer
 from specdsl.recipes.rates import RATE_SCHEDULES, RateSchedule
 from specdsl.recipes.schedules import SCHEDULES, Schedule
 from specdsl.recipes.sources import SOURCES, Cifar10, Folder, Gtsrb, Mnist, Npz, Sinc, Source, Synthetic
-from specdsl.recipes.training import DataRecipe, TrainRecipe, Validation, default_data
+from specdsl.recipes.training import TrainRecipe
 
 __all__ = [
     "LOSSES",

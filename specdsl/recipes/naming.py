@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field
 
@@ -15,6 +15,14 @@ class RecipePart(Declaration):
 
     setting: ClassVar[str | None] = None
     """The setting of a recipe that takes it, where declarations of other settings have the same names."""
+
+    def replace(self, **changes: Any) -> Self:
+        """The same with other arguments, checked again.
+
+        Raises:
+            Misuse, pydantic.ValidationError: when the new values cannot be.
+        """
+        return type(self)(**self.settings() | changes)
 
 
 class Named(RecipePart):

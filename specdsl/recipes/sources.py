@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os.path import abspath, expanduser
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -65,14 +65,6 @@ class Source(Named):
     def sized(self, size: int) -> Source:
         """The same source with images of a size in pixels, where it takes one and has not been given another."""
         return self.replace(size=size) if "size" in self.names() and "size" not in self.arguments() else self
-
-    def replace(self, **changes: Any) -> Self:
-        """The same source with other arguments, checked again.
-
-        Raises:
-            Misuse, pydantic.ValidationError: when the new values cannot be.
-        """
-        return type(self)(**(self.settings() | changes))
 
 
 DEFAULT_SIZE = 32

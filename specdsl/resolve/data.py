@@ -10,7 +10,7 @@ from specdsl.declaration import Kind, Misuse, snake_case
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.limits import Limits
 from specdsl.recipes import OPERATIONS, SOURCES, DataRecipe, Operation, Source, Validation, Views
-from specdsl.recipes.training import check_classes, shape_after
+from specdsl.recipes.data import check_classes, shape_after
 from specdsl.resolve.binding import argument_spans, bind, construct, match_arguments, misused
 from specdsl.resolve.program import Program
 from specdsl.resolve.scope import Collector, Defined, Frame, Poison, Problem, Skip, Steps

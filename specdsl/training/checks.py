@@ -5,8 +5,9 @@ from __future__ import annotations
 from specdsl.data.dataset import DataSet
 from specdsl.declaration import Misuse
 from specdsl.graph import Graph
+from specdsl.recipes.data import DataRecipe, shape_text
 from specdsl.recipes.sources import Shape, Task
-from specdsl.recipes.training import DataRecipe, TrainRecipe, shape_text
+from specdsl.recipes.training import TrainRecipe
 from specdsl.training.outputs import check_outputs
 
 
