@@ -101,6 +101,28 @@ def test_verbs_are_listed_though_their_files_are_loaded_when_they_are_named(run)
     assert all(f"\n  {verb} " in told for verb in ("check", "import", "compile", "recipes", "train", "export"))
 
 
+TABLES = (
+    ["sweep", str(SPECS / "zoo" / "resnet_cifar.spec"), "--model", "resnet20,resnet110", "--set", "n=0,1"],
+    ["solve", str(SPECS / "zoo" / "resnet_cifar.spec"), "--set", "n=?1,2", "--params", "100M"],
+    ["diff", BN, str(SPECS / "dropout.spec")],
+    ["compile", str(SPECS / "zoo" / "transformer.spec"), "--symbolic", "width,heads,depth"],
+    ["layers"],
+    ["operations"],
+    ["recipes"],
+)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 100])
+@pytest.mark.parametrize("arguments", TABLES, ids=lambda arguments: arguments[0])
+def test_tables_keep_to_the_width_of_the_terminal(run, arguments: list[str], columns: int) -> None:
+    """Where columns find no room beside one another, their cells stand one below the other; no number is cut."""
+    _, out, err = run(*arguments, columns=columns)
+    assert err == ""
+    assert [line for line in out.splitlines() if len(line) > columns and " " in line.strip()] == []
+    _, wide, _ = run(*arguments, columns=1000)
+    assert set(re.findall(r"\d+(?:,\d{3})+", wide)) <= set(re.findall(r"\d+(?:,\d{3})+", out))
+
+
 def test_report_as_json_is_the_contract(run) -> None:
     code, out, _ = run("compile", BN, "--report", "--format", "json")
     data = json.loads(out)

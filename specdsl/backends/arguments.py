@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from specdsl.backends.table import Column, Line, layout
+from specdsl.backends.table import Column, Line, fitted, layout, wrapped
 from specdsl.declaration import Declaration, text
 from specdsl.layers import Layer
 from specdsl.layers.values import SPREADING
@@ -34,6 +34,23 @@ def arguments_table(kind: type[Declaration]) -> list[str]:
         for field in [kind.fields()[name]]
     ]
     return list(layout([Column("argument"), Column("default"), Column("takes", least=30)], rows, 100)) if rows else []
+
+
+def overview(groups: Mapping[str, Mapping[str, str]], last: str, width: int) -> str:
+    """Names with what they stand for, in groups under headings, and a last line.
+
+    Args:
+        groups: for each heading, by name, a sentence.
+        last: what is said below.
+        width: how wide lines may be.
+    """
+    longest = max(len(name) for group in groups.values() for name in group)
+    columns = [Column(""), Column("", least=30)]
+    lines: list[str] = []
+    for heading, group in groups.items():
+        rows = [[[Line(f"  {name:{longest}}")], [Line(summary)]] for name, summary in group.items()]
+        lines += [heading, *(line for row in fitted(columns, rows, width)[1:] for line in row), ""]
+    return "\n".join([*lines, *wrapped(last, width), ""])
 
 
 def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:

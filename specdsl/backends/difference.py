@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from typing_extensions import TypedDict
 
 from specdsl.analyses import Analysis, LayerAnalysis
-from specdsl.backends.table import Cell, Column, Line, layout, styled
+from specdsl.backends.table import Cell, Column, Line, fitted, styled
 from specdsl.backends.words import shapes_text, type_name
 from specdsl.counts import Size, number
 from specdsl.declaration import text
@@ -195,10 +195,11 @@ class Difference:
                 style = _MARKS[change.kind][1]
                 rows.append([[Line(mark, style)], *([Line(cell)] for cell in cells)])
             columns = [
-                Column(""), Column("Layer", least=14), Column("Type", least=10), Column("Output", least=14),
-                Column("Parameters", right=True, least=13), Column("MACs", right=True, least=13), Column("", least=14),
+                Column(""), Column("Layer", least=12), Column("Type", least=10), Column("Output", least=12),
+                Column("Parameters", right=True, least=11), Column("MACs", right=True, least=11), Column("", least=10),
             ]  # fmt: skip
-            yield from layout(columns, rows, width)
+            for row in fitted(columns, rows, width, names=3):
+                yield from row
             yield ""
         same = (
             "no layer is"
@@ -214,7 +215,8 @@ class Difference:
             for name, before, after in self.totals()
         ]
         columns = [Column(""), Column("before", right=True), Column("after", right=True), Column("", right=True)]
-        yield from layout(columns, rows, width)
+        for row in fitted(columns, rows, width):
+            yield from row
 
 
 def _counts(layer: LayerAnalysis) -> bool:

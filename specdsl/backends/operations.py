@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from inspect import cleandoc
 
+from specdsl.backends import arguments
 from specdsl.backends.arguments import arguments_table, signature
 from specdsl.recipes import OPERATIONS, Operation
 from specdsl.recipes.augmentation import FAMILIES
 
 
-def overview() -> str:
-    """All operations by family, one line each."""
-    lines: list[str] = []
-    width = max(map(len, OPERATIONS))
-    for family in FAMILIES:
-        found = _of(family)
-        lines += [family, *(f"  {name:{width}}  {_summary(kind)}" for name, kind in found.items()), ""]
-    return "\n".join([*lines, "`specdsl operations NAME` describes one of them.", ""])
+def overview(width: int = 100) -> str:
+    """All operations by family, for a terminal of `width` columns."""
+    families = {family: {name: _summary(kind) for name, kind in _of(family).items()} for family in FAMILIES}
+    return arguments.overview(families, "`specdsl operations NAME` describes one of them.", width)
 
 
 def operation_page(operation: type[Operation]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from inspect import cleandoc
 
+from specdsl.backends import arguments
 from specdsl.backends.arguments import arguments_table, signature
 from specdsl.declaration import Declaration, text
 from specdsl.recipes import LOSSES, METRICS, OPTIMIZERS, RATE_SCHEDULES, SCHEDULES, Loss, Metric, TrainRecipe
@@ -42,13 +43,10 @@ _INTRODUCTIONS = {
 }
 
 
-def overview() -> str:
-    """Everything by kind, one line each."""
-    lines: list[str] = []
-    width = max(len(name) for table in KINDS.values() for name in table)
-    for kind, table in KINDS.items():
-        lines += [kind, *(f"  {name:{width}}  {_summary(one)}" for name, one in table.items()), ""]
-    return "\n".join([*lines, "`specdsl recipes NAME` describes one of them.", ""])
+def overview(width: int = 100) -> str:
+    """Everything by kind, for a terminal of `width` columns."""
+    kinds = {kind: {name: _summary(one) for name, one in table.items()} for kind, table in KINDS.items()}
+    return arguments.overview(kinds, "`specdsl recipes NAME` describes one of them.", width)
 
 
 def pages(name: str) -> str | None:

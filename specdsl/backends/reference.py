@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from inspect import cleandoc
 
+from specdsl.backends import arguments
 from specdsl.backends.arguments import arguments_table, signature
 from specdsl.layers import LAYERS, Layer
 
 
-def overview() -> str:
-    """All layers by family, one line each."""
-    lines: list[str] = []
-    width = max(map(len, LAYERS))
-    for family in dict.fromkeys(layer.family for layer in LAYERS.values()):
-        lines += [
-            f"{family}",
-            *(f"  {name:{width}}  {layer.summary()}" for name, layer in LAYERS.items() if layer.family == family),
-            "",
-        ]
-    return "\n".join([*lines, "`specdsl layers NAME` describes one of them.", ""])
+def overview(width: int = 100) -> str:
+    """All layers by family, for a terminal of `width` columns."""
+    families: dict[str, dict[str, str]] = {}
+    for name, layer in LAYERS.items():
+        families.setdefault(layer.family, {})[name] = layer.summary()
+    return arguments.overview(families, "`specdsl layers NAME` describes one of them.", width)
 
 
 def layer_page(layer: type[Layer]) -> str:

@@ -113,7 +113,7 @@ def _settings(settings: tuple[str, ...], limits: Limits) -> tuple[dict[str, Doma
 
 
 def _lines(solution: Solution, best: Row, maximise: str | None) -> list[str]:
-    from specdsl.backends.table import Column, Line, layout, styled
+    from specdsl.backends.table import Column, Line, fitted, styled, wrapped
     from specdsl.declaration import text
     from specdsl.sweeps.shown import amount, heading
 
@@ -121,7 +121,9 @@ def _lines(solution: Solution, best: Row, maximise: str | None) -> list[str]:
     values = ", ".join(f"{name} = {text(best.values[name])}" for name in solution.unknowns)
     what = f"has the most {maximise} that fits" if maximise else "is the largest that fits"
     rest = ", ".join(f"{name}={text(value)}" for name, value in best.values.items() if name not in solution.unknowns)
-    lines = [f"{best.model}{f' ({rest})' if rest else ''}: {styled(values, 'bold')} {what}", ""]
+    about = f"{best.model} ({rest})" if rest else best.model
+    lines = wrapped(f"{about}: {values} {what}", width)
+    lines = [*([f"{about}: {styled(values, 'bold')} {what}"] if len(lines) == 1 else lines), ""]
     quantities = best.quantities or {}
     budgets = {one.quantity: one.most for one in solution.budgets}
     rows = []
@@ -132,7 +134,7 @@ def _lines(solution: Solution, best: Row, maximise: str | None) -> list[str]:
         cells = [heading(name), amount(name, value), "" if most is None else amount(name, most), left, share]
         rows.append([[Line(cell)] for cell in cells])
     titles = [Column(""), *(Column(title, right=True) for title in ("", "Budget", "Left", "Used"))]
-    lines += [*layout(titles, rows, width), ""]
+    lines += [*(line for row in fitted(titles, rows, width) for line in row), ""]
     if after := solution.next:
         name = next(name for name in solution.unknowns if after.values[name] != best.values[name])
         lines += wrap(f"Next: {name} = {text(after.values[name])} {_next(solution, after)}.", width)

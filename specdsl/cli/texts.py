@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from io import StringIO
 from pathlib import Path
@@ -101,7 +102,7 @@ def layers(name: str | None, coverage: bool) -> None:
 
         click.echo(page(), nl=False)
     elif name is None:
-        click.echo(reference.overview(), nl=False)
+        click.echo(reference.overview(shutil.get_terminal_size().columns), nl=False)
     elif name in NAMES:
         click.echo(reference.layer_page(NAMES[name]), nl=False)
     elif name in UNDECLARABLE or name in NO_LAYER:
@@ -129,7 +130,7 @@ def operations(name: str | None, markdown: bool) -> None:
             raise click.UsageError("--markdown tells of all operations, and takes no name")
         click.echo(reference.markdown(), nl=False)
     elif name is None:
-        click.echo(reference.overview(), nl=False)
+        click.echo(reference.overview(shutil.get_terminal_size().columns), nl=False)
     elif name in OPERATIONS:
         click.echo(reference.operation_page(OPERATIONS[name]), nl=False)
     else:
@@ -149,7 +150,7 @@ def recipes(name: str | None, markdown: bool) -> None:
             raise click.UsageError("--markdown tells of all of them, and takes no name")
         click.echo(reference.markdown(), nl=False)
     elif name is None:
-        click.echo(reference.overview(), nl=False)
+        click.echo(reference.overview(shutil.get_terminal_size().columns), nl=False)
     elif shown := reference.pages(name):
         click.echo(shown, nl=False)
     else:

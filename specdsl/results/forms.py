@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from html import escape as html_escape
-from textwrap import wrap
 
-from specdsl.backends.table import Cell, Line, layout, styled, whole, widths_within
+from specdsl.backends.table import Cell, Line, fitted, side_by_side, styled, wrapped
 from specdsl.backends.table import Column as Track
 from specdsl.results.document import Document, Sentences, Table
 
@@ -25,66 +24,38 @@ def to_text(document: Document, width: int) -> str:
 
 
 def _text(document: Document, width: int) -> Iterator[str]:
-    yield from (styled(line, "bold") for line in _wrapped(document.title, width))
+    yield from (styled(line, "bold") for line in wrapped(document.title, width))
     for fact in document.facts:
-        yield from _wrapped(fact, min(width, READABLE))
+        yield from wrapped(fact, min(width, READABLE))
     for warning in document.warnings:
         yield ""
-        yield from (styled(line, "yellow") for line in _wrapped(f"Warning: {warning}", min(width, READABLE)))
+        yield from (styled(line, "yellow") for line in wrapped(f"Warning: {warning}", min(width, READABLE)))
     for part in document.parts:
         yield ""
-        yield from (styled(line, "bold") for line in _wrapped(part.title, width))
+        yield from (styled(line, "bold") for line in wrapped(part.title, width))
         if isinstance(part, Sentences):
             for item in part.items:
-                yield from _wrapped(item, min(width, READABLE), initial_indent="- ", subsequent_indent="  ")
+                yield from wrapped(item, min(width, READABLE), initial_indent="- ", subsequent_indent="  ")
             continue
         yield from _table(part, width)
         for note in part.notes:
-            yield from (styled(line, "dim") for line in _wrapped(note, min(width, READABLE)))
+            yield from (styled(line, "dim") for line in wrapped(note, min(width, READABLE)))
 
 
 def _table(table: Table, width: int) -> Iterator[str]:
     """The columns that hold anything; where they find no room, with headings in lines, then one below the other."""
     shown, names = _shown(table), table.names
-    texts = [[row[index] for index in shown] for row in table.rows]
     columns = [table.columns[index] for index in shown]
-    headings = [column.heading for column in columns]
-    cells: list[list[Cell]] = [[[Line(text)] for text in row] for row in texts]
-    for whole_names in (True, False):
+    cells: list[list[Cell]] = [[[Line(row[index])] for index in shown] for row in table.rows]
+    lines = None
+    for least in (None, NAME_WIDTH):
         tracks = [
-            Track("", column.right, FOLDED if column.folds else None if whole_names or index >= names else NAME_WIDTH)
+            Track(column.heading, column.right, FOLDED if column.folds else least if index < names else None)
             for index, column in enumerate(columns)
         ]
-        for heads in ([[heading] for heading in headings], _folded(headings, texts)):
-            rows = [_stacked(heads), *cells]
-            if whole(widths_within(tracks, rows, width)) <= width:
-                yield from list(layout(tracks, rows, width))[1:]
-                return
-    for row in texts:
-        yield from _wrapped(" − ".join(row[:names]), width)
-        for heading, text in zip(headings[names:], row[names:], strict=True):
-            if text:
-                yield from _wrapped(f"{heading}: {text}", width, initial_indent="  ", subsequent_indent="    ")
-
-
-def _wrapped(text: str, width: int, **indents: str) -> list[str]:
-    """A text in lines of at most `width`; what is longer without a space, as paths are, is left whole."""
-    return wrap(text, width, break_long_words=False, break_on_hyphens=False, **indents)  # type: ignore[arg-type]
-
-
-def _folded(headings: Sequence[str], texts: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Headings in lines that are no longer than the cells below them, or than their longest word."""
-    folded = []
-    for index, heading in enumerate(headings):
-        longest = max([*map(len, heading.split()), *(len(row[index]) for row in texts)], default=1)
-        folded.append(_wrapped(heading, longest) or [""])
-    return folded
-
-
-def _stacked(headings: Sequence[Sequence[str]]) -> list[Cell]:
-    """Headings as the cells of a row, their last lines beside one another."""
-    high = max(map(len, headings))
-    return [[Line("")] * (high - len(lines)) + [Line(line, "bold") for line in lines] for lines in headings]
+        lines = lines or side_by_side(tracks, cells, width)
+    for row in lines or fitted(tracks, cells, width, names, " − "):
+        yield from row
 
 
 def _shown(table: Table) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from specdsl.backends.table import Cell, Column, Line, layout, styled
+from specdsl.backends.table import Cell, Column, Line, fitted, side_by_side, styled, wrapped
 from specdsl.backends.words import readable_bytes
 from specdsl.counts import number
 from specdsl.declaration import Declaration, text
@@ -54,9 +54,15 @@ class Table:
         columns += [Column(name, right=True) for name in self._varied]
         columns += [Column(heading(name), right=True) for name in sweep.space.columns]
         rows = [self._text_row(row, index in sweep.best) for index, row in enumerate(sweep.rows)]
-        lines = list(layout(columns, rows, width)) if rows else []  # a line for each row: no column folds
-        for index, row in enumerate(sweep.rows):
-            lines[index + 1] += f"  {styled(row.reason, 'red')}" if row.reason else ""
+        table = side_by_side(columns, rows, width)
+        if table is None:
+            names = len(columns) - len(sweep.space.columns)
+            about = [[Line(self._named(row, index in sweep.best))] for index, row in enumerate(sweep.rows)]
+            cells = [[one, *row[names:]] for one, row in zip(about, rows, strict=True)]
+            table = fitted([Column(""), *columns[names:]], cells, width)
+        lines, *parts = table if rows else [[]]
+        for row, part in zip(sweep.rows, parts, strict=True):
+            lines += _with_reason(part, row.reason, width) if row.reason else part
         told = "\n".join([self._title(), "", *lines, *([""] if lines else [])])
         summary = "\n".join(styled(line, "dim") for line in wrap(self.summary(), width))
         return f"{told}\n{summary}\n"
@@ -70,6 +76,12 @@ class Table:
         fixed = [f"{name}={text(values[0])}" for name, values in space.domains.items() if len(values) == 1]
         title = self.sweep.spec if self._several else space.models[0]
         return styled(title, "bold") + (f"  ({', '.join(fixed)})" if fixed else "")
+
+    def _named(self, row: Row, best: bool) -> str:
+        """What a row is about in words, with the mark of the best."""
+        values = ", ".join(f"{name} = {text(row.values[name])}" for name in self._varied)
+        named = " ".join(filter(None, [row.model if self._several else "", values])) or row.model
+        return f"* {named}" if best else named
 
     def _text_row(self, row: Row, best: bool) -> list[Cell]:
         style = "green" if best else ""
@@ -141,6 +153,14 @@ class Table:
     def _data(self) -> Iterator[dict[str, Any]]:
         for index, row in enumerate(self.sweep.rows):
             yield {**row_data(row), "pareto": index in self.sweep.best}
+
+
+def _with_reason(lines: list[str], reason: str, width: int) -> list[str]:
+    """The lines of a row with what keeps it from being a model: behind the last, or below where it finds no room."""
+    if len(re.sub(r"\x1b\[\d+m", "", lines[-1])) + 2 + len(reason) <= width:
+        return [*lines[:-1], f"{lines[-1]}  {styled(reason, 'red')}"]
+    below = wrapped(reason, width, initial_indent="    ", subsequent_indent="    ")
+    return [*lines, *(styled(line, "red") for line in below)]
 
 
 def row_data(row: Row) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import Any
 
-from specdsl.backends.table import Cell, Column, Line, layout, styled
+from specdsl.backends.table import Cell, Column, Line, fitted, side_by_side, styled, wrapped
 from specdsl.backends.words import local_name
 from specdsl.declaration import Declaration, text
 from specdsl.graph import SEPARATOR
@@ -73,16 +73,30 @@ def to_text(found: Symbolic, width: int) -> str:
 def _lines(found: Symbolic, width: int) -> Iterator[str]:
     values = ", ".join(f"{name}={text(value)}" for name, value in found.values.items() if name not in found.open)
     head = f"{styled(found.model, 'bold')} in {', '.join(found.open) or 'numbers'}"
-    yield f"{head}  ({values})" if values else head
+    if values and len(f"{found.model} in {', '.join(found.open)}  ({values})") > width:
+        yield head
+        yield from wrapped(f"({values})", width, initial_indent="  ", subsequent_indent="  ")
+    else:
+        yield f"{head}  ({values})" if values else head
     yield ""
-    columns = [Column("Layer", least=28), Column("Output"), Column("Parameters", least=20), Column("MACs", least=20)]
-    yield from layout(columns, list(_rows(found)), width)
+    rows = list(_rows(found))
+    wide, narrow = (
+        [Column("Layer", least=name), Column("Output"), *(Column(one, least=least) for one in ("Parameters", "MACs"))]
+        for name, least in ((28, 20), (24, 16))
+    )
+    for row in side_by_side(wide, rows, width) or fitted(narrow, rows, width):
+        yield from row
     yield ""
     totals = [(TITLES[name], str(formula)) for name, formula in found.totals.items()]
     for title, told in [*totals, ("Holds while", holding(found))]:
-        first, *rest = wrap(told, max(20, width - 17), break_long_words=False) or [""]
-        yield f"{styled(f'{title:<15}', '' if title.startswith(' ') else 'bold')}  {first}"
-        yield from (f"{'':17}{line}" for line in rest)
+        shown = styled(f"{title:<15}", "" if title.startswith(" ") else "bold")
+        beside = 17 if width >= 60 else 4
+        lines = wrapped(told, width - beside)
+        if beside == 4:
+            yield shown
+        else:
+            yield f"{shown}  {lines.pop(0) if lines else ''}"
+        yield from (f"{'':{beside}}{line}" for line in lines)
     yield ""
     for note in notes(found):
         yield from (styled(line, "dim") for line in wrap(note, width))
