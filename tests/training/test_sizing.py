@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest import mock
 
 import pytest
@@ -26,7 +26,7 @@ from specdsl.training.engine import Job
 from specdsl.training.evaluating import most_at_once
 from specdsl.training.hardware import Hardware
 from specdsl.training.sizing import free, most_together, needed, parts, why_not_all
-from specdsl.training.ways import METHODS, Method, Way
+from specdsl.training.ways import Method, Way
 from tests.training.memory_checks import MODELS, job
 from tests.training.models import graph
 
@@ -34,7 +34,7 @@ GIB = 2**30
 
 CNN = job("bn_cnn", "adam", "float32")
 
-METHOD = st.sampled_from(list(METHODS))
+METHOD = st.sampled_from(get_args(Method))
 
 
 def machine(gib: float) -> Hardware:
