@@ -105,20 +105,26 @@ TABLES = (
     ["sweep", str(SPECS / "zoo" / "resnet_cifar.spec"), "--model", "resnet20,resnet110", "--set", "n=0,1"],
     ["solve", str(SPECS / "zoo" / "resnet_cifar.spec"), "--set", "n=?1,2", "--params", "100M"],
     ["diff", BN, str(SPECS / "dropout.spec")],
+    ["compile", str(SPECS / "zoo" / "mobilenet_v2.spec"), "--report"],
     ["compile", str(SPECS / "zoo" / "transformer.spec"), "--symbolic", "width,heads,depth"],
     ["layers"],
     ["operations"],
     ["recipes"],
+    ["explain"],
+    ["layers", "MultiHeadAttention"],
+    ["operations", "random_erasing"],
+    ["recipes", "CategoricalCrossentropy"],
 )
 
 
 @pytest.mark.parametrize("columns", [40, 80, 100])
-@pytest.mark.parametrize("arguments", TABLES, ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize("arguments", TABLES, ids=" ".join)
 def test_tables_keep_to_the_width_of_the_terminal(run, arguments: list[str], columns: int) -> None:
     """Where columns find no room beside one another, their cells stand one below the other; no number is cut."""
     _, out, err = run(*arguments, columns=columns)
     assert err == ""
     assert [line for line in out.splitlines() if len(line) > columns and " " in line.strip()] == []
+    assert [line for line in out.splitlines() if line.endswith(" ")] == []
     _, wide, _ = run(*arguments, columns=1000)
     assert set(re.findall(r"\d+(?:,\d{3})+", wide)) <= set(re.findall(r"\d+(?:,\d{3})+", out))
 
@@ -205,6 +211,9 @@ ONE_MODEL = (["compile"], ["train"], ["sweep", "--set", "n=1"], ["solve", "--set
         (["schema", "x"], "there is no document 'x'; there are report, diff"),
         (["compile", BN, "--emit", "pyton"], "'pyton' is not one of 'python', 'keras', 'json', 'onnx'"),
         (["compile"], "Missing argument 'SPEC[:MODEL]'"),
+        (["compile", f"{BN}:bn_cnn:bn_cnn"], ":bn_cnn:bn_cnn' names two models: write FILE:MODEL"),
+        (["compile", BN, "--symbolic", "", "--batch", "3"], "error: --batch is for the memory in a report"),
+        (["compile", BN, "--symbolic", "", "--optimizer", "adam"], "error: --optimizer is for the memory in a report"),
         (["chek", BN], "there is no verb 'chek'; did you mean 'check'?"),
         (["layers", "Conv2d"], "did you mean 'Conv2D'?"),
         (["operations", "random_crp"], "there is no operation 'random_crp'; did you mean 'random_crop'?"),

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import cleandoc
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from specdsl.backends.table import Column, Line, fitted, layout, wrapped
+from specdsl.backends.table import Column, Line, fitted, wrapped
 from specdsl.declaration import Declaration, text
 from specdsl.layers import Layer
 from specdsl.layers.values import SPREADING
 from specdsl.recipes import RateSchedule
 
 
-def signature(kind: type[Declaration]) -> str:
-    """The arguments that may be given by position, with their defaults."""
+def signature(kind: type[Declaration], space: str = " ") -> str:
+    """The arguments that may be given by position, with their defaults, in which `space` stands for each space."""
     required = kind.required()
     return ", ".join(
-        name if name in required else f"{name}={text(kind.fields()[name].default)}" for name in kind.positional()
+        name if name in required else f"{name}={text(kind.fields()[name].default)}".replace(" ", space)
+        for name in kind.positional()
     )
 
 
-def arguments_table(kind: type[Declaration]) -> list[str]:
+def page(name: str, kind: type[Declaration], notes: Sequence[str], width: int) -> list[str]:
+    """The lines that describe a declaration: how it is called, what it is, and a table of its arguments.
+
+    Args:
+        name: what a spec calls it.
+        kind: the declaration.
+        notes: paragraphs behind its own documentation.
+        width: how wide lines may be.
+    """
+    call = wrapped(f"{name}({signature(kind, _TOGETHER)})", width, subsequent_indent="    ")
+    lines = [line.replace(_TOGETHER, " ") for line in call]
+    for paragraph in [*cleandoc(kind.__doc__ or "").split("\n\n"), *notes]:
+        lines += ["", *wrapped(paragraph, width)]
+    return [*lines, "", *_arguments_table(kind, width)]
+
+
+_TOGETHER = "\N{NO-BREAK SPACE}"
+"""The space within a default, which is not torn apart where the arguments of a call are folded."""
+
+
+def _arguments_table(kind: type[Declaration], width: int) -> list[str]:
     """The lines of a table of all arguments, with their legal values and their defaults; none where there are none."""
     required = kind.required()
     rows = [
@@ -33,7 +55,8 @@ def arguments_table(kind: type[Declaration]) -> list[str]:
         for name in kind.names()
         for field in [kind.fields()[name]]
     ]
-    return list(layout([Column("argument"), Column("default"), Column("takes", least=30)], rows, 100)) if rows else []
+    columns = [Column("argument"), Column("default"), Column("takes", least=30)]
+    return [line for lines in fitted(columns, rows, width) for line in lines] if rows else []
 
 
 def overview(groups: Mapping[str, Mapping[str, str]], last: str, width: int) -> str:

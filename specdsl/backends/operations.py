@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from inspect import cleandoc
 
 from specdsl.backends import arguments
-from specdsl.backends.arguments import arguments_table, signature
+from specdsl.backends.arguments import signature
 from specdsl.recipes import OPERATIONS, Operation
 from specdsl.recipes.augmentation import FAMILIES
 
@@ -17,12 +17,10 @@ def overview(width: int = 100) -> str:
     return arguments.overview(families, "`specdsl operations NAME` describes one of them.", width)
 
 
-def operation_page(operation: type[Operation]) -> str:
-    """An operation with what it does to one image, its arguments, their legal values and their defaults."""
-    lines = [f"{operation.spec_name()}({signature(operation)})", "", cleandoc(operation.__doc__ or ""), ""]
-    if operation.colours:
-        lines += ["It takes images of three channels, red, green and blue.", ""]
-    return "\n".join([*lines, *arguments_table(operation), ""])
+def operation_page(operation: type[Operation], width: int = 100) -> str:
+    """An operation with what it does to one image, and its arguments, for a terminal of `width` columns."""
+    notes = ["It takes images of three channels, red, green and blue."] if operation.colours else []
+    return "\n".join([*arguments.page(operation.spec_name(), operation, notes, width), ""])
 
 
 def markdown() -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from inspect import cleandoc
 
 from specdsl.backends import arguments
-from specdsl.backends.arguments import arguments_table, signature
 from specdsl.declaration import Declaration, text
 from specdsl.recipes import LOSSES, METRICS, OPTIMIZERS, RATE_SCHEDULES, SCHEDULES, Loss, Metric, TrainRecipe
 from specdsl.recipes.losses import ALIASES, LEFT_OUT
@@ -49,9 +48,9 @@ def overview(width: int = 100) -> str:
     return arguments.overview(kinds, "`specdsl recipes NAME` describes one of them.", width)
 
 
-def pages(name: str) -> str | None:
-    """What a name stands for, each with its arguments, their legal values and their defaults; None if for nothing."""
-    found = [_page(table[name]) for table in KINDS.values() if name in table]
+def pages(name: str, width: int = 100) -> str | None:
+    """What a name stands for, each with its arguments, for a terminal of `width` columns; None if for nothing."""
+    found = [_page(table[name], width) for table in KINDS.values() if name in table]
     return "\n".join(found) or None
 
 
@@ -97,14 +96,14 @@ def _settings() -> Iterator[str]:
         yield f"| `{name}` | {shown if name == 'data' else f'`{shown}`'} | {said[name]} |"
 
 
-def _page(kind: type[Declaration]) -> str:
-    lines = [f"{_name(kind)}({signature(kind)})", "", cleandoc(kind.__doc__ or ""), ""]
+def _page(kind: type[Declaration], width: int) -> str:
+    notes = []
     if issubclass(kind, Loss):
-        lines += [f"Its word: {_words(kind)}. Its targets: {', '.join(kind.takes)}.", ""]
+        notes = [f"Its word: {_words(kind)}. Its targets: {', '.join(kind.takes)}."]
     elif issubclass(kind, Metric):
         word = f"Its word: {_words(kind)}. " if _words(kind) else ""
-        lines += [f"{word}Its targets: {', '.join(kind.takes)}. Better: {_better(kind)}.", ""]
-    return "\n".join([*lines, *arguments_table(kind), ""])
+        notes = [f"{word}Its targets: {', '.join(kind.takes)}. Better: {_better(kind)}."]
+    return "\n".join([*arguments.page(_name(kind), kind, notes, width), ""])
 
 
 def _table(table: Mapping[str, type[Declaration]]) -> Iterator[str]:

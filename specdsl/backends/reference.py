@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from inspect import cleandoc
-
 from specdsl.backends import arguments
-from specdsl.backends.arguments import arguments_table, signature
+from specdsl.backends.table import wrapped
 from specdsl.layers import LAYERS, Layer
 
 
@@ -17,15 +15,13 @@ def overview(width: int = 100) -> str:
     return arguments.overview(families, "`specdsl layers NAME` describes one of them.", width)
 
 
-def layer_page(layer: type[Layer]) -> str:
-    """A layer with its arguments, their legal values and their defaults."""
-    lines = [f"{layer.__name__}({signature(layer)})", "", cleandoc(layer.__doc__ or ""), ""]
-    if layer.aliases:
-        lines += [f"Also called {', '.join(layer.aliases)}.", ""]
-    lines += arguments_table(layer)
+def layer_page(layer: type[Layer], width: int = 100) -> str:
+    """A layer with its arguments, their legal values and their defaults, for a terminal of `width` columns."""
+    aliases = [f"Also called {', '.join(layer.aliases)}."] if layer.aliases else []
+    lines = arguments.page(layer.__name__, layer, aliases, width)
     if layer.options:
         told = ", ".join(f"`{name}` ({_OPTIONS[kind]})" for name, kind in layer.options.items())
-        lines += ["", f"A call may say beside: {told}."]
+        lines += ["", *wrapped(f"A call may say beside: {told}.", width)]
     return "\n".join([*lines, ""])
 
 

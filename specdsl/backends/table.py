@@ -175,7 +175,7 @@ def _folded(cell: Cell, width: int) -> Cell:
     for line in cell:
         indent = " " * (len(line.text) - len(line.text.lstrip()))
         parts = wrap(line.text, width, subsequent_indent=indent + "  " if width > len(indent) + 4 else "")
-        folded += [Line(part, line.style) for part in parts or [""]]
+        folded += [Line(part.rstrip(), line.style) for part in parts or [""]]
     return folded
 
 

@@ -167,6 +167,11 @@ def compile_(
             raise WrongInput("--symbolic makes a report, which neither --emit nor --diagram goes with")
         if explain or form in ("html", "latex", "csv"):
             raise WrongInput("expressions are told as a table, in Markdown or as JSON")
+        if batch is not None or optimizer is not None:
+            option = "--batch" if optimizer is None else "--optimizer"
+            raise WrongInput(
+                f"{option} is for the memory in a report, and expressions are of parameters and work alone"
+            )
         found = loaded.symbolic([name.strip() for name in symbolic.split(",")], model, **values)
         _show(found, form or "table", output)
         return

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from specdsl.cli.shared import WrongInput, colour
+from specdsl.backends.table import Column, Line, fitted
+from specdsl.cli.shared import WrongInput, colour, running_text
 from specdsl.diagnostics import Slug, did_you_mean
 from specdsl.source import Source
 
@@ -19,9 +20,6 @@ PAGES = next(
     _PACKAGE / "errors",
 )
 """A page of Markdown for each kind of mistake: within the installed package, or among the project's documents."""
-
-WIDEST = 100
-"""Columns of running text at most."""
 
 _FENCED = re.compile(r"^```([\w-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
@@ -33,12 +31,12 @@ def explain(kind: str | None) -> None:
     """Explain a kind of mistake, with an example and how to mend it, or list all kinds."""
     kinds = [str(slug) for slug in Slug]
     if kind is None:
-        widest = max(map(len, kinds))
-        for name in sorted(kinds):
-            click.echo(f"{name:{widest}}  {summary(page(name))}")
+        columns = [Column(""), Column("", least=30)]
+        rows = [[[Line(name)], [Line(summary(page(name)))]] for name in sorted(kinds)]
+        for lines in fitted(columns, rows, shutil.get_terminal_size().columns)[1:]:
+            click.echo("\n".join(lines))
     elif kind in kinds:
-        width = min(WIDEST, shutil.get_terminal_size().columns)
-        click.echo(_readable(page(kind), width), nl=False, color=colour())
+        click.echo(_readable(page(kind), running_text()), nl=False, color=colour())
     else:
         hint = did_you_mean(kind, kinds) or "`specdsl explain` lists them"
         raise WrongInput(f"there is no kind of mistake '{kind}'; {hint}")

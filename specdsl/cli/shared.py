@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -147,11 +148,14 @@ def file_and_model(written: str, default: Path | None = None) -> tuple[Path, str
     """The file and the model that `FILE:MODEL`, `FILE` or `:MODEL` names.
 
     Raises:
-        WrongInput: it names no file.
+        WrongInput: it names no file, or two models.
     """
     path, separator, model = written.rpartition(":")
     if not separator or Path(written).exists():
         return Path(written), None
+    file, another, _ = path.rpartition(":")
+    if another and not Path(path).exists() and Path(file).is_file():
+        raise WrongInput(f"'{written}' names two models: write FILE:MODEL")
     if path:
         return Path(path), model or None
     if default is None:
@@ -221,6 +225,11 @@ def told(error: Exception) -> str:
     hint = getattr(error, "help", None)
     message = getattr(error, "message", str(error))
     return f"{message}\n  help: {hint.replace(chr(10), chr(10) + ' ' * 8)}" if hint else message
+
+
+def running_text() -> int:
+    """How wide running text is: as the terminal, and 100 columns at most."""
+    return min(100, shutil.get_terminal_size().columns)
 
 
 def colour() -> bool | None:

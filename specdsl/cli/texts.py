@@ -19,6 +19,7 @@ from specdsl.cli.shared import (
     colour,
     complain,
     point_to_explanations,
+    running_text,
     spec_files,
     standard_input,
     write,
@@ -104,7 +105,7 @@ def layers(name: str | None, coverage: bool) -> None:
     elif name is None:
         click.echo(reference.overview(shutil.get_terminal_size().columns), nl=False)
     elif name in NAMES:
-        click.echo(reference.layer_page(NAMES[name]), nl=False)
+        click.echo(reference.layer_page(NAMES[name], running_text()), nl=False)
     elif name in UNDECLARABLE or name in NO_LAYER:
         why = UNDECLARABLE.get(name) or NO_LAYER[name]
         raise WrongInput(f"Keras's {name} cannot stand in a text: {why.reason}; in its place: {why.instead}")
@@ -132,7 +133,7 @@ def operations(name: str | None, markdown: bool) -> None:
     elif name is None:
         click.echo(reference.overview(shutil.get_terminal_size().columns), nl=False)
     elif name in OPERATIONS:
-        click.echo(reference.operation_page(OPERATIONS[name]), nl=False)
+        click.echo(reference.operation_page(OPERATIONS[name], running_text()), nl=False)
     else:
         hint = did_you_mean(name, OPERATIONS)
         raise WrongInput(f"there is no operation '{name}'{f'; {hint}' if hint else ''}")
@@ -151,7 +152,7 @@ def recipes(name: str | None, markdown: bool) -> None:
         click.echo(reference.markdown(), nl=False)
     elif name is None:
         click.echo(reference.overview(shutil.get_terminal_size().columns), nl=False)
-    elif shown := reference.pages(name):
+    elif shown := reference.pages(name, running_text()):
         click.echo(shown, nl=False)
     else:
         hint = did_you_mean(name, reference.names())

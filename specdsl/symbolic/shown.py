@@ -89,8 +89,8 @@ def _lines(found: Symbolic, width: int) -> Iterator[str]:
     yield ""
     totals = [(TITLES[name], str(formula)) for name, formula in found.totals.items()]
     for title, told in [*totals, ("Holds while", holding(found))]:
-        shown = styled(f"{title:<15}", "" if title.startswith(" ") else "bold")
         beside = 17 if width >= 60 else 4
+        shown = styled(title if beside == 4 else f"{title:<15}", "" if title.startswith(" ") else "bold")
         lines = wrapped(told, width - beside)
         if beside == 4:
             yield shown

@@ -88,8 +88,8 @@ def _folded(line: Line, indent: int, width: int) -> Iterator[str]:
     """A line in as many as it takes, those behind the first further in; deep indents give way."""
     first = " " * min(indent, width // 2)
     for part in wrap(line.text, width, initial_indent=first, subsequent_indent=f"{first}  ", break_on_hyphens=False):
-        bare = part.lstrip()
-        yield f"{part[: len(part) - len(bare)]}{styled(bare, line.style)}"
+        bare = part.strip()
+        yield f"{part[: len(part) - len(part.lstrip())]}{styled(bare, line.style)}"
 
 
 # ---------------------------------------------------------------------------------------------- the layers
