@@ -105,14 +105,16 @@ def _end_with_parent() -> None:
 @contextmanager
 def _hurried(process: subprocess.Popen[str]) -> Iterator[None]:
     """While this process waits for another, it asks that one to stop when it is asked to end itself."""
-    asked: list[threading.Timer] = []
+    asked = False
+    end = threading.Timer(HURRY, process.kill)
+    end.daemon = True
 
     def hurry(*_: Any) -> None:
+        nonlocal asked
         if not asked:
+            asked = True  # before anything is called: another signal may come within
             process.send_signal(signal.SIGINT)
-            asked.append(threading.Timer(HURRY, process.kill))
-            asked[0].daemon = True
-            asked[0].start()
+            end.start()
 
     kinds = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = [signal.signal(kind, hurry) for kind in kinds]
@@ -121,8 +123,7 @@ def _hurried(process: subprocess.Popen[str]) -> Iterator[None]:
     finally:
         for kind, handler in zip(kinds, before, strict=True):
             signal.signal(kind, handler)
-        for timer in asked:
-            timer.cancel()
+        end.cancel()
 
 
 def _for_a_time(command: Sequence[str], end: float, log: Path, environment: Mapping[str, str]) -> int:

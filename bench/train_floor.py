@@ -45,7 +45,7 @@ def ceilings(seconds: float, size: int | None = None) -> dict[str, Any]:
         with_numpy = 2.0 * size**3 / _time(lambda: host[0] @ host[1], seconds)
         if with_numpy > flops["float32"]:
             flops["float32"], made_with["float32"] = with_numpy, "numpy"
-        asked = {"float32": rate(jnp.float32, "float32")}
+        asked = {}  # there is but one way to multiply
     else:
         # As programs of each precision ask for products, and as the device does them if nothing else is to be heeded.
         asked = {"float32": flops["float32"], "tensorfloat32": rate(jnp.float32, "tensorfloat32")}

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import pytest
 
@@ -365,6 +365,26 @@ def test_training_that_is_ended_from_outside_is_gone_on_with(how: signal.Signals
     assert not (tmp_path / "challenge").exists()
     assert gpu_experiments.unpack(tmp_path, "challenge", tmp_path)
     assert (tmp_path / "challenge" / "told").read_text() == "begun\nresumed\n"
+
+
+def test_asked_to_end_again_while_it_passes_that_on_it_asks_once() -> None:
+    """Its group gets a signal, and the script passes its own on: asked twice, training would end without saving."""
+
+    class Training:
+        asked: ClassVar[list[int]] = []
+
+        def send_signal(self, number: int) -> None:
+            self.asked.append(number)
+            if len(self.asked) < 3:
+                signal.raise_signal(signal.SIGTERM)
+
+        def kill(self) -> None:
+            raise AssertionError("it was in time")
+
+    with kept_handlers(), gpu_experiments._hurried(Training()):  # type: ignore[arg-type]
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+    assert Training.asked == [signal.SIGINT]
 
 
 @pytest.mark.parametrize(
