@@ -82,7 +82,7 @@ def test_the_list_in_the_documents_is_that_of_the_pages(request: pytest.FixtureR
 
 
 def test_explain_lists_all_kinds(run) -> None:
-    code, out, err = run("explain")
+    code, out, err = run("explain", columns=120)
     assert (code, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines()] == sorted(Slug)
     assert "selector          The selector of an edit matches nothing in the base of the variant." in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -161,6 +162,9 @@ class Evaluator:
             return in_quotes(word)
         if name in NAMES:
             return f"{name} is a layer, and stands as a step of its own"
+        span = call.name.span
+        if re.search(rf"^let\s+{name}\b", span.source.text[span.end :], re.MULTILINE):
+            return f"`let {name} = ...` stands further down: a value is named above its uses"
         values = frame.visible(lambda value: not isinstance(value, Defined))
         folded = {known.lower() for known in self.objects}
         called = self.objects if call.arguments or name[0].isupper() or name in folded else ()

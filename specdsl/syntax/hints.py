@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from specdsl.diagnostics import did_you_mean
 
-_IN_FILES = {"BLOCK", "MODEL", "TRAIN"}
+IN_FILES = {"BLOCK", "MODEL", "TRAIN"}
 """What stands in a file and in no braces."""
 
 _STATEMENTS = ("input", "output", "let", "layer", "repeat", "for", "if", "expect", "shortcut", "branch")
@@ -85,6 +85,8 @@ _SIGNS = {
     "|": "it is written 'or' here",
     "!": "it is written 'not' here",
     "^": "it is written '**' here",
+    "\u2013": "it is written '-' here",
+    "\u2014": "it is written '-' here",
     "\u00d7": "it is written '*' here",
     "\u2212": "it is written '-' here",
     "\u2264": "it is written '<=' here",
@@ -115,7 +117,7 @@ SWALLOWED = re.compile(
 _ASSIGNED = re.compile(r",[ \t\w,]*=(?!=)")
 """More names, and what they would be given in another language."""
 
-_NUMBER = re.compile(r"(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?[kMG]?(?![\w.])")
+_NUMBER = re.compile(r"(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[kMG]?(?![\w.])")
 
 
 class Place(NamedTuple):
@@ -160,7 +162,8 @@ class Place(NamedTuple):
 def misspelled(place: Place) -> tuple[str, str] | None:
     """The word that alone stands before the place and that is a slip for a word of the language, with a hint."""
     line = place.line
-    meant = line in _KEYWORDS | _WORDS.keys() | {"or", "not"}
+    qualified = place.opening == "."
+    meant = qualified or line in _KEYWORDS | _WORDS.keys() | {"or", "not"}
     if meant or place.opening == "=" or not place.ends_step or not re.fullmatch(r"\w+", line):
         return None
     found = did_you_mean(line, _STATEMENTS)
@@ -178,13 +181,13 @@ def hint(place: Place) -> str | None:
         return found
     if place.accepted >= {"REMOVE", "SET"}:
         return "the edits are `after`, `before`, `replace`, `remove` and `set`"
-    return "a step stands in the braces of a model or a block" if place.accepted >= _IN_FILES else None
+    return "a step stands in the braces of a model or a block" if place.accepted >= IN_FILES else None
 
 
 def _elsewhere(place: Place) -> str | None:
     """What is written otherwise in other languages."""
     before, rest, accepted = place.before, place.rest, place.accepted
-    if place.ends_step and re.match(r"=>|>>|\||- *>|\u2192", rest):
+    if place.ends_step and re.match(r"=>|>>|\||[-\u2013\u2014] *>|\u2192", rest):
         return _JOINED
     if place.ends_step and rest.startswith("+"):
         return "`[a, b] -> Add` adds tensors; `shortcut add { ... }` adds what enters a body to what leaves it"
@@ -230,7 +233,7 @@ def _definition(place: Place) -> str | None:
         return "a data type stands without quotes: `input words: (none,) int32`"
     if re.match(r"=(?!=)", rest) and re.fullmatch(r"\w+", line) and "ARROW" in accepted:
         return f"a value is named with `let {line} = ...`, the result of a step with `... as {line}`"
-    if accepted >= _IN_FILES and (named := re.match(r"(\w+)\s*=(?!=)", rest)):
+    if accepted >= IN_FILES and (named := re.match(r"(\w+)\s*=(?!=)", rest)):
         return f"a value is named with `let {named[1]} = ...`"
     if place.opening == "=" and "COMPARATOR" in accepted and place.first in {"expect", "if"}:
         return "`==` compares"

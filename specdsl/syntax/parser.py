@@ -213,22 +213,34 @@ def _diagnostic(source: Source, error: UnexpectedInput, offset: int, broken: rec
         if not (isinstance(error, UnexpectedToken) and error.token.type in ("STRING", "DOCSTRING")):
             return Diagnostic(Slug.SYNTAX, "this string is never closed", Span(source, offset, offset + len(quote)))
     if rest[:1] in ("", "\n"):
-        found = "end of the line" if rest else "end of the file"
+        found = "end of the line" if rest else "end" if source.hidden else "end of the file"
         length = 1
     else:
         length = len(hints.WORD.match(rest)[0])  # type: ignore[index]
-        found = f'"{rest[:length]}"' if "'" in rest[:length] else f"'{rest[:length]}'"
+        found = _quoted(rest[:length])
     accepted = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or ())
+    if source.hidden:  # a value alone, of which the head of a step is not shown: no other step can follow
+        accepted -= {"SEP", *hints.IN_FILES}
     place = hints.Place(source.text[:offset], rest, accepted)
     slip = hints.misspelled(place)
     if slip:
         wrong, meant = slip
         start = source.text.rindex(wrong, 0, offset)
         return Diagnostic(Slug.SYNTAX, f"unexpected '{wrong}'", Span(source, start, start + len(wrong)), help=meant)
-    known = not (rest.startswith("\n") and "SEP" in accepted)  # else `accepted` speaks of the line below
+    # Else `accepted` speaks of the line below, or of what could lengthen a value that is complete.
+    known = not (rest.startswith("\n") and "SEP" in accepted) and not (source.hidden and rest)
     expected = _expected(accepted) if known else ""
     message = f"unexpected {found}" + (f"; expected {expected}" if expected else "")
     return Diagnostic(Slug.SYNTAX, message, Span(source, offset, offset + length), help=hints.hint(place))
+
+
+def _quoted(word: str) -> str:
+    """What stands at a place, in quotes; what cannot be seen by its name."""
+    if len(word) == 1 and not word.isprintable():
+        import unicodedata
+
+        return f"'\\u{ord(word):04x}' ({unicodedata.name(word, 'no character').lower()})"
+    return f'"{word}"' if "'" in word else f"'{word}'"
 
 
 def _expected(accepted: set[str]) -> str:
