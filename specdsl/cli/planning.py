@@ -152,8 +152,8 @@ def kept(folder: Path, **changes: Any) -> tuple[Request, Spec]:
 
     run = read_run(folder, with_trials=False)
     told_before = {"trials": run.config["trials"], "epochs": run.recipe["epochs"]}
-    # In the spec that the folder keeps, a relative path would be read from that folder.
-    told_before["path"] = (run.recipe.get("data") or {}).get("source", {}).get("path")
+    # In the spec that the folder keeps, a relative path would be read from that folder; data may have moved since.
+    told_before["path"] = None if "data" in changes else (run.recipe.get("data") or {}).get("source", {}).get("path")
     request = replace(Request.of(run.config.get("request") or {}), **{**told_before, **changes})
     return request, load_spec(run.entry, Limits(**request.limits))
 

@@ -235,6 +235,8 @@ def _data(run: TrainedRun, written: str | None) -> tuple[DataSet, bool]:
     own = run.recipe.data.source
     if written is None or (isinstance(source, Gtsrb) and isinstance(own, Gtsrb)):
         source = own  # prepared files lie in a folder that the recipe does not name
+    elif source is not None:
+        source = source.completed(own)
     loaded = run.data(source, place)
     same = loaded.fingerprint() == run.record.data["sha256"]
     if not same and written is None:

@@ -126,15 +126,10 @@ class DataRecipe(RecipePart):
     def taken_from(self, source: Source) -> Self:
         """The same recipe on another source; what that leaves open stays as it was.
 
-        That is the size of images and, where both are of the same kind, every argument that stands at its default.
-
         Raises:
             Misuse: the operations do not fit the examples of the other source.
         """
-        if type(source) is type(self.source):
-            return self.replace(source=self.source.replace(**source.arguments()))
-        size = getattr(self.source, "size", None)
-        return self.replace(source=source if size is None else source.sized(size))
+        return self.replace(source=source.completed(self.source))
 
 
 def default_data(input_shape: tuple[int | None, ...], source: Source | None = None) -> DataRecipe:

@@ -66,6 +66,16 @@ class Source(Named):
         """The same source with images of a size in pixels, where it takes one and has not been given another."""
         return self.replace(size=size) if "size" in self.names() and "size" not in self.arguments() else self
 
+    def completed(self, other: Source) -> Source:
+        """The same source, what it leaves open taken from another one.
+
+        That is the size of images and, where both are of the same kind, every argument that stands at its default.
+        """
+        if type(self) is type(other):
+            return other.replace(**self.arguments())
+        size = getattr(other, "size", None)
+        return self if size is None else self.sized(size)
+
 
 DEFAULT_SIZE = 32
 """The size of images of signs where nothing else is said."""

@@ -35,9 +35,11 @@ class Reloaded:
     def __call__(self, run: RunRecord) -> Examples | str:
         """The test examples of a run, or why there are none: only those count that are equal to the last byte."""
         try:
-            source = self.source or _declared(run)
+            source = _declared(run) if self.source is None else self.source.completed(_declared(run))
         except Misuse:
-            return "its recipe names no data that this version knows"
+            if self.source is None:
+                return "its recipe names no data that this version knows"
+            source = self.source
         if self.source is None and isinstance(source, Mnist | Cifar10):
             return f"the test examples were not loaded (--data {source.spec_name()} loads them)"
         if source not in self._loaded:

@@ -43,9 +43,11 @@ def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
     train = dict(config.get("train", {}), epochs=None)
     if isinstance(train.get("data"), dict):
         train["data"] = dict(train["data"], source=None)
+    # A file or folder that has been renamed gives its data another name, and the same SHA-256.
+    data = {name: value for name, value in config.get("data", {}).items() if name != "name"}
     told = ("request", "trials", "spec", "texts_sha256", "parameters", "why")
     rest = {name: value for name, value in config.items() if name not in told}
-    return {**rest, "train": train}
+    return {**rest, "train": train, "data": data}
 
 
 def check_longer(path: Path, recipe: TrainRecipe, before: int) -> None:

@@ -55,6 +55,16 @@ def test_a_run_on_arrays_goes_on_from_another_folder(train, tmp_path: Path, monk
     assert (code, err) == (0, "")
     assert (tmp_path / "run" / "trial-2" / "trial.json").exists()
     data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    (tmp_path / "specs" / "held" / "own.npz").rename(tmp_path / "moved.npz")
+    code, _, err = train("--resume", "../run", "--trials", "3")
+    assert code == 2
+    assert "own.npz: no such file" in err
+    code, _, err = train("--resume", "../run", "--trials", "3", "--data", "../moved.npz")
+    assert (code, err) == (0, "")
+    assert (tmp_path / "run" / "trial-3" / "trial.json").exists()
+    code, out, _ = train.func("evaluate", "../run", "--data", "../moved.npz")
+    assert code == 0
+    assert "The run recorded the same." in out, "the part for the test, which the file does not say, is the run's"
     assert (data["task"], data["train"], data["validation"], data["test"]) == ("classification", 9, 3, 12)
 
 
