@@ -15,10 +15,13 @@ def main() -> None:
     """
     gc.set_threshold(100_000, 20, 20)
     _without_plugins()
-    from specdsl import cli
-
     try:
+        from specdsl import cli
+
         cli.main()
+    except KeyboardInterrupt:  # while modules are loaded; later the command line itself hears of it
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     finally:
         gc.freeze()
 

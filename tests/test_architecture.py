@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).parents[1] / "specdsl"
 SPECS = PACKAGE.parent / "specs"
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 
-FOUNDATION = {"source", "limits", "counts", "declaration", "version", "cache"}
+FOUNDATION = {"source", "limits", "counts", "declaration", "version", "cache", "interrupts"}
 ALLOWED: dict[str, set[str]] = {
     "source": set(),
     "limits": set(),
@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "traced": set(),
     "version": set(),
     "cache": set(),
+    "interrupts": set(),
     "diagnostics": {"source"},
     "syntax": {"source", "limits", "cache", "diagnostics"},
     "layers": {"counts", "declaration", "diagnostics"},
@@ -65,6 +66,7 @@ ALLOWED: dict[str, set[str]] = {
         "backends",
     },
     "sweeps": {
+        "interrupts",
         "source",
         "limits",
         "diagnostics",
@@ -108,6 +110,7 @@ ALLOWED: dict[str, set[str]] = {
     "inference": {"declaration", "version", "recipes", "data", "runs", "backends", "training"},
     "training": {
         "cache",
+        "interrupts",
         "runs",
         "results",
         "counts",

@@ -95,6 +95,16 @@ def test_report_fits_the_terminal(run, columns: int) -> None:
     assert "\x1b" not in out
 
 
+def test_ctrl_c_while_modules_are_loaded_leaves_no_traceback() -> None:
+    code = (
+        "import sys\nclass Pressed:\n    def find_spec(self, name, *_):\n        if name == 'specdsl.cli.shared':\n"
+        "            raise KeyboardInterrupt\nsys.meta_path.insert(0, Pressed())\n"
+        "from specdsl.__main__ import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_verbs_are_listed_though_their_files_are_loaded_when_they_are_named(run) -> None:
     code, told, _ = run("--help")
     assert code == 0

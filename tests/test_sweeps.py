@@ -10,6 +10,7 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -306,6 +307,27 @@ def test_ctrl_c_wherever_it_comes_leaves_whole_counts(grid: str) -> None:
         assert done.tried == len(done.rows)
         counts.add(done.tried)
     assert counts == set(range(6))
+
+
+def test_processes_hear_nothing_of_ctrl_c_while_they_begin(monkeypatch: pytest.MonkeyPatch, grid: str) -> None:
+    """They have the mask of the thread that begins them, and would tell of Ctrl-C with a traceback each."""
+    masks = []
+
+    class Pool:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def map(self, *_: object, **__: object) -> Iterator[None]:
+            masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, set()))
+            return iter([None] * 40)
+
+        def shutdown(self, **_: object) -> None:
+            masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, set()))
+
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    specdsl.load(grid).sweep({"width": "1..40"}, ["grid"], jobs=2)
+    assert [signal.SIGINT in mask for mask in masks] == [True, False]
 
 
 MANY = 50_000

@@ -297,11 +297,15 @@ def _rows(text: Text, program: Program, space: Space, jobs: int) -> Iterator[Row
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
+    from specdsl.interrupts import interrupts_held
+
     where = space.where.written if space.where else None
     begin = (text, space.models, dict(space.domains), space.columns, where)
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin, begin)
     try:
-        yield from pool.map(_work, range(len(space)), chunksize=CHUNK)
+        with interrupts_held():  # which begins the processes
+            rows = pool.map(_work, range(len(space)), chunksize=CHUNK)
+        yield from rows
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

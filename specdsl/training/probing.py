@@ -21,10 +21,11 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
+from specdsl.interrupts import interrupts_held
 from specdsl.training import probe_worker, workers
 from specdsl.training.carrying import grouped
 from specdsl.training.probe_worker import Sizes, Task
-from specdsl.training.processes import import_path, interrupts_held
+from specdsl.training.processes import import_path
 from specdsl.training.ways import Way
 from specdsl.training.works import Work
 

@@ -20,11 +20,12 @@ from typing import IO, Any
 from rich.console import Console
 
 from specdsl.declaration import Misuse
+from specdsl.interrupts import interrupts_held
 from specdsl.training import engines, workers
 from specdsl.training.engine import Job
 from specdsl.training.interrupts import Interrupts
 from specdsl.training.plans import Plan
-from specdsl.training.processes import import_path, interrupts_held
+from specdsl.training.processes import import_path
 from specdsl.training.progress import say
 from specdsl.training.worker import Setup
 from specdsl.training.workers import WorkerLost

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from specdsl.training.processes import interrupts_held
+from specdsl.interrupts import interrupts_held
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held here")
