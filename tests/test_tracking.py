@@ -6,6 +6,9 @@ import io
 import json
 import math
 import struct
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,9 @@ from rich.console import Console
 from specdsl.declaration import Misuse
 from specdsl.runs.history import Epoch
 from specdsl.runs.records import RunSummary, TrialSummary
-from specdsl.training import tracking
+from specdsl.training import Way, run_all, tracking
 from specdsl.training.tracking import Described, Target, Tracking, flattened, target
+from tests.training import faults
 
 CONFIG = {
     "schema": 2,
@@ -264,12 +268,52 @@ def test_a_server_that_is_not_there_is_told_before_training(tmp_path: Path, monk
     """On a port of this machine where nobody listens."""
     pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(Misuse, match="mlflow cannot be logged to"):
+    with pytest.raises(Misuse, match=r"to: http://127\.0\.0\.1:9 cannot be reached: Connection refused$"):
         target("mlflow=http://127.0.0.1:9").reach()
     (tmp_path / "file").write_text("")
     pytest.importorskip("tensorboardX")
     with pytest.raises(Misuse, match="tensorboard cannot be logged to"):
         target(f"tensorboard={tmp_path / 'file'}").reach()
+
+
+class Reading(BaseHTTPRequestHandler):
+    """A server that knows no run and lets nothing be written."""
+
+    def do_POST(self) -> None:
+        self._answer(200 if self.path.endswith("/search") else 500)
+
+    def do_GET(self) -> None:
+        self._answer(500)
+
+    def _answer(self, code: int) -> None:
+        self.send_response(code)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", [None, "an_experiment"])
+def test_a_server_that_fails_when_a_run_begins_leaves_no_folder(
+    name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with it is told, and not by what library it was asked."""
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Reading)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    place, out = f"http://127.0.0.1:{server.server_port}", tmp_path / "run"
+    plans = {key: replace(faults.plan(), way=Way()) for key in ([""] if name is None else ["a", "b"])}
+    try:
+        with faults.numpy_engine(), pytest.raises(Misuse, match=f"{place} does not answer as it should: too many 500"):
+            run_all(name, plans, out, console=quiet(), logs=[Target("mlflow", place)])
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert not out.exists()
 
 
 def test_settings_by_their_paths() -> None:

@@ -68,8 +68,13 @@ class Request:
             raise WrongInput("the folder does not say what was asked for, so that it cannot be gone on with") from None
 
 
-def plans(request: Request, spec: Spec) -> dict[str, Plan]:
+def plans(request: Request, spec: Spec, begun: bool = False) -> dict[str, Plan]:
     """The plan of each run that is asked for, by its key, with its data loaded; a run alone has an empty key.
+
+    Args:
+        request: what is asked for.
+        spec: the spec that is meant.
+        begun: whether these runs are gone on with, in the ways in which they were begun.
 
     Raises:
         SpecError: the text and the request do not go together.
@@ -77,7 +82,7 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
     """
     from specdsl.resolve import check_roots, overridden, train_recipe
     from specdsl.resolve import experiment as experiment_named
-    from specdsl.training import Plan, Wanted, check_recipe
+    from specdsl.training import Plan, Wanted, check_recipe, check_wanted
 
     trials, recipe = request.trials, request.recipe
     given, others = recipe_settings(request.settings)
@@ -111,8 +116,11 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
     datasets: dict[Source, DataSet] = {}
     texts, start = _texts(spec)
     made_plans: dict[str, Plan] = {}
+    wanted = Wanted(**request.way)
     for key, graph in graphs.items():
         check_recipe(graph, recipes[key])
+        if not begun:
+            check_wanted(wanted, trials or 1, recipes[key].batch)
     for key, graph in graphs.items():
         source = recipes[key].data.source
         if source not in datasets:
@@ -126,7 +134,7 @@ def plans(request: Request, spec: Spec) -> dict[str, Plan]:
             entry=start,
             trials=trials or 1,
             seed=request.seed,
-            wanted=Wanted(**request.way),
+            wanted=wanted,
             request=asdict(replace(request, models=(key,) if key else None)),
         )
     return made_plans

@@ -165,7 +165,7 @@ def train(context: click.Context, /, path: str | None, resume: Path | None, **gi
             assert path is not None
             file, given["model"] = spec_and_model(path, given["model"])
             spec, request = load_spec(file, given["limits"]), _request(given)
-        (plan,) = plans(request, spec).values()
+        (plan,) = plans(request, spec, resume is not None).values()
         out = resume or given["out"] or default_folder(plan.graph.name, datetime.now())
         summary = run(plan, out, console=_screen(), every=given["every"], resume=resume is not None, logs=logs)
     _conclude({summary.model: summary}, out)
@@ -213,7 +213,7 @@ def experiment(
             spec = load_spec(path, given["limits"])
             name = name or only_experiment(spec)
             request = _request(given, experiment=name, models=None if models is None else tuple(models.split(",")))
-        made = plans(request, spec)
+        made = plans(request, spec, resume is not None)
         out = resume or given["out"] or default_folder(name, datetime.now())
         summaries = run_all(
             name,

@@ -13,7 +13,7 @@ from specdsl.training import frameworks
 from specdsl.training.hardware import Hardware, hardware
 from specdsl.training.sharing import of_use, sharing
 from specdsl.training.sizing import most_together
-from specdsl.training.ways import Engine, Method, Wanted, Way
+from specdsl.training.ways import Devices, Engine, Method, Wanted, Way
 from specdsl.training.works import Work
 
 _SEVERAL = 4
@@ -60,6 +60,25 @@ class Candidates:
     ways: tuple[Way, ...]
     asked: str | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_wanted(wanted: Wanted, trials: int, batch: int, here: Here | None = None) -> None:
+    """Check what is asked for against what there is, as far as that can be done before there are data.
+
+    Args:
+        wanted: what is asked for.
+        trials: how many of a model are trained.
+        batch: examples of a step.
+        here: what there is to train on.
+
+    Raises:
+        Misuse: it cannot be had.
+    """
+    wanted.check()
+    here = here or Here.now()
+    _backends(wanted, here)
+    if wanted.devices is not None:
+        _of_use(wanted, wanted.devices, trials, batch, here, wanted.processes or 1)
 
 
 def candidates(work: Work, here: Here) -> Candidates:
@@ -228,11 +247,25 @@ def _devices(work: Work, here: Here, processes: int) -> list[int]:
         Misuse: so many as are asked for are not there, or of no use.
     """
     asked, there, batch = work.wanted.devices, here.hardware.devices, work.job.recipe.batch
-    most = -(-work.trials // processes)
-    together = min(work.wanted.together or most, most)
     if asked is not None:
-        return [of_use(asked, there, together, batch)]
+        return [_of_use(work.wanted, asked, work.trials, batch, here, processes)]
     if here.hardware.platform == "cpu":
         return [1]
+    together = _at_once(work.wanted, work.trials, processes)
     found = sharing(together, batch, there, together).devices
     return [found] if together > 1 else sorted({1, found})
+
+
+def _of_use(wanted: Wanted, asked: Devices, trials: int, batch: int, here: Here, processes: int) -> int:
+    """How many of the devices that are asked for a program has use for.
+
+    Raises:
+        Misuse: so many are not there, or of no use.
+    """
+    return of_use(asked, here.hardware.devices, _at_once(wanted, trials, processes), batch)
+
+
+def _at_once(wanted: Wanted, trials: int, processes: int) -> int:
+    """How many trials a program would train, had it the memory for all of its process."""
+    most = -(-trials // processes)
+    return min(wanted.together or most, most)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -119,7 +120,11 @@ def run_all(
             if name is not None:
                 declared = {"schema": SCHEMA, "name": name, "models": list(plans), "published": published or {}}
                 write_json(out / EXPERIMENT, declared)
-            _track(runs, logs, name, console, resume)
+            try:
+                _track(runs, logs, name, console, resume)
+            except Misuse:
+                rmtree(out, ignore_errors=True)  # it was free, so that all in it has just been made
+                raise
             return _carried_out(runs, console, every, others, locks)
 
 

@@ -13,6 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -185,7 +186,16 @@ def flattened(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _in_short(error: Exception) -> str:
-    """The first line of what an error says, or its kind."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return first if len(first) <= 300 else f"{first[:300]} ..."
+def _in_short(error: BaseException) -> str:
+    """The first line of what an error says, or its kind; of one in reaching a server, which one and what is wrong."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    said = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    # What is raised by `requests` has the request with it, and says at length by what means it was sent.
+    if asked := next((url for one in chain if (url := getattr(getattr(one, "request", None), "url", None))), None):
+        server = urlsplit(asked)
+        at = f"{server.scheme}://{server.hostname}" + (f":{server.port}" if server.port else "")
+        why = next((one.strerror for one in reversed(chain) if isinstance(one, OSError) and one.strerror), None)
+        said = [f"{at} cannot be reached: {why}" if why else f"{at} does not answer as it should: {chain[-1]}"]
+    return said[0] if len(said[0]) <= 300 else f"{said[0][:300]} ..."

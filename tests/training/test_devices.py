@@ -15,9 +15,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specdsl.cli import cli
+from specdsl.cli import cli, planning
 from specdsl.declaration import Misuse
-from specdsl.training import Wanted
+from specdsl.training import Wanted, frameworks
+from specdsl.training.candidates import Here
+from specdsl.training.hardware import Hardware
 from specdsl.training.sharing import Sharing, left_out, of_use, sharing
 
 ROOT = Path(__file__).parents[2]
@@ -108,6 +110,30 @@ def test_the_command_line_refuses_what_cannot_be(written: list[str], says: str) 
     result = CliRunner().invoke(cli, ["train", spec, "--data", "synthetic(train=2, test=1)", *written])
     assert result.exit_code == 2
     assert says in result.output
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        (["--devices", "4"], "there is 1 device here, not 4"),
+        (["--devices", "3", "--batch", "7"], "a batch of 7 cannot be split evenly over 3 devices"),
+        (["--devices", "2", "--trials", "2", "--together", "2", "--processes", "3"], None),
+    ],
+)
+def test_devices_are_compared_with_the_machine_before_data_are_loaded(
+    written: list[str], says: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: Any) -> None:
+        raise SystemExit(77)
+
+    devices = 1 if says and "1 device" in says else 3
+    there = Hardware("cpu", "a processor", devices, 8 << 30, 2)
+    monkeypatch.setattr(Here, "now", lambda: Here(there, frozenset(["jax"])))
+    monkeypatch.setattr(frameworks, "check_installed", lambda backend: None)
+    monkeypatch.setattr(planning, "loaded", load)
+    result = CliRunner().invoke(cli, ["train", str(ROOT / "specs" / "bn_cnn.spec"), "--data", "synthetic", *written])
+    assert result.exit_code == (77 if says is None else 2), result.output
+    assert (says or "") in result.output
 
 
 def checked(folder: Path, *how: str) -> dict[str, Any]:
