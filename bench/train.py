@@ -145,7 +145,8 @@ def setups(name: str, brief: bool, chosen: Mapping[int, Way]) -> list[Setup]:
                 way = Way("fused", "jax", method, None)
                 found.append(in_engine("c" if trials == 1 else "d", way, trials, label, careful))
     two = [Way("fit", "tensorflow", processes=2)]
-    two += [] if brief else [Way("fused", "jax", "vmap" if tiny else "vmap-products", None, processes=2)]
+    two += [] if brief else [Way("fused", "jax", "vmap" if tiny else "map-products", None, processes=2)]
+    two += [Way("fit", "jax", processes=2)] if tiny else []
     found += [in_engine("d", way, several[0], f"{way}, {several[0]} trials") for way in two]
     return found
 
