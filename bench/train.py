@@ -363,7 +363,7 @@ def main() -> int:
         "ceilings": ceilings,
         "networks": networks,
     }
-    data["bars"] = bars(networks)
+    data["bars"] = met = bars(networks)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(data, indent=2) + "\n")
     text = train_tables.markdown(data)
@@ -371,7 +371,7 @@ def main() -> int:
     if arguments.write:
         train_tables.into(HERE.parent / "docs" / "performance.md", "train-cpu", text)
     print(text)
-    return 0 if all(bar["met"] for bar in data["bars"]) else 1
+    return 0 if all(bar["met"] for bar in met) else 1
 
 
 if __name__ == "__main__":

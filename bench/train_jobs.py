@@ -20,7 +20,7 @@ from specdsl.data.dataset import DataSet, Examples
 from specdsl.graph import Graph, Tensor
 from specdsl.layers.dtypes import BYTES, policy
 from specdsl.recipes import TrainRecipe
-from specdsl.recipes.sources import Source
+from specdsl.recipes.sources import Gtsrb, Source
 from specdsl.resolve import train_recipe
 from specdsl.training.engine import Job
 from specdsl.training.streams import Streams
@@ -108,7 +108,7 @@ def batches(case: Case) -> int:
 
 def _examples(case: Case, network: Graph, how: TrainRecipe) -> tuple[Examples, Examples]:
     source = how.data.source
-    if type(source).__name__ != "Gtsrb" or case.data is not None:
+    if not isinstance(source, Gtsrb) or case.data is not None:
         found = _loaded(source, case.data)
         every = np.linspace(0, len(found.train), case.examples or 0, endpoint=False).astype(int)
         train = found.train if case.examples is None else found.train.take(every)

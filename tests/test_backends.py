@@ -22,7 +22,7 @@ from specdsl.backends import diagram, diagram_folding
 from specdsl.backends.diagram import FILLS, FORMATS, SHORTCUT, DiagramError
 from specdsl.backends.diagram_folding import folding
 from specdsl.functional import Functional
-from specdsl.layers import LAYERS
+from specdsl.layers import LAYERS, Layer
 from specdsl.layers.dtypes import BYTES
 from tests.spec_strategies import spec_texts
 from tests.test_corpus import CORPUS, OK
@@ -234,7 +234,8 @@ def test_what_a_drawing_says() -> None:
 
 def test_each_family_has_a_colour() -> None:
     """Every family of layers that a drawing shows has a fill of its own, but for rare ones."""
-    families = {layer.family for layer in [*LAYERS.values(), Functional]}
+    layers: list[type[Layer]] = [*LAYERS.values(), Functional]
+    families = {layer.family for layer in layers}
     assert set(FILLS) <= families
     assert families - set(FILLS) <= {"preprocessing"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -32,7 +34,7 @@ def drawn(call: Call) -> Layer:
     return layer
 
 
-@pytest.mark.parametrize("kind", sorted(RULES, key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", sorted(RULES, key=attrgetter("__name__")), ids=attrgetter("__name__"))
 def test_work_is_what_carrying_it_out_takes(kind: type[Layer]) -> None:
     """As many multiply-accumulates, as many operations, and outputs of the inferred shapes."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,6 +18,7 @@ import specdsl
 from specdsl.data import DataError, DataSet, load
 from specdsl.data.load import LOADERS
 from specdsl.data.origin import is_path, source_at
+from specdsl.data.pictures import PictureError
 from specdsl.declaration import Misuse
 from specdsl.recipes import SOURCES, Folder, Gtsrb, Npz, Sinc
 from specdsl.resolve import data_recipe
@@ -207,7 +209,7 @@ def test_the_first_broken_picture_ends_the_reading(tmp_path: Path, monkeypatch: 
     seen: list[str] = []
     ending = Event()
 
-    class Pool(folders.ThreadPoolExecutor):
+    class Pool(ThreadPoolExecutor):
         def shutdown(self, *all: Any, **named: Any) -> None:
             super().shutdown(*all, **named)
             ending.set()
@@ -216,7 +218,7 @@ def test_the_first_broken_picture_ends_the_reading(tmp_path: Path, monkeypatch: 
         seen.append(file.name)
         if file != tmp_path / "a" / "000.png":  # the others take until no more are begun
             assert ending.wait(200)
-        raise folders.PictureError("broken")
+        raise PictureError("broken")
 
     monkeypatch.setattr(folders, "decoded", decode)
     monkeypatch.setattr(folders, "ThreadPoolExecutor", Pool)

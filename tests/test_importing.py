@@ -143,7 +143,7 @@ def test_any_names_with_hyphens_end_in_the_same_model(paths: list[list[str]]) ->
     layers = [dense("-".join(path), number + 1) for number, path in enumerate(paths)]
     with TemporaryDirectory() as folder:
         model = specdsl.loads(text_of(sequential(*layers), Path(folder))).model()
-    assert [node.layer.units for node in model.nodes[1:]] == [*range(1, len(paths) + 1)]
+    assert [node.layer.arguments()["units"] for node in model.nodes[1:]] == [*range(1, len(paths) + 1)]
 
 
 def test_mistakes_hold_nothing_that_a_terminal_would_obey(tmp_path: Path) -> None:

@@ -135,12 +135,13 @@ def test_the_parts_of_training_are_those_of_the_optimizer() -> None:
 
 def test_a_train_block_says_for_what_memory_is_worked_out() -> None:
     text = "train t { optimizer = SGD(momentum=0.9); batch = 32 }\nmodel m { input x: (8,); Dense(2) }"
-    analysis = specdsl.loads(text).model().analyse()
+    model = specdsl.loads(text).model()
+    analysis = model.analyse()
     assert analysis.regime.training_batch == 32
     memory = training_memory(analysis)
     assert (memory.batch, memory.slots) == (32, 4 * 18)
     assert quantities(analysis)["training_bytes"] == memory.total
-    other = analysis.graph.analyse(Regime(4, 4, OPTIMIZERS["Adam"]()))
+    other = model.analyse(Regime(4, 4, OPTIMIZERS["Adam"]()))
     assert training_memory(other).slots == 2 * 4 * 18
     assert inference_bytes(other) == 4 * 18 + 4 * (peak_activation_bytes(other) or 0)
 

@@ -452,7 +452,8 @@ def test_a_billion_blocks_end_soon() -> None:
 def test_a_name_of_two_things_means_the_one_that_fits() -> None:
     """`Identity` is a layer where a layer is taken, and an initializer elsewhere."""
     made = graph("model m { input x: (4, 4); TimeDistributed(Identity()) -> Dense(4, kernel_initializer=Identity()) }")
-    kinds = [type(made.nodes[1].layer.layer).__module__, type(made.nodes[2].layer.kernel_initializer).__module__]
+    layers: list[Any] = [node.layer for node in made.nodes]
+    kinds = [type(layers[1].layer).__module__, type(layers[2].kernel_initializer).__module__]
     assert kinds == ["specdsl.layers.core", "specdsl.layers.objects"]
 
 
@@ -462,7 +463,8 @@ def test_a_file_can_name_layers_for_pipelines_and_wrappers() -> None:
         "let both = [RandomFlip(), RandomRotation(0.1)]\nlet dense = Dense(5)\n"
         "model m(within=dense) { input x: (8, 8, 3); Pipeline(both) -> TimeDistributed(within) }"
     )
-    assert [type(layer).__name__ for layer in made.nodes[1].layer.layers] == ["RandomFlip", "RandomRotation"]
+    pipeline: Any = made.nodes[1].layer
+    assert [type(layer).__name__ for layer in pipeline.layers] == ["RandomFlip", "RandomRotation"]
     assert made.nodes[2].shapes == ((8, 8, 5),)
 
 

@@ -130,6 +130,7 @@ def test_files_are_the_same_each_time_and_sound(experiment: Path, tmp_path: Path
             assert file.read_bytes() == (first / file.name).read_bytes(), file.name
     for file in files:
         if file.suffix == ".png":
+            image: Any
             with Image.open(file) as image:
                 image.load()
                 assert image.width > 600
@@ -246,7 +247,7 @@ def test_nothing_is_cut_off(tmp_path: Path) -> None:
             picture._add_caption(figure)
             _settle(figure)
             figure.draw_without_rendering()  # as saving does
-            text = figure._supxlabel
+            text: Any = vars(figure)["_supxlabel"]
             for one in (figure.axes[0].yaxis.label, text):
                 box = one.get_window_extent()
                 assert box.x0 >= 0

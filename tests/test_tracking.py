@@ -9,6 +9,7 @@ import struct
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -153,9 +154,8 @@ def scalars_of_whole_records(folder: Path) -> dict[str, list[tuple[int, float]]]
 
 def client(place: Path) -> Any:
     pytest.importorskip("mlflow")
-    from specdsl.training import tracking_mlflow
-
-    return tracking_mlflow.MlflowClient(tracking_uri=place.as_uri())
+    tracker = import_module("specdsl.training.tracking_mlflow")  # which settles how MLflow keeps files
+    return tracker.MlflowClient(tracking_uri=place.as_uri())
 
 
 def stored(place: Path) -> tuple[Any, dict[str, Any]]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,7 +146,7 @@ def test_slots_are_those_of_keras(optimizer: Any, shapes: list[list[int]]) -> No
 # ---------------------------------------------------------------------------------------------- layers carried out
 
 
-@pytest.mark.parametrize("kind", sorted(RULES, key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", sorted(RULES, key=attrgetter("__name__")), ids=attrgetter("__name__"))
 def test_layers_are_carried_out_as_keras_does(kind: type[Layer]) -> None:
     """The rules whose operations are counted compute what the real layer computes."""
 

@@ -14,7 +14,7 @@ from specdsl.backends.keras_model import keras_layer
 from specdsl.layers import LAYERS, Layer
 from specdsl.layers.augmentation import Augmentation
 from specdsl.layers.colours import Equalization
-from specdsl.layers.wrappers import Pipeline
+from specdsl.layers.pipeline import Pipeline
 from tests.keras.oracle import compare, run
 from tests.strategies import Call
 

@@ -43,7 +43,8 @@ def jobs(name: str, precision: str, trials: int) -> list[Job]:
     (entering,) = given.shapes
     if not file.startswith("zoo/"):
         recipe = train_recipe(spec.program, None, given.shape)
-        shape: tuple[int, ...] = (recipe.data.source.size, recipe.data.source.size, 3)
+        signs: Any = recipe.data.source
+        shape: tuple[int, ...] = (signs.size, signs.size, 3)
     else:
         recipe = TrainRecipe(data=DataRecipe(source=Synthetic(size=32)))
         shape = tuple(int(size or 8) for size in entering)

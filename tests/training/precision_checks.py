@@ -99,7 +99,8 @@ class Watcher:
     def stopping(self) -> bool:
         import jax
 
-        self.seen.add(jax.config.jax_default_matmul_precision)
+        settings: Any = jax.config
+        self.seen.add(settings.jax_default_matmul_precision)
         return False
 
     def on_step(self, *told: Any) -> None:
@@ -131,7 +132,8 @@ def main(folder: Path, mixed: list[Precision]) -> dict[str, Any]:
     from specdsl.training.engine_fused import FusedGroup
 
     found: dict[str, Any] = {"flags": os.environ["XLA_FLAGS"]}
-    found["settings"] = [jax.config.jax_default_prng_impl, jax.config.jax_enable_x64]
+    settings: Any = jax.config  # its attributes are made as it is imported
+    found["settings"] = [settings.jax_default_prng_impl, settings.jax_enable_x64]
     for precision, method in LOWERED:
         text = lowered(precision, method)
         found[f"{precision}, {method}"] = products_of(text)
@@ -148,7 +150,7 @@ def main(folder: Path, mixed: list[Precision]) -> dict[str, Any]:
     fit.predict("test", watcher.stopping)
     fit.save(folder / "model.keras")
     found["within fit"] = sorted(map(str, watcher.seen))
-    found["behind"] = jax.config.jax_default_matmul_precision
+    found["behind"] = settings.jax_default_matmul_precision
     found["kept"] = len([one for one in (folder / "cache" / "specdsl" / "jax").rglob("*") if one.is_file()])
     found["hits"] = hits()
     found["rounding"] = rounding()

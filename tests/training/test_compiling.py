@@ -118,7 +118,7 @@ def batch(kind: str, outputs: int, seed: int = 0, count: int = 24) -> tuple[Any,
         values = rng.uniform(0.1, 2, (count, outputs)).astype(np.float32)
         return x, values, values
     labels = rng.integers(0, max(outputs, 2), count).astype(np.int32)
-    made = {"classes": labels, "one-hot": np.eye(CLASSES)[labels], "binary": labels[:, None]}[kind]
+    made: Any = {"classes": labels, "one-hot": np.eye(CLASSES)[labels], "binary": labels[:, None]}[kind]
     return x, labels, made.astype(np.int32 if kind == "classes" else np.float32)
 
 

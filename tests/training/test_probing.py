@@ -18,7 +18,7 @@ from rich.console import Console
 
 from specdsl.data import load
 from specdsl.declaration import Misuse
-from specdsl.training import Wanted, Way, probe_worker, probing
+from specdsl.training import Wanted, Way, probe_worker, probing, workers
 from specdsl.training.choosing import choose
 from specdsl.training.engine import Job, OutOfMemory
 from specdsl.training.probe_worker import Stopwatch
@@ -192,7 +192,7 @@ def test_a_worker_tells_refusals_from_what_breaks(
         raise error
 
     monkeypatch.setattr(os, "_exit", ended)
-    monkeypatch.setattr(probe_worker.workers, "pin", lambda way, place: None)
+    monkeypatch.setattr(workers, "pin", lambda way, place: None)
     monkeypatch.setattr("specdsl.training.engines.maker", lambda way: making)
     told: list[dict[str, object]] = []
     task = probing._tasks(work(), FIT, 60, 1.0)[0]
