@@ -27,6 +27,9 @@ from keras.src.layers.convolutional.base_separable_conv import BaseSeparableConv
 _CACHED = 2 << 20
 """Bytes of windows that a CPU's caches are taken to hold."""
 
+_WIDE = 4
+"""Bytes of a number in windows: those of 16 bits are cut as ones of 32."""
+
 Array = Any
 
 
@@ -41,9 +44,9 @@ def as_products(model: Any, trials: int) -> None:
         if isinstance(layer, BaseConv):
             layer.convolution_op = partial(_convolved, layer, trials)
         elif isinstance(layer, BaseDepthwiseConv):
-            layer.call = partial(_depthwise_call, layer)
+            layer.call = partial(_depthwise_call, layer, trials)
         elif isinstance(layer, BaseSeparableConv):
-            layer.call = partial(_separable_call, layer)
+            layer.call = partial(_separable_call, layer, trials)
         elif isinstance(layer, BaseConvTranspose) and layer.output_padding is None and set(layer.dilation_rate) == {1}:
             layer.call = partial(_transposed_call, layer)
 
@@ -61,16 +64,16 @@ def _convolved(layer: Any, trials: int, inputs: Array, kernel: Array) -> Array:
     return _first(layer, convolution(inputs, kernel, windows, trials))
 
 
-def _depthwise_call(layer: Any, inputs: Array) -> Array:
+def _depthwise_call(layer: Any, trials: int, inputs: Array) -> Array:
     windows = Windows(layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
     kernel = keras.ops.convert_to_tensor(layer.kernel)
-    return _ended(layer, depthwise(_last(layer, inputs), kernel, windows))
+    return _ended(layer, depthwise(_last(layer, inputs), kernel, windows, trials))
 
 
-def _separable_call(layer: Any, inputs: Array) -> Array:
+def _separable_call(layer: Any, trials: int, inputs: Array) -> Array:
     windows = Windows(layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
     first, second = map(keras.ops.convert_to_tensor, (layer.depthwise_kernel, layer.pointwise_kernel))
-    outputs = depthwise(_last(layer, inputs), first, windows)
+    outputs = depthwise(_last(layer, inputs), first, windows, trials)
     return _ended(layer, outputs @ second.reshape(second.shape[-2:]))
 
 
@@ -129,10 +132,10 @@ class Windows:
         pads = lax.padtype_to_pads(inputs.shape[1:-1], reach, self._strides, "SAME")
         return jnp.pad(inputs, ((0, 0), *pads, (0, 0)))
 
-    def places(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """The places of the output on a padded input of this spatial shape."""
-        return tuple(
-            (size - (count - 1) * gap - 1) // step + 1
+    def places(self, shape: Sequence[int]) -> int:
+        """How many places the output has on an input of this spatial shape."""
+        return math.prod(
+            -(-size // step) if self._padding == "same" else (size - (count - 1) * gap - 1) // step + 1
             for size, (count, step, gap) in zip(shape, self.axes, strict=True)
         )
 
@@ -176,25 +179,37 @@ def convolution(inputs: Array, kernel: Array, windows: Windows, trials: int = 1)
     Returns:
         (batch, *places, filters).
     """
-    inputs = windows.padded(inputs)
-    inside = Windows(windows.sizes, [step for _, step, _ in windows.axes], "valid", [gap for *_, gap in windows.axes])
+    return _few_at_a_time(partial(_product, windows=windows), windows, inputs, kernel, trials)
+
+
+def _few_at_a_time(
+    function: Callable[[Array, Array], Array], windows: Windows, inputs: Array, kernel: Array, trials: int
+) -> Array:
+    """A function of inputs and kernel that makes windows; on a CPU of as many examples at a time as its caches hold."""
     batch, channels = inputs.shape[0], inputs.shape[-1]
-    size = math.prod(inside.places(inputs.shape[1:-1])) * math.prod(windows.sizes) * channels * inputs.dtype.itemsize
-    few = max(1, _CACHED // (size * trials))
-    few = next(one for one in range(min(few, batch), 0, -1) if batch % one == 0)
-    whole = partial(_product, windows=inside)
-    if (
-        jax.default_backend() != "cpu"
-        or math.prod(windows.sizes) == 1
-        or few == batch
-        or few * size * trials < _CACHED // 8
-    ):
-        return whole(_apart(inputs), kernel)
-    return _in_portions(whole, few, _apart(inputs), kernel)
+    inputs = _apart(inputs)
+    if jax.default_backend() != "cpu" or math.prod(windows.sizes) == 1:
+        return function(inputs, kernel)
+    size = windows.places(inputs.shape[1:-1]) * math.prod(windows.sizes) * channels * _WIDE
+    few = _portion(size, batch, trials)
+    return function(inputs, kernel) if few == batch else _in_portions(function, few, inputs, kernel)
+
+
+def _portion(size: int, batch: int, trials: int) -> int:
+    """How many examples' windows, each of `size` bytes, the caches hold; rather some by which the batch is divided."""
+    most = min(batch, max(1, _CACHED // max(1, size * trials)))
+    divisor = next(one for one in range(most, 0, -1) if batch % one == 0)
+    return divisor if 2 * divisor >= most else most
 
 
 def _product(inputs: Array, kernel: Array, windows: Windows) -> Array:
-    rows = windows.rows(inputs)
+    """The convolution by windows that are all there at once.
+
+    They are cut from numbers of 32 bits, though they are multiplied as ones of 16 where the inputs are: the gradient
+    of the inputs, which sums up what windows share, is so rounded once, as in XLA's convolutions.
+    """
+    wide = jnp.promote_types(inputs.dtype, jnp.float32)
+    rows = windows.rows(inputs.astype(wide)).astype(inputs.dtype)
     own, filters = kernel.shape[-2:]
     groups = inputs.shape[-1] // own
     if groups == 1:
@@ -207,8 +222,12 @@ def _product(inputs: Array, kernel: Array, windows: Windows) -> Array:
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _in_portions(function: Callable[[Array, Array], Array], few: int, inputs: Array, kernel: Array) -> Array:
     """A function of examples and a kernel, of a few examples at a time; nothing is kept for the gradient but these."""
-    outputs = lax.map(lambda some: function(some, kernel), _portions(inputs, few))
-    return outputs.reshape(-1, *outputs.shape[2:])
+    made = jax.eval_shape(function, inputs[:few], kernel)
+
+    def step(first: Any, count: int, outputs: Array) -> Array:
+        return _put(outputs, function(_taken(inputs, first, count), kernel), first)
+
+    return _over(step, few, len(inputs), _room(inputs, (len(inputs), *made.shape[1:]), made.dtype))
 
 
 def _forward(function: Callable[[Array, Array], Array], few: int, inputs: Array, kernel: Array) -> Any:
@@ -218,24 +237,41 @@ def _forward(function: Callable[[Array, Array], Array], few: int, inputs: Array,
 def _backward(function: Callable[[Array, Array], Array], few: int, kept: Any, gradient: Array) -> Any:
     inputs, kernel = kept
 
-    def step(sums: Array, some: tuple[Array, Array]) -> tuple[Array, Array]:
-        _, pull = jax.vjp(function, some[0], kernel)
-        of_inputs, of_kernel = pull(some[1])
-        return sums + of_kernel, of_inputs
+    def step(first: Any, count: int, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+        some, of_some = _taken(inputs, first, count), _taken(gradient, first, count)
+        _, pull = jax.vjp(function, some, kernel)
+        of_inputs, of_kernel = pull(of_some)
+        return _put(sums[0], of_inputs, first), sums[1] + of_kernel
 
-    nothing = jnp.zeros(kernel.shape, jnp.promote_types(kernel.dtype, jnp.float32))  # sums of 16 bits would lose much
-    sums, of_inputs = lax.scan(step, nothing, (_portions(inputs, few), _portions(gradient, few)))
-    return of_inputs.reshape(inputs.shape), sums.astype(kernel.dtype)
+    wide = jnp.promote_types(kernel.dtype, jnp.float32)  # sums of 16 bits would lose much
+    begin = _room(gradient, inputs.shape, inputs.dtype), jnp.zeros(kernel.shape, wide)
+    of_inputs, of_kernel = _over(step, few, len(inputs), begin)
+    return of_inputs, of_kernel.astype(kernel.dtype)
 
 
 _in_portions.defvjp(_forward, _backward)
 
 
-def _portions(array: Array, few: int) -> Array:
-    return array.reshape(-1, few, *array.shape[1:])
+def _over(step: Callable[[Any, int, Any], Any], few: int, count: int, carried: Any) -> Any:
+    """Steps from an example on over so many, a few at a time; behind the last of these there may be one with less."""
+    carried = lax.fori_loop(0, count // few, lambda number, one: step(number * few, few, one), carried)
+    return step(count - count % few, count % few, carried) if count % few else carried
 
 
-def depthwise(inputs: Array, kernel: Array, windows: Windows) -> Array:
+def _taken(array: Array, first: Any, count: int) -> Array:
+    return lax.dynamic_slice_in_dim(array, first, count)
+
+
+def _put(whole: Array, some: Array, first: Any) -> Array:
+    return lax.dynamic_update_slice_in_dim(whole, some, first, 0)
+
+
+def _room(before: Array, shape: Sequence[int], kind: Any) -> Array:
+    """An array to be filled, that is made when `before` is there: of zeros XLA would make all before a step begins."""
+    return jnp.broadcast_to(before.ravel()[0].astype(kind), shape)
+
+
+def depthwise(inputs: Array, kernel: Array, windows: Windows, trials: int = 1) -> Array:
     """A convolution of each channel by itself: at every place of the window a multiplication and an addition.
 
     Of numbers of 16 bits the sums have 32, as in XLA's convolutions, and are rounded once; those of gradients too.
@@ -244,12 +280,17 @@ def depthwise(inputs: Array, kernel: Array, windows: Windows) -> Array:
         inputs: (batch, *spatial, channels).
         kernel: (*window, channels, outputs of each channel).
         windows: how the windows lie.
+        trials: how many of these are carried out side by side.
 
     Returns:
         (batch, *places, channels · outputs of each).
     """
+    return _few_at_a_time(partial(_of_each, windows=windows), windows, inputs, kernel, trials)
+
+
+def _of_each(inputs: Array, kernel: Array, windows: Windows) -> Array:
     wide = jnp.promote_types(inputs.dtype, jnp.float32)
-    parts = [_apart(windows.padded(inputs)).astype(wide)]
+    parts = [windows.padded(inputs).astype(wide)]
     for axis in range(len(windows.axes)):
         parts = [shifted for part in parts for shifted in windows.shifted(part, axis)]
     of_each = kernel.shape[-1]

@@ -40,6 +40,19 @@ _REFUSALS = (ValueError, TypeError, NotImplementedError)
 What breaks on the way (memory, devices, files, processes) raises others.
 """
 
+_REFUSING = frozenset({"builtins", "jax", "jaxlib", "keras", "specdsl", "tensorflow", "torch"})
+"""Where the kinds of these are defined: others, of JSON or of encodings, tell of a file that is damaged."""
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether an error refuses the model or the recipe, and will do so another time."""
+    kind = type(error)
+    return issubclass(kind, _REFUSALS) and not issubclass(kind, UnicodeError) and _package(kind) in _REFUSING
+
+
+def _package(kind: type) -> str:
+    return kind.__module__.partition(".")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -192,7 +205,7 @@ def measure(task: Task, folder: Path, say: Callable[..., None], wait: Callable[[
                 some = f"{len(jobs)} trials together" if len(jobs) > 1 else "a trial"
                 say(failed=f"the memory does not suffice for {some}")
             except Exception as error:
-                say(failed=format_exception_only(error)[0].strip()[:200], lasting=isinstance(error, _REFUSALS))
+                say(failed=format_exception_only(error)[0].strip()[:200], lasting=is_refusal(error))
             os._exit(0)
 
         return tried

@@ -18,6 +18,8 @@ from specdsl.backends.words import readable_bytes
 from specdsl.data.dataset import Examples
 from specdsl.declaration import Misuse
 from specdsl.layers.convolution import Conv1D, Conv2D, Conv3D
+from specdsl.layers.convolution_separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from specdsl.layers.convolution_transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from specdsl.layers.dtypes import BYTES, policy
 from specdsl.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 from specdsl.recipes.training import Precision
@@ -40,11 +42,11 @@ _PREPARED = 4
 _KEPT = 1.5
 """How much more XLA keeps of activations than gradients need: not all of them share arrays."""
 
-_PADDED = 2.0
-"""The same where convolutions are products of a few windows at a time: their padded inputs are kept too."""
-
 _POOLED = 7
 """Arrays of numbers as large as what enters it that the gradient of a maximum pooling needs: where each value stood."""
+
+_COMPARED = 2
+"""The same where it is by comparisons: what goes to each place of a window, and these together."""
 
 _BESIDE = 2**20
 """Bytes of each trial that are not counted one by one: running sums, seeds, counts of steps, the ends of arrays."""
@@ -104,11 +106,10 @@ def parts(job: Job, method: Method | None, trials: int, devices: int = 1, platfo
     prepared = _PREPARED * 4 * max(_largest(job, one.x.shape[1:]) for one in examples)
     products = method is not None and method.endswith("products")
     in_turn = method is None or method.startswith("map")
-    held, most = _windows(analysis, precision) if products and not processor else (0, 0)
-    if products and processor:  # see `fused_convolutions` and `fused_pooling`
-        kept = int((memory.activations or 0) * _PADDED)
-    else:
-        kept = int((memory.activations or 0) * _KEPT) + _POOLED * _pooled(analysis)
+    windows = list(_windows(analysis, precision)) if products and not processor else []
+    held, most = sum(one.kept for one in windows), max((one.made for one in windows), default=0)
+    kept = int((memory.activations or 0) * _KEPT)
+    kept += (_COMPARED if products and processor else _POOLED) * _pooled(analysis)
     learning = memory.gradients + (variables if in_turn else 0) + batch * (kept + held + most + prepared)
     answers = 3 * 4 * job.outputs * max(len(one) for one in examples)
     shown = peak_activation_bytes(analysis) or 0
@@ -219,18 +220,31 @@ def _bytes(examples: Examples) -> int:
     return sum(one.size * min(one.dtype.itemsize, 4) for one in (examples.x, examples.y))
 
 
-def _windows(analysis: Analysis, precision: Precision) -> tuple[int, int]:
-    """Bytes of the windows of all convolutions for one example, and of those of the convolution that has most."""
-    sizes = list(_each_windows(analysis, precision))
-    return sum(sizes), max(sizes, default=0)
+class _Windows(NamedTuple):
+    """Bytes of the windows of a convolution that is a product, for one example: while it runs, and for its gradient."""
+
+    made: int
+    kept: int
 
 
-def _each_windows(analysis: Analysis, precision: Precision) -> Iterator[int]:
+def _windows(analysis: Analysis, precision: Precision) -> Iterator[_Windows]:
+    """The windows of each convolution that `fused_convolutions` carries out as a product, all at once."""
     for layer in _layers(analysis):
-        one = layer.node.layer
-        # As `fused_convolutions.replaceable` says of Keras's layers.
-        if isinstance(one, Conv1D | Conv2D | Conv3D) and one.groups == 1 and one.data_format != "channels_first":
-            yield (layer.macs.value or 0) // one.filters * BYTES[policy(one.dtype or precision).compute]
+        one, macs = layer.node.layer, layer.macs.value or 0
+        if isinstance(one, Conv1D | Conv2D | Conv3D):
+            rows = macs * one.groups // one.filters * BYTES[policy(one.dtype or precision).compute]
+        elif isinstance(one, DepthwiseConv1D | DepthwiseConv2D):
+            rows = macs // one.depth_multiplier * 4  # of each channel by itself: added up in 32 bits
+        elif isinstance(one, SeparableConv1D | SeparableConv2D):
+            places = prod(one.kernel_size)
+            rows = macs * places // (one.depth_multiplier * (places + one.filters)) * 4
+        elif isinstance(one, Conv1DTranspose | Conv2DTranspose | Conv3DTranspose):
+            kernel = next(weight for weight in layer.weights if weight.name == "kernel")
+            yield _Windows(macs // max(1, kernel.shape[-1] or 1) * 4, 0)
+            continue
+        else:
+            continue
+        yield _Windows(rows, rows)
 
 
 def _pooled(analysis: Analysis) -> int:

@@ -27,8 +27,10 @@ from specdsl.training.streams import Streams
 MODELS: dict[str, tuple[str, tuple[int, ...]]] = {
     "bn_cnn": ("of_small", (32, 32, 3)),
     "challenge": ("of_small", (32, 32, 3)),
+    "enlarged": ("of_odd", (32, 32, 3)),
     "mlp": ("of_small", (32, 32, 3)),
     "resnet": ("of_large", (36, 36, 3)),
+    "separable": ("of_small", (32, 32, 3)),
     "shortcut_mlp": ("of_curve", (1,)),
 }
 """The recipe of each model, and the shape of an example as it is stored."""

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,27 +68,52 @@ def lowered(precision: Precision, method: Any) -> str:
     return str(jax.jit(step).lower(group.states.now).as_text())
 
 
-def rounding() -> list[float]:
-    """How far a depthwise convolution of bfloat16, and its gradients, lie from the same of float32, in proportion."""
+def rounding() -> dict[str, list[float]]:
+    """How far convolutions of bfloat16, and their gradients, lie from the same of float32, in proportion.
+
+    Those of a few examples at a time are compared with those of all at once; seven are five and two.
+    """
     import jax
     import jax.numpy as jnp
+    import keras
     import numpy as np
 
-    from specdsl.training.fused_convolutions import Windows, depthwise
+    from specdsl.training import fused_convolutions as fused
 
-    rng = np.random.default_rng(0)
-    x, kernel, gradient = (
-        jnp.asarray(rng.normal(size=shape), jnp.bfloat16) for shape in ((4, 16, 16, 8), (7, 7, 8, 1), (4, 16, 16, 8))
-    )
+    windows = fused.Windows((7, 7), (1, 1), "same", (1, 1))
 
-    @jax.jit
-    def whole(x: Any, kernel: Any, gradient: Any) -> Any:
-        outputs, pull = jax.vjp(lambda *one: depthwise(*one, Windows((7, 7), (1, 1), "same", (1, 1))), x, kernel)
-        return outputs, *pull(gradient)
+    def at_once(x: Any, kernel: Any) -> Any:
+        return fused._product(x, kernel, windows)
 
-    wide = [one.astype(jnp.float32) for one in (x, kernel, gradient)]
-    pairs = zip(whole(x, kernel, gradient), whole(*wide), strict=True)
-    return [float(abs(one.astype(jnp.float32) - other).max() / abs(other).max()) for one, other in pairs]
+    def transposed(x: Any, kernel: Any) -> Any:
+        layer = keras.layers.Conv2DTranspose(8, 7, padding="same", use_bias=False, dtype=str(x.dtype))
+        model = keras.Sequential([keras.Input(x.shape[1:], dtype=str(x.dtype)), layer])
+        fused.as_products(model, 1)
+        return model.stateless_call([kernel], [], x)[0]
+
+    ways: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[int, ...]]] = {
+        "depthwise": (
+            lambda *one: fused.depthwise(*one, windows),
+            lambda *one: fused._of_each(*one, windows),
+            (7, 7, 8, 1),
+        ),
+        "at once": (at_once, at_once, (7, 7, 8, 8)),
+        "in portions": (lambda *one: fused.convolution(*one, windows), at_once, (7, 7, 8, 8)),
+        "transposed": (transposed, transposed, (7, 7, 8, 8)),
+    }
+    rng, found = np.random.default_rng(0), {}
+    for name, (way, same, kernel_shape) in ways.items():
+        shapes = ((7, 16, 16, 8), kernel_shape, (7, 16, 16, 8))
+        given = [jnp.asarray(rng.normal(size=shape), jnp.bfloat16) for shape in shapes]
+
+        def whole(way: Callable[..., Any], x: Any, kernel: Any, gradient: Any) -> Any:
+            outputs, pull = jax.vjp(way, x, kernel)
+            return outputs, *pull(gradient)
+
+        wide = [one.astype(jnp.float32) for one in given]
+        pairs = zip(jax.jit(partial(whole, way))(*given), jax.jit(partial(whole, same))(*wide), strict=True)
+        found[name] = [float(abs(one.astype(jnp.float32) - other).max() / abs(other).max()) for one, other in pairs]
+    return found
 
 
 class Watcher:

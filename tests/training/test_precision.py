@@ -62,9 +62,15 @@ def test_the_fused_step_multiplies_as_precisely_as_the_recipe_says(
 
 @pytest.mark.keras
 @on_jax
-def test_sums_of_16_bits_are_rounded_once(found: dict[str, Any]) -> None:
-    """Outputs, gradients of inputs and of the kernel of a depthwise convolution: 49 values of 8 bits added up."""
-    assert max(found["rounding"]) < 2**-8, found["rounding"]
+@pytest.mark.parametrize("way", ["depthwise", "at once", "in portions", "transposed"])
+def test_sums_of_16_bits_are_rounded_once(found: dict[str, Any], way: str) -> None:
+    """Outputs, gradients of inputs and of the kernel of convolutions: 49 values of 8 bits and more added up.
+
+    The gradient of the kernel is rounded in each portion, added up in 32 bits, and rounded once more.
+    """
+    *once, of_kernel = found["rounding"][way]
+    assert max(once) < 2**-8, found["rounding"]
+    assert of_kernel < (2**-7 if way in ("depthwise", "in portions") else 2**-8), found["rounding"]
 
 
 @pytest.mark.keras

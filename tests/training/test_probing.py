@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -172,6 +173,11 @@ def test_a_stopwatch_counts_whole_epochs_after_the_first(monkeypatch: pytest.Mon
     [
         (NotImplementedError("no such layer"), "NotImplementedError: no such layer", True),
         (Misuse("no such loss"), "no such loss", True),
+        (TypeError("no such argument"), "TypeError: no such argument", True),
+        (type("TracerError", (TypeError,), {"__module__": "jax.errors"})("traced"), "TracerError: traced", True),
+        (json.JSONDecodeError("Expecting value", "", 0), "JSONDecodeError: Expecting value", False),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "UnicodeDecodeError", False),
+        (type("InvalidHeaderError", (ValueError,), {"__module__": "tarfile"})("bad"), "InvalidHeaderError", False),
         (RuntimeError("the device is busy"), "RuntimeError: the device is busy", False),
         (OSError("the disk is full"), "OSError: the disk is full", False),
         (OutOfMemory("2 GiB"), "the memory does not suffice for a trial", False),

@@ -103,22 +103,26 @@ def test_half_precision_keeps_weights_and_halves_activations() -> None:
 
 
 def test_windows_are_those_of_convolutions_that_become_products() -> None:
-    """A row for each place, of a value for each place of the window and each channel."""
+    """A row for each place, of a value for each place of the window and each channel; some are not kept."""
     text = """
 model windows {
     input image: (28, 28, 3)
     Conv2D(32, 5)
     Conv2D(16, 3, strides=2, padding="same")
     Conv2D(16, 3, groups=4)
-    DepthwiseConv2D(3)
+    DepthwiseConv2D(3, depth_multiplier=2)
+    SeparableConv2D(8, 3, depth_multiplier=3)
+    Conv2DTranspose(4, 2, strides=2)
     Flatten
     Dense(43, "softmax")
 }
 """
-    first, second = 24 * 24 * 5 * 5 * 3 * 4, 12 * 12 * 3 * 3 * 32 * 4
+    values = [24 * 24 * 5 * 5 * 3, 12 * 12 * 3 * 3 * 32, 10 * 10 * 3 * 3 * 16, 8 * 8 * 3 * 3 * 16, 6 * 6 * 3 * 3 * 32]
     analysis = analyse(graph(text))
-    assert sizing._windows(analysis, "float32") == (first + second, first)
-    assert sizing._windows(analysis, "mixed_float16") == ((first + second) // 2, first // 2)
+    transposed = (6 * 6 * 2 * 2 * 4 * 4, 0)
+    assert list(sizing._windows(analysis, "float32")) == [*((4 * one, 4 * one) for one in values), transposed]
+    halves = [2 * one for one in values[:3]] + [4 * one for one in values[3:]]
+    assert list(sizing._windows(analysis, "mixed_float16")) == [*((one, one) for one in halves), transposed]
 
 
 @given(trials=st.integers(1, 60), gib=st.floats(0.7, 40), method=METHOD, devices=st.integers(1, 4))
@@ -179,23 +183,37 @@ def test_a_processor_keeps_more_for_itself() -> None:
     assert free(replace(here, memory=GIB // 2)) == 0
 
 
-QUICK = ["shortcut_mlp map 3 momentum float32 cpu", "mlp vmap 3 adam float32 gpu"]
+QUICK = [
+    "shortcut_mlp map 3 momentum float32 cpu",
+    "mlp vmap 3 adam float32 gpu",
+    "separable map-products 2 momentum float32 cpu",
+]
 
 THOROUGH = [
     "bn_cnn vmap-products 1 adam float32 gpu",
     "bn_cnn vmap-products 3 adam float32 gpu",
     "bn_cnn vmap-products 3 adam float32 cpu",
+    "bn_cnn vmap-products 2 adam mixed_bfloat16 cpu",
+    "bn_cnn vmap-products 8 ema float32 cpu",
     "bn_cnn map-products 3 adam float32 gpu",
     "bn_cnn vmap 3 adam float32 gpu",
     "bn_cnn map 3 momentum float32 gpu",
     "challenge vmap-products 3 momentum float32 gpu",
     "challenge map-products 3 momentum float32 cpu",
+    "enlarged vmap-products 3 adam float32 cpu",
+    "enlarged map-products 2 momentum float32 cpu",
+    "enlarged vmap-products 2 adam float32 gpu",
+    "enlarged vmap 2 adam float32 cpu",
     "mlp vmap 1 adam float32 gpu",
     "mlp map 8 adam float32 gpu",
     "mlp vmap 3 ema float32 gpu",
     "resnet vmap-products 1 adam float32 gpu",
     "resnet vmap-products 3 momentum float32 cpu",
+    "resnet map-products 2 adam float32 cpu",
     "resnet map 3 momentum float32 gpu",
+    "separable vmap-products 3 adam float32 cpu",
+    "separable vmap-products 2 adam float32 gpu",
+    "separable vmap 2 adam float32 cpu",
     "shortcut_mlp vmap 8 adam float32 gpu",
 ]
 
