@@ -23,6 +23,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """The public names too, which completion asks for before anybody has used them."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     """The public names, from where they live, when they are first asked for: `specdsl --help` needs none of them."""
     if name not in __all__:

@@ -24,6 +24,12 @@ model large(n) { input x: (4,); Dense(n) -> Dense(n) }
 """
 
 
+def test_public_names_are_completed() -> None:
+    """Before any of them has been used."""
+    code = "import specdsl; print({'load', 'loads', 'SpecError', '__version__'} <= set(dir(specdsl)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
+
+
 def test_a_spec_from_a_text() -> None:
     """`loads` gives the models by name, in the order of the text, and the text itself."""
     spec = specdsl.loads(TEXT)

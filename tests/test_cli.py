@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import html
 import io
 import json
 import os
@@ -103,6 +104,53 @@ def test_ctrl_c_while_modules_are_loaded_leaves_no_traceback() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code", "says"),
+    [(">&-", ["compile", BN, "--report"], 0, ""), ("<&-", ["compile", "-"], 2, "<stdin> has no model")],
+)
+def test_streams_may_be_closed(closed: str, arguments: list[str], code: int, says: str) -> None:
+    """Python has None in place of a stream that whoever starts it has closed."""
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "specdsl", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_an_encoding_cannot_say_is_told_by_numbers() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "specdsl",
+        "compile",
+        str(SPECS / "zoo" / "resnet_cifar.spec"),
+        "--symbolic",
+        "width",
+    ]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\xb7width\xb2 + " in done.stdout
+    assert b"width \\u2265 2" in done.stdout
+
+
+def test_standard_input_is_read_as_files_are(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "model m {\n    input x: (3,)\n    Dense(2) # \N{LATIN SMALL LETTER A WITH DIAERESIS}\n}\n"
+    for data in (text.encode("utf-8-sig"), text.replace("\n", "\r\n").encode()):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
+        assert run("compile", "-") == (0, "m: 1 layer, 8 parameters\n", "")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode("latin-1"))))
+    assert run("compile", "-")[2] == "error[unreadable-file]: <stdin> is no UTF-8 text: line 3 holds the byte 0xe4\n"
+
+
+def test_reports_tell_arguments_as_specs_write_them(run, tmp_path: Path) -> None:
+    block = 'block b(act="elu", bias=none) { if bias == none { Dense(2, act) } }'
+    path = spec(tmp_path, f"{block}\nmodel m(wide=true) {{ input x: (4,); b }}")
+    for form in ("table", "latex", "html"):
+        out = run("compile", path, "--report", "--format", form)[1]
+        assert "wide=true" in out or form == "latex"
+        assert 'act="elu", bias=none' in html.unescape(out).replace(r"{\char34}", '"')
 
 
 def test_verbs_are_listed_though_their_files_are_loaded_when_they_are_named(run) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import ClassVar
 
 import click
@@ -71,8 +73,22 @@ def cli() -> None:
     """Neural networks as short texts: checked, analysed, drawn, compiled to Keras and trained."""
 
 
+def _prepare_streams() -> None:
+    """Have standard input and output take part whatever they are.
+
+    What a caller has closed leads nowhere, and does so before another file takes its number, and with it what is told
+    later. What an encoding cannot say is told by numbers, `\\u2265`.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed at run time, 2 a mistake in what the user gave, 130 Ctrl-C."""
+    _prepare_streams()
     try:
         code = cli.main(standalone_mode=False, color=colour())
         sys.stdout.flush()

@@ -91,10 +91,14 @@ def load_spec(path: Path, limits: Limits | None = None) -> Spec:
 
 
 def standard_input(limits: Limits | None) -> Source:
-    """The text that comes by standard input, cut behind the first character that is too many."""
-    from specdsl.source import Source
+    """The text that comes by standard input.
 
-    return Source("<stdin>", sys.stdin.read((limits or Limits()).characters + 1))
+    Raises:
+        SpecError: it is too large, or it is no UTF-8 text.
+    """
+    from specdsl.syntax.reading import read_from
+
+    return read_from(sys.stdin.buffer, "<stdin>", limits)
 
 
 def _limits(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Limits:

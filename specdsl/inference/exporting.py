@@ -44,7 +44,7 @@ EXAMPLES = 64
 """How many test examples a model and its export are compared on."""
 
 TOLERANCE = {"float32": 1e-4, "tensorfloat32": 1e-2, "mixed_bfloat16": 5e-2, "mixed_float16": 1e-2}
-"""By how much their outputs may differ, in parts of the largest one or of 1: by the precision of the recipe."""
+"""By how much outputs may differ, in parts of the largest one or of 1: by the precision of the recipe and of layers."""
 
 
 _WITHOUT_16_BITS: tuple[Form, ...] = ("onnx", "litert")
@@ -132,14 +132,17 @@ def export(
         model = keras.with_preprocessing(model, run.recipe.data.evaluate, run.shape, scaled=raw.dtype == np.uint8)
         x = raw.astype(np.float32)
     notes: list[str] = []
-    if form in _WITHOUT_16_BITS and run.recipe.precision.startswith("mixed_"):
+    narrow = {f"mixed_{name.removeprefix('mixed_')}" for name in keras.policies_of_16_bits(model)}
+    if form in _WITHOUT_16_BITS and narrow:
         model = keras.in_float32(model)
         notes.append(f"It computes in float32: what runs {form} lacks operations in 16 bits. Weights are the same.")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         made = Path(folder) / f"model{ENDINGS[form]}"
         with without_noise(), keras.products(run.recipe.precision):
             got = _WRITERS[form](model, made, x, notes)(x)
-        tolerance = TOLERANCE[run.recipe.precision] * max(1.0, float(np.abs(wanted).max()))
+        tolerance = max(TOLERANCE[name] for name in (run.recipe.precision, *narrow)) * max(
+            1.0, float(np.abs(wanted).max())
+        )
         difference = float(np.abs(got.astype(np.float64) - wanted).max()) if got.shape == wanted.shape else np.inf
         if not difference <= tolerance:  # NaN is no agreement
             raise ExportError(

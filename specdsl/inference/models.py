@@ -62,24 +62,32 @@ def measured(model: Any, recipe: TrainRecipe, examples: Examples) -> dict[str, f
 
 
 def in_float32(model: Any) -> Any:
-    """The same model, whose layers compute in float32 where a mixed policy lets them compute in 16 bits.
-
-    Its weights, which such a policy keeps in float32, are those of the model.
-    """
-    made = keras.saving.deserialize_keras_object(_unmixed(keras.saving.serialize_keras_object(model)))
+    """The same model with the same weights, whose layers compute in float32 where a policy has them take 16 bits."""
+    made = keras.saving.deserialize_keras_object(_widened(keras.saving.serialize_keras_object(model), set()))
     made.set_weights(model.get_weights())
     return made
 
 
-def _unmixed(config: Any) -> Any:
-    """What Keras serialized, with float32 in place of mixed policies."""
+def policies_of_16_bits(model: Any) -> set[str]:
+    """The policies by which layers of a model compute in 16 bits, those of models and layers within too."""
+    found: set[str] = set()
+    _widened(keras.saving.serialize_keras_object(model), found)
+    return found
+
+
+_OF_16_BITS = ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
+
+
+def _widened(config: Any, found: set[str]) -> Any:
+    """What Keras serialized, with float32 in place of policies of 16 bits, which are added to those that are found."""
     if isinstance(config, list | tuple):
-        return type(config)(map(_unmixed, config))
+        return type(config)(_widened(one, found) for one in config)
     if not isinstance(config, dict):
         return config
-    if config.get("class_name") == "DTypePolicy" and config["config"]["name"].startswith("mixed_"):
+    if config.get("class_name") == "DTypePolicy" and config["config"]["name"] in _OF_16_BITS:
+        found.add(config["config"]["name"])
         return {**config, "config": {"name": "float32"}}
-    return {name: _unmixed(value) for name, value in config.items()}
+    return {name: _widened(value, found) for name, value in config.items()}
 
 
 def first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from specdsl.diagnostics import Diagnostic, Slug, SpecError, did_you_mean
 from specdsl.limits import Limits
@@ -19,15 +20,25 @@ def read(path: str | Path, limits: Limits | None = None, name: str | None = None
         SpecError: there is no such file, it is too large, or it is no UTF-8 text.
     """
     name = name or str(path)
-    limits = limits or Limits()
-    most = _MOST_BYTES * limits.characters
     try:
         with Path(path).open("rb") as file:
-            data = file.read(most + 1)
+            return read_from(file, name, limits)
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"{name} cannot be read: {reason}"
         raise SpecError([Diagnostic(Slug.UNREADABLE, message, help=_meant(Path(path)))]) from None
+
+
+def read_from(file: BinaryIO, name: str, limits: Limits | None = None) -> Source:
+    """The text in an open file, under a name to show for it.
+
+    Raises:
+        SpecError: it is too large, or it is no UTF-8 text.
+        OSError: it cannot be read.
+    """
+    limits = limits or Limits()
+    most = _MOST_BYTES * limits.characters
+    data = file.read(most + 1)
     if len(data) > most:
         raise SpecError([too_long(name, limits)])
     try:

@@ -18,6 +18,7 @@ from specdsl.backends.report.explanation import Piece, pieces
 from specdsl.backends.report.rows import Row, alike_modes, asides, block_name, rows
 from specdsl.backends.report.totals import CONVENTIONS, told_totals
 from specdsl.backends.words import local_name
+from specdsl.declaration import text
 
 MOST_DRAWN = 500
 """Layers up to which the page has a diagram, which takes seconds beyond."""
@@ -48,7 +49,7 @@ def to_html(analysis: Analysis) -> str:
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     return page.get_template("page.html.jinja").render(
         graph=graph,
-        parameters=", ".join(f"{name}={value}" for name, value in graph.parameters.items()),
+        parameters=", ".join(f"{name}={text(value)}" for name, value in graph.parameters.items()),
         docstring=[" ".join(paragraph.split()) for paragraph in graph.docstring.split("\n\n") if paragraph],
         totals=list(told_totals(analysis)),
         columns=columns,
@@ -67,7 +68,7 @@ def _lines(found: Sequence[Row], columns: Sequence[Column]) -> Iterator[_Line]:
         models = row.within.split("/")[:-1]
         outer = ["/".join(models[: depth + 1]) + "/" for depth in range(len(models))]
         for instance, level in row.entered:
-            arguments = ", ".join(f"{name}={value}" for name, value in instance.arguments.items())
+            arguments = ", ".join(f"{name}={text(value)}" for name, value in instance.arguments.items())
             enclosing = [f"{row.within}{one.name}" for one in row.graph.enclosing(instance.parent)]
             told = [f"({arguments})"] if arguments else []
             yield _Line(

@@ -10,6 +10,7 @@ from specdsl.backends.report.columns import Column, told_columns, untrained
 from specdsl.backends.report.rows import Row, asides, block_name, rows
 from specdsl.backends.report.totals import CONVENTIONS, told_totals
 from specdsl.backends.words import local_name
+from specdsl.declaration import text
 
 ROOM = 80
 """Columns of text that a page is taken to have room for."""
@@ -74,7 +75,7 @@ def _totals(analysis: Analysis) -> Iterator[str]:
 def _lines(row: Row, columns: Sequence[Column]) -> Iterator[str]:
     """The lines of a layer: those of the blocks that begin with it, its own, and what no column tells."""
     for instance, level in row.entered:
-        arguments = ", ".join(f"{name}={value}" for name, value in instance.arguments.items())
+        arguments = ", ".join(f"{name}={text(value)}" for name, value in instance.arguments.items())
         name = rf"{_indent(level)}\textbf{{{escape(block_name(instance))}}}"
         told = escape(f" ({arguments})") if arguments else ""
         yield _across(columns, f"{name}{told}", long=len(told) > WIDE)

@@ -13,6 +13,7 @@ from specdsl.backends.table import Cell, Line, layout, styled, whole, widths_wit
 from specdsl.backends.table import Column as Track
 from specdsl.backends.words import local_name, type_name
 from specdsl.counts import number
+from specdsl.declaration import text
 from specdsl.layers.shapes import show
 
 NARROW = 60
@@ -26,7 +27,7 @@ def to_text(analysis: Analysis, width: int) -> str:
 
 def _lines(analysis: Analysis, width: int) -> Iterator[str]:
     graph = analysis.graph
-    parameters = ", ".join(f"{name}={value}" for name, value in graph.parameters.items())
+    parameters = ", ".join(f"{name}={text(value)}" for name, value in graph.parameters.items())
     first, *rest = wrap(graph.name + (f"  ({parameters})" if parameters else ""), width, subsequent_indent="  ")
     name = first[: len(graph.name)]
     yield styled(name, "bold") + first[len(name) :]
@@ -68,7 +69,7 @@ def _narrow(analysis: Analysis, width: int) -> Iterator[str]:
     for row in told:
         for instance, level in row.entered:
             yield from _folded(Line(block_name(instance), "bold"), 2 * level, width)
-            arguments = ", ".join(f"{name}={value}" for name, value in instance.arguments.items())
+            arguments = ", ".join(f"{name}={text(value)}" for name, value in instance.arguments.items())
             yield from _folded(Line(f"({arguments})" if arguments else "", "dim"), 2 * level, width)
         for line in _name(row, shown):
             yield from _folded(Line(line.text.lstrip(), line.style), 2 * row.level, width)
@@ -105,7 +106,7 @@ def _layer_table(analysis: Analysis, width: int) -> list[str]:
         for instance, level in row.entered:
             heading = [Line(f"{'  ' * level}{block_name(instance)}", "bold")]
             if instance.arguments:
-                arguments = ", ".join(f"{name}={value}" for name, value in instance.arguments.items())
+                arguments = ", ".join(f"{name}={text(value)}" for name, value in instance.arguments.items())
                 heading.append(Line(f"{'  ' * level}({arguments})", "dim"))
             lines.append([heading, *([] for _ in columns[1:])])
         lines.append([_name(row, shown), *(_cell(row, column) for column in columns[1:])])
