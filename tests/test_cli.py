@@ -42,6 +42,8 @@ def test_check_counts_what_a_file_without_models_declares(run, tmp_path: Path) -
     assert out.endswith("m.spec: 2 models, 1 experiment\n")
     (tmp_path / "e.spec").write_text('data d = sinc\ntrain t { data = d; loss = "mse"; metrics = [] }\n')
     assert run("check", str(tmp_path / "e.spec"))[1].endswith("e.spec: 1 data set, 1 recipe\n")
+    (tmp_path / "e.spec").write_text("let width = 3\nblock b { Dense(width) }\n")
+    assert run("check", str(tmp_path / "e.spec"))[1].endswith("e.spec: 1 value, 1 block\n")
     (tmp_path / "e.spec").write_text("")
     assert run("check", str(tmp_path / "e.spec"))[1].endswith("e.spec: nothing declared\n")
 

@@ -92,7 +92,7 @@ def _declared(spec: Spec) -> str:
     from specdsl.syntax import tree
 
     kinds: dict[str, tuple[type[tree.Node], ...]] = {
-        "model": (tree.Model, tree.Variant), "block": (tree.Block,), "data set": (tree.Data,),
+        "model": (tree.Model, tree.Variant), "value": (tree.Let,), "block": (tree.Block,), "data set": (tree.Data,),
         "recipe": (tree.Train,), "experiment": (tree.Experiment,),
     }  # fmt: skip
     counts = {what: sum(isinstance(one, kind) for one in spec.program.spec.items) for what, kind in kinds.items()}
