@@ -21,6 +21,8 @@ from specdsl.layers import (
     Shape,
     activations,
     attention,
+    categories,
+    cells,
     conv_lstm,
     convolution,
     convolution_separable,
@@ -30,11 +32,13 @@ from specdsl.layers import (
     merging,
     multi_head,
     normalization,
+    pipeline,
     pooling,
     recurrent,
     spectrograms,
     wrappers,
 )
+from specdsl.layers.inner import inner_names
 
 Values = Any
 """An array of `Number`."""
@@ -495,6 +499,105 @@ def pool_all(layer: Any, values: Values, weights: Weights, tally: Tally) -> Valu
     return as_formatted(layer, made) if layer.keepdims else made.reshape(made.shape[-1])
 
 
+def pool_adaptively(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """By windows that begin at floor(i·n/m) and end before ceil((i + 1)·n/m), for place i of m along n."""
+    values = channels_last(layer, values)
+    sizes = layer.output_size
+    made = np.empty((*sizes, values.shape[-1]), object)
+    for place in np.ndindex(*sizes):
+        ends = [(i * n // m, -(-(i + 1) * n // m)) for i, n, m in zip(place, values.shape, sizes, strict=False)]
+        window = values[tuple(slice(*end) for end in ends)].reshape(-1, values.shape[-1])
+        total = greatest(window, (0,)) if layer.compares else added(window, (0,)) / float(len(window))
+        made[place] = total[0]
+    return as_formatted(layer, made)
+
+
+def rescale(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    return values * np.asarray(layer.scale, float) + np.asarray(layer.offset, float)
+
+
+def standardize(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """By one factor and one summand for each place along the axes, worked out beforehand."""
+    named = () if layer.axis is None else (layer.axis,) if isinstance(layer.axis, int) else layer.axis
+    axes = {axis - 1 if axis > 0 else axis % values.ndim for axis in named}
+    shape = [size if axis in axes else 1 for axis, size in enumerate(values.shape)]
+    kept = [size for size in shape if size > 1] if not axes else [values.shape[axis] for axis in sorted(axes)]
+    given = (
+        (layer.mean, layer.variance) if layer.mean is not None else [plain(weights[n]) for n in ("mean", "variance")]
+    )
+    mean, variance = (np.broadcast_to(np.asarray(one, float), kept).reshape(shape) for one in given)
+    deviation = np.maximum(np.sqrt(variance), 1e-7)
+    return values * deviation + mean if layer.invert else values * (1 / deviation) + -mean / deviation
+
+
+def mask(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """Zeros in place of steps that are masked throughout; a comparison for each value tells."""
+    other = each(values, lambda x: float(x != layer.mask_value))
+    keeps = plain(other).astype(bool).any(-1, keepdims=True)
+    return np.where(keeps, values, zeros(values.shape, tally))
+
+
+def prelu(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    slopes = np.broadcast_to(plain(weights["alpha"]), values.shape)
+    made = np.empty(values.shape, object)
+    for place in np.ndindex(values.shape):
+        made[place] = values[place]._done(max(values[place].value, 0) + slopes[place] * min(values[place].value, 0))
+    return made
+
+
+def discretize(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """The bin that a value falls into, found by halves: as many comparisons as the worst place takes."""
+    bounds = layer.bin_boundaries
+    made = np.empty(values.shape, object)
+    for place in np.ndindex(values.shape):
+        value, low, step = values[place], 0, 1 << len(bounds).bit_length()
+        while step > 1:
+            step //= 2
+            tally.operations += 1
+            if low + step <= len(bounds) and bounds[low + step - 1] <= value.value:
+                low += step
+        made[place] = Number(float(low), tally)
+    return made
+
+
+def own_weights(weights: Weights, prefix: str) -> Weights:
+    """Those of a layer within, by its own names."""
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def distribute(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """The layer within, of each step for itself."""
+    known = {name.partition("/")[2]: value for name, value in weights.items()}
+    return np.stack([RULES[type(layer.layer)](layer.layer, step, known, tally) for step in values])
+
+
+def pipe(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
+    """One layer after the other."""
+    for one, name in zip(layer.layers, inner_names(layer.layers), strict=True):
+        values = RULES[type(one)](one, values, own_weights(weights, f"{name}/"), tally)
+    return values
+
+
+def both_ways(layer: Any, values: Values, weights: Weights, tally: Tally) -> list[Values]:
+    """A layer over the sequence, and one over it reversed; of sequences the latter is turned round again."""
+    ahead = layer.layer
+    back = layer.backward_layer or type(ahead)(**{**ahead.arguments(), "go_backwards": True})
+    forwards = {name: value for name, value in weights.items() if name.startswith("forward_")}
+    (forward, *states), (backward, *others) = (
+        recur(one, values, known, tally)
+        for one, known in ((ahead, forwards), (back, {name: weights[name] for name in weights if name not in forwards}))
+    )
+    backward = backward[::-1] if ahead.return_sequences else backward
+    joined = {
+        None: lambda: [forward, backward],
+        "concat": lambda: [np.concatenate([forward, backward], -1)],
+        "sum": lambda: [forward + backward],
+        "mul": lambda: [forward * backward],
+        "ave": lambda: [(forward + backward) / 2.0],
+    }
+    return [*joined[layer.merge_mode](), *states, *others]
+
+
 def batch_normalize(layer: Any, values: Values, weights: Weights, tally: Tally) -> Values:
     """By one factor and one summand for each channel, worked out beforehand."""
     scale = 1 / np.sqrt(plain(weights["moving_variance"]) + layer.epsilon)
@@ -604,14 +707,35 @@ def dot_product(layer: Any, values: list[Values], weights: Weights, tally: Tally
 
 
 def recur(layer: Any, values: Values, weights: Weights, tally: Tally) -> list[Values]:
-    known = {name.split("/")[-1]: value for name, value in weights.items()}
     state = [zeros(shape, tally) for shape in layer.states(values.shape)]
+    cell = layer.inner if isinstance(layer, recurrent.RNN) else layer
     steps = []
     for step in reversed(values) if layer.go_backwards else values:
-        state = CELLS[type(layer)](layer, step, state, known, tally)
-        steps.append(state[0])
-    made = np.array(steps) if layer.return_sequences else state[0]
+        made, *state = advance(cell, step, state, weights, tally)
+        steps.append(made)
+    made = np.array(steps) if layer.return_sequences else steps[-1]
     return [made, *(state if layer.return_state else ())]
+
+
+def advance(cell: Any, step: Values, state: list[Values], weights: Weights, tally: Tally) -> list[Values]:
+    """What leaves a cell at a step, and the states after it; of several cells each takes what leaves the one before."""
+    if not isinstance(cell, cells.StackedRNNCells):
+        known = {name.split("/")[-1]: value for name, value in weights.items()}
+        after = CELLS[type(cell)](cell, step, state, known, tally)
+        return [after[0], *after]
+    states: list[Values] = []
+    for one, name in zip(cell.cells, inner_names(cell.cells), strict=True):
+        own = {full: value for full, value in weights.items() if f"/{full}".rpartition("/")[0].endswith(f"/{name}")}
+        count = len(one.states(step.shape))
+        step, *after = advance(one, step, state[:count], own, tally)
+        state = state[count:]
+        states += after
+    return [step, *states]
+
+
+def step_alone(cell: Any, values: Values, weights: Weights, tally: Tally) -> list[Values]:
+    """A cell that is a step itself, with states of zeros."""
+    return advance(cell, values, [zeros(shape, tally) for shape in cell.states(values.shape)], weights, tally)
 
 
 def simple_cell(layer: Any, step: Values, state: list[Values], known: Weights, tally: Tally) -> list[Values]:
@@ -666,6 +790,9 @@ CELLS: dict[type[Layer], Callable[..., list[Values]]] = {
     recurrent.SimpleRNN: simple_cell,
     recurrent.LSTM: lstm_cell,
     recurrent.GRU: gru_cell,
+    cells.SimpleRNNCell: simple_cell,
+    cells.LSTMCell: lstm_cell,
+    cells.GRUCell: gru_cell,
     **dict.fromkeys((conv_lstm.ConvLSTM1D, conv_lstm.ConvLSTM2D, conv_lstm.ConvLSTM3D), conv_lstm_cell),
 }
 
@@ -745,7 +872,22 @@ RULES: dict[type[Layer], Callable[..., Any]] = {
     **dict.fromkeys((merging.Add, merging.Subtract, merging.Multiply, merging.Average), merge),
     **dict.fromkeys((merging.Maximum, merging.Minimum, merging.Concatenate), merge),
     merging.Dot: dot_product,
-    **dict.fromkeys(CELLS, recur),
+    **{kind: recur for kind in CELLS if not issubclass(kind, cells.Cell)},
+    recurrent.RNN: recur,
+    **dict.fromkeys((cells.SimpleRNNCell, cells.LSTMCell, cells.GRUCell, cells.StackedRNNCells), step_alone),
+    **{
+        getattr(pooling, f"Adaptive{kind}Pooling{rank}D"): pool_adaptively
+        for kind in ("Max", "Average")
+        for rank in (1, 2, 3)
+    },
+    core.Rescaling: rescale,
+    core.Masking: mask,
+    normalization.Normalization: standardize,
+    activations.PReLU: prelu,
+    categories.Discretization: discretize,
+    wrappers.TimeDistributed: distribute,
+    wrappers.Bidirectional: both_ways,
+    pipeline.Pipeline: pipe,
     attention.Attention: attend,
     attention.AdditiveAttention: attend,
     multi_head.MultiHeadAttention: attend_projected,
@@ -791,6 +933,18 @@ def can_be(layer: Layer, shapes: tuple[Shape, ...]) -> bool:
         return False
     if isinstance(layer, wrappers.SpectralNormalization):
         return not layer.said and can_be(layer.layer, shapes)
+    if isinstance(layer, wrappers.TimeDistributed):
+        return not layer.said and _alone(layer.layer) and can_be(layer.layer, (shapes[0][1:],))
+    if isinstance(layer, wrappers.Bidirectional):
+        return not layer.said and all(can_be(one, shapes) for one in layer._both())
+    if isinstance(layer, pipeline.Pipeline):
+        return not layer.said and all(_alone(one) and can_be(one, (shape,)) for one, shape in layer._entered(*shapes))
+    if isinstance(layer, recurrent.RNN):
+        return not layer.said and can_be(layer.inner, (shapes[0][1:],))
+    if isinstance(layer, cells.StackedRNNCells):
+        return set(layer.said) <= {"states"} and all(can_be(cell, (step,)) for cell, step in layer._steps(*shapes))
+    if isinstance(layer, categories.Discretization):
+        return layer.output_mode == "int"
     if isinstance(layer, spectrograms.MelSpectrogram) and layer.fft_length.bit_count() > 1:
         return False
     for name in ("activation", "recurrent_activation"):
@@ -801,4 +955,9 @@ def can_be(layer: Layer, shapes: tuple[Shape, ...]) -> bool:
         return False  # over the examples of a batch
     if isinstance(layer, multi_head._Projected):
         return len(shapes[0]) == 2 and not layer.sliding_window and not layer.said
-    return not set(layer.said) - {"reverse"}
+    return not set(layer.said) - {"reverse", *(["states"] if isinstance(layer, cells.Cell) else [])}
+
+
+def _alone(layer: Layer) -> bool:
+    """Whether a layer stands within another one as the rules here have it: floats enter, and one tensor leaves."""
+    return type(layer) in RULES and RULES[type(layer)] not in (recur, both_ways, embed, *SEVERAL)

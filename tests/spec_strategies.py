@@ -178,9 +178,12 @@ class _Writer:
 
     # ------------------------------------------------------------------------------------------ steps
 
-    def steps(self, shape: Shape, depth: int, most: int = 3) -> tuple[list[str], Shape]:
-        """Steps that a tensor can flow through, and the shape that leaves them."""
-        entering, lines = shape, []
+    def steps(self, shape: Shape, depth: int, most: int = 3, *, first: Sequence[str] = ()) -> tuple[list[str], Shape]:
+        """Steps that a tensor can flow through, after those that come first, and the shape that leaves them."""
+        entering, lines = shape, list(first)
+        if lines:
+            leaving = self.leaving([entering], lines)
+            shape = shape if leaving is None else leaving
         kinds = [self.layer] * 5
         if depth:
             kinds += [self.shortcut, self.branch, self.repeat, self.loop, self.condition, self.named, self.shared]
@@ -473,9 +476,7 @@ class _Writer:
             first = ["Rescaling(1)"]
         else:
             first = []
-        entering = self.leaving([shape], first)
-        lines, leaving = self.steps(shape if entering is None else entering, depth=2, most=6)
-        lines = [*first, *lines]
+        lines, leaving = self.steps(shape, depth=2, most=6, first=first)
         if self.featuring and not re.search(rf"\b{self.featuring.__name__}\b", "\n".join(lines)):
             step = self.feature(leaving)
             assume(step is not None and self.leaving([shape], [*lines, step]) is not None)

@@ -27,7 +27,7 @@ from specdsl.layers.arguments import (
 )
 from specdsl.layers.augmentation import RandomCrop
 from specdsl.layers.categories import Categorical, CategoryEncoding, Discretization, HashedCrossing
-from specdsl.layers.cells import Cell
+from specdsl.layers.cells import Cell, StackedRNNCells
 from specdsl.layers.dtypes import Dtype, Float, PolicyName
 from specdsl.layers.facts import NOTHING_SAID, Said
 from specdsl.layers.lookups import Encoding, IntegerLookup
@@ -272,6 +272,8 @@ def _arguments(draw: st.DrawFn, kind: type[Declaration], shapes: tuple[Shape, ..
         kernels = [one for one in APPLICABLE if {"kernel_initializer", "embeddings_initializer"} & set(one.fields())]
         single = [one for one in kernels if one.arity == (1, 1) and one.family not in ("recurrent", "attention")]
         arguments["layer"] = draw(_layers_among(single, shapes, len(shapes[0]) - 1))
+    if kind is StackedRNNCells and _chance(draw, 7, 8):
+        arguments["cells"] = draw(_stacks(shapes))
     if kind.__name__ == "EinsumDense":
         arguments |= draw(_equation(shapes[0]))
     if issubclass(kind, Layer) and not wild:
@@ -406,8 +408,7 @@ def _values(kind: Any, shapes: tuple[Shape, ...] = (), wild: bool = False) -> st
     if origin is tuple and inner[0] is Layer:
         return st.lists(_inner_layers(Layer, shapes, steps=False), max_size=3).map(tuple)
     if origin is tuple and inner[-1] is ...:
-        few = st.lists(_values(inner[0], shapes, wild), max_size=4).map(tuple)
-        return st.one_of(few, few.filter(lambda items: len(items) > 1)) if inner[0] is Cell else few
+        return st.lists(_values(inner[0], shapes, wild), max_size=4).map(tuple)
     if origin is tuple:
         each = st.tuples(*(_values(option, shapes, wild) for option in inner))
         return st.one_of(each, _values(inner[0], shapes, wild))
@@ -451,6 +452,14 @@ def _layers_among(kinds: list[type[Layer]], inner: tuple[Shape, ...], rank: int)
 
     suiting = [kind for kind in kinds if f"{rank}D" in kind.__name__ or not re.search(r"[123]D", kind.__name__)]
     return st.sampled_from(suiting or kinds).flatmap(drawn)
+
+
+def _stacks(shapes: tuple[Shape, ...]) -> st.SearchStrategy[list[Layer]]:
+    """Two cells or three, no stacks themselves, which mostly drop nothing: a stack by itself forgets nothing."""
+    single = [kind for kind in STEPS if issubclass(kind, Cell) and kind is not StackedRNNCells]
+    each = _layers_among(single, shapes, 0)
+    lasting = each.map(lambda cell: type(cell)(**(cell.arguments() | {"dropout": 0.0, "recurrent_dropout": 0.0})))
+    return st.lists(st.one_of(lasting, lasting, lasting, each), min_size=2, max_size=3)
 
 
 def _integers_about(shape: Shape) -> st.SearchStrategy[tuple[int, ...]]:

@@ -15,10 +15,18 @@ from specdsl.layers.convolution import Conv1D, Conv2D, Conv3D
 from specdsl.layers.convolution_separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv2D
 from specdsl.layers.convolution_transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from specdsl.layers.core import Dense, Embedding, Rescaling
+from specdsl.layers.images import CenterCrop
 from specdsl.layers.merging import Add, Average, Concatenate, Dot, Subtract
 from specdsl.layers.normalization import BatchNormalization, GroupNormalization, LayerNormalization, Normalization
 from specdsl.layers.objects import Orthogonal
-from specdsl.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, MaxPooling2D
+from specdsl.layers.pipeline import Pipeline
+from specdsl.layers.pooling import (
+    AdaptiveAveragePooling2D,
+    AdaptiveMaxPooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling2D,
+    MaxPooling2D,
+)
 from specdsl.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -28,6 +36,7 @@ from specdsl.layers.regularization import (
     SpatialDropout2D,
 )
 from specdsl.layers.reshaping import Cropping2D, Flatten, Permute, RepeatVector, Reshape, UpSampling2D, ZeroPadding2D
+from specdsl.layers.spectrograms import MelSpectrogram, STFTSpectrogram
 from tests.strategies import layers
 
 # ---------------------------------------------------------------------------------------------- the table
@@ -430,6 +439,36 @@ REFUSALS: list[tuple[Layer, tuple[Shape, ...], str, str | None]] = [
         "noise_shape",
     ),
     (
+        Dropout(rate=0.5, noise_shape=(3, 1)),
+        ((5,),),
+        "Dropout cannot spread noise of shape (3, 1) over (5,)",
+        "noise_shape",
+    ),
+    (
+        Dropout(rate=0.5, noise_shape=(None, 3, 1)),
+        ((None, 5),),
+        "Dropout cannot spread noise of shape (none, 3, 1) over (none, 5)",
+        "noise_shape",
+    ),
+    (
+        AdaptiveAveragePooling2D(output_size=(3, 3)),
+        ((1, 8, 3),),
+        "AdaptiveAveragePooling2D cannot make places of a single one: `fit` and `predict` fail in TensorFlow",
+        None,
+    ),
+    (
+        CenterCrop(height=2, width=2, dtype="mixed_float16"),
+        ((4, 1, 3),),
+        "CenterCrop enlarges images of shape (4, 1, 3), and Keras then makes float32 of them",
+        "dtype",
+    ),
+    (
+        Pipeline(layers=[AdaptiveAveragePooling2D(output_size=(2, 2))]),
+        ((4, None, 3),),
+        "Keras cannot run AdaptiveAveragePooling2D in a Pipeline when a size is `none`",
+        "layers",
+    ),
+    (
         Rescaling(scale=(1.0, 2.0)),
         ((8, 8, 3),),
         "Rescaling has 2 values of scale for the last axis of (8, 8, 3)",
@@ -481,6 +520,10 @@ def test_a_window_that_does_not_fit_is_helped() -> None:
         (Activation, {"activation": "glu"}, "'glu' halves the last axis"),
         (Dense, {"units": 1, "kernel_initializer": "he"}, "there is no initializer named 'he'"),
         (Dropout, {"rate": 1.5}, "less than or equal to 1"),
+        (AdaptiveMaxPooling1D, {"output_size": 1}, "a single place of an axis: TensorFlow divides by zero"),
+        (AdaptiveAveragePooling2D, {"output_size": (3, 1)}, "a single place of an axis: `fit` and `predict` fail"),
+        (MelSpectrogram, {"dtype": "float64"}, "MelSpectrogram makes no decibels in float64"),
+        (STFTSpectrogram, {"dtype": "mixed_bfloat16"}, "'float64' or 'mixed_float16'"),
         (SpatialDropout2D, {"rate": 0.5, "trainable": False}, "True"),
         (ReLU, {"max_value": -1}, "greater than or equal to 0"),
         (Reshape, {"target_shape": (-1, -1)}, "Reshape can leave one size open with -1, not 2 as in (-1, -1)"),

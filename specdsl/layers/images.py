@@ -10,7 +10,7 @@ from specdsl.declaration import Misuse
 from specdsl.layers.arguments import DataFormat
 from specdsl.layers.base import Layer
 from specdsl.layers.facts import NOTHING_KEPT, POINTWISE, Kept, Reach, Window
-from specdsl.layers.shapes import Shape, known
+from specdsl.layers.shapes import Shape, known, show
 from specdsl.layers.spatial import TAPS, join, split
 from specdsl.layers.values import Positive, ValueRange, as_tuple
 
@@ -157,13 +157,20 @@ class CenterCrop(ImageLayer):
 
     def result_shape(self, *shapes: Shape) -> Shape:
         _, _, channels = self.image(shapes[0])
+        if not self._enough(shapes[0]) and self.policy.compute != "float32":
+            message = f"CenterCrop enlarges images of shape {show(shapes[0])}, and Keras then makes float32 of them"
+            raise Misuse(message, argument="dtype", help='dtype="float32"')
         return join((self.height, self.width), channels, self.data_format)
+
+    def _enough(self, shape: Shape) -> bool:
+        """Whether there is enough to crop, so that nothing is enlarged."""
+        height, width, _ = self.image(shape)
+        return (height or 0) >= self.height and (width or 0) >= self.width
 
     def operations(self, *shapes: Shape) -> Count:
         """None where there is enough to crop, else those of a bilinear interpolation."""
-        height, width, channels = self.image(shapes[0])
-        enough = (height or 0) >= self.height and (width or 0) >= self.width
-        return Count() if enough else 4 * TAPS["bilinear"] * product(self.height, self.width, channels)
+        *_, channels = self.image(shapes[0])
+        return Count() if self._enough(shapes[0]) else 4 * TAPS["bilinear"] * product(self.height, self.width, channels)
 
     def reach(self, *shapes: Shape) -> Reach | None:
         height, width, _ = self.image(shapes[0])

@@ -13,8 +13,10 @@ from specdsl.layers.core import Masking
 from specdsl.layers.facts import POINTWISE, TRAINING, Kept, Modes, Reach, Weight, Window
 from specdsl.layers.inner import infer_inner, inner_names, inner_weights
 from specdsl.layers.normalization import Normalization
+from specdsl.layers.pooling import AdaptivePooling
 from specdsl.layers.reshaping import UpSampling2D
 from specdsl.layers.shapes import Shape
+from specdsl.layers.spatial import split
 from specdsl.layers.values import as_tuple
 
 
@@ -134,7 +136,8 @@ def _check_traceable(layer: Layer, shape: Shape) -> None:
         Misuse: it cannot.
     """
     area = isinstance(layer, UpSampling2D) and layer.interpolation == "area"
-    if isinstance(layer, Normalization) or (area and None in shape):
-        unknown = " when a size is `none`" if area else ""
+    spread = isinstance(layer, AdaptivePooling) and None in split(shape, layer.rank, layer, layer.data_format)[0]
+    if isinstance(layer, Normalization) or spread or (area and None in shape):
+        unknown = " when a size is `none`" if area or spread else ""
         message = f"Keras cannot run {type(layer).__name__} in a Pipeline{unknown}"
         raise Misuse(message, argument="layers", help="as a step of its own it runs")

@@ -198,9 +198,10 @@ class GlobalAveragePooling3D(_GlobalPooling):
     aliases = ("GlobalAvgPool3D",)
 
 
-class _AdaptivePooling(Layer):
+class AdaptivePooling(Layer):
     """As many values along each spatial axis as wanted, from windows that are spread evenly and may overlap."""
 
+    abstract = True
     family = "pooling"
     rank: ClassVar[int]
     compares: ClassVar[bool] = True
@@ -209,17 +210,20 @@ class _AdaptivePooling(Layer):
     data_format: DataFormat = None
 
     def check(self) -> None:
-        if self.compares and 1 in self.output_size:
-            message = f"{type(self).__name__} cannot make a single place of an axis: TensorFlow divides by zero"
-            hint = f"GlobalMaxPooling{self.rank}D(keepdims=true) makes one place of each axis"
-            raise Misuse(message, argument="output_size", help=hint)
+        if 1 in self.output_size:
+            message = f"{type(self).__name__} cannot make a single place of an axis: {self._fault()}"
+            kind = type(self).__name__.replace("Adaptive", "Global")
+            raise Misuse(message, argument="output_size", help=f"{kind}(keepdims=true) makes one place of each axis")
 
     def result_shape(self, *shapes: Shape) -> Shape:
         spatial, channels = split(shapes[0], self.rank, self, self.data_format)
-        if self.compares and 1 in spatial:
-            message = f"{type(self).__name__} cannot make places of a single one: TensorFlow divides by zero"
-            raise Misuse(message)
+        if 1 in spatial:
+            raise Misuse(f"{type(self).__name__} cannot make places of a single one: {self._fault()}")
         return join(self.output_size, channels, self.data_format)
+
+    def _fault(self) -> str:
+        """What comes of windows that are greater than the axis by one, which Keras lays over it in vain."""
+        return "TensorFlow divides by zero" if self.compares else "`fit` and `predict` fail in TensorFlow"
 
     def operations(self, *shapes: Shape) -> Count:
         # The windows of an axis, of size n for m places, begin at floor(i·n/m) and end before ceil((i + 1)·n/m).
@@ -238,7 +242,7 @@ def _covered(size: Size, places: int) -> Size:
     return sum(-(-(place + 1) * size // places) - place * size // places for place in range(places))
 
 
-class AdaptiveAveragePooling1D(_AdaptivePooling):
+class AdaptiveAveragePooling1D(AdaptivePooling):
     """The mean of each of `output_size` parts of steps, for each channel."""
 
     compares = False
@@ -247,7 +251,7 @@ class AdaptiveAveragePooling1D(_AdaptivePooling):
     output_size: Sizes1
 
 
-class AdaptiveAveragePooling2D(_AdaptivePooling):
+class AdaptiveAveragePooling2D(AdaptivePooling):
     """The mean of each of `output_size` parts of the image, for each channel."""
 
     compares = False
@@ -256,7 +260,7 @@ class AdaptiveAveragePooling2D(_AdaptivePooling):
     output_size: Sizes2
 
 
-class AdaptiveAveragePooling3D(_AdaptivePooling):
+class AdaptiveAveragePooling3D(AdaptivePooling):
     """The mean of each of `output_size` parts of the volume, for each channel."""
 
     compares = False
@@ -265,7 +269,7 @@ class AdaptiveAveragePooling3D(_AdaptivePooling):
     output_size: Sizes3
 
 
-class AdaptiveMaxPooling1D(_AdaptivePooling):
+class AdaptiveMaxPooling1D(AdaptivePooling):
     """The greatest value of each of `output_size` parts of steps, for each channel."""
 
     rank = 1
@@ -273,7 +277,7 @@ class AdaptiveMaxPooling1D(_AdaptivePooling):
     output_size: Sizes1
 
 
-class AdaptiveMaxPooling2D(_AdaptivePooling):
+class AdaptiveMaxPooling2D(AdaptivePooling):
     """The greatest value of each of `output_size` parts of the image, for each channel."""
 
     rank = 2
@@ -281,7 +285,7 @@ class AdaptiveMaxPooling2D(_AdaptivePooling):
     output_size: Sizes2
 
 
-class AdaptiveMaxPooling3D(_AdaptivePooling):
+class AdaptiveMaxPooling3D(AdaptivePooling):
     """The greatest value of each of `output_size` parts of the volume, for each channel."""
 
     rank = 3

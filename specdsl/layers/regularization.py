@@ -201,14 +201,16 @@ class ActivityRegularization(_Regularization):
 
 
 def _fits(noise_shape: tuple[int | None, ...] | None, shape: Shape, layer: Layer) -> None:
-    """Check that noise of a shape, batch axis counted, can be spread over a tensor without making it larger."""
+    """Check that noise of a shape, batch axis counted, can be spread over every tensor and makes none larger.
+
+    A number for an axis whose size is not known, such as that of the batch, would fit tensors of that size alone.
+    """
     if noise_shape is None:
         return
     whole = (None, *shape)
     missing = len(whole) - len(noise_shape)
     larger = any(
-        None not in (size, noise) and noise not in (1, size)
-        for size, noise in zip(whole[max(missing, 0) :], noise_shape, strict=False)
+        noise not in (None, 1, size) for size, noise in zip(whole[max(missing, 0) :], noise_shape, strict=False)
     )
     if missing < 0 or larger or (missing and None in noise_shape):
         raise Misuse(

@@ -42,6 +42,7 @@ class STFTSpectrogram(Layer):
     padding: Padding = "valid"
     expand_dims: bool = False
     data_format: DataFormat = None
+    dtype: Literal["float16", "float32", "float64", "mixed_float16"] | None = None  # Keras refuses bfloat16 when called
 
     def check(self) -> None:
         if self.frame_step and self.frame_step > self.frame_length:
@@ -117,6 +118,9 @@ class MelSpectrogram(Layer):
         highest = self.max_freq or self.sampling_rate // 2
         if self.min_freq >= highest:
             raise Misuse(f"no frequencies lie between {self.min_freq:g} and {highest:g} Hz", argument="min_freq")
+        if self.power_to_db and self.policy.compute == "float64":
+            message = "MelSpectrogram makes no decibels in float64: TensorFlow subtracts no float32 from it"
+            raise Misuse(message, argument="dtype", help='dtype="float32", or power_to_db=false')
 
     def result_shape(self, *shapes: Shape) -> Shape:
         (shape,) = shapes

@@ -341,7 +341,7 @@ def loses_a_policy(text: str) -> bool:
 
 def configuration(model: keras.Model) -> Any:
     """The configuration of a model: layers, arguments, initializers, names, connections."""
-    text = re.sub(r'"(not_equal|any|logical_\w+?)_\d+"', r'"\1"', model.to_json())  # masks, which Keras numbers
+    text = re.sub(r'"(not_equal|any|cast|logical_\w+?)_\d+"', r'"\1"', model.to_json())  # masks, which Keras numbers
     return json.loads(text, object_hook=_without_drawn_seed)
 
 

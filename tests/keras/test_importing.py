@@ -179,6 +179,11 @@ def test_a_crop_that_always_cuts_comes_back(crop: str) -> None:
     check_comes_back(f"model m {{ input x: (8, 8, 3); {crop}, training=true) -> Flatten -> Dense(2) }}")
 
 
+def test_a_layer_that_augments_as_in_training_comes_back() -> None:
+    """Where images are of another type Keras does not write `training=True` if nothing is said."""
+    check_comes_back("model m {\ninput x: (6, 6, 3) bfloat16\nAugMix(training=true) -> ReLU\n}")
+
+
 @settings(max_examples=5)
 @given(spec_texts())
 def test_drawn_models_come_back(text: str) -> None:
@@ -222,8 +227,15 @@ def check_comes_back(text: str) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A configuration with names as an import has them: without the hyphens that blocks make."""
+    """A configuration with names as an import has them: without the hyphens that blocks make.
+
+    Without `training=True` of layers that augment, too, which Keras mostly writes where nothing is said.
+    """
     if isinstance(value, dict):
+        if (kind := LAYERS.get(value.get("class_name", ""))) and kind.call_training:
+            for call in value.get("inbound_nodes", []):
+                if call["kwargs"].get("training") is True:
+                    del call["kwargs"]["training"]
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [plain(item) for item in value]

@@ -17,7 +17,7 @@ from keras.src.initializers import ALL_OBJECTS_DICT as KERAS_INITIALIZERS
 from keras.src.regularizers import ALL_OBJECTS_DICT as KERAS_REGULARIZERS
 
 from specdsl.declaration import Declaration, Misuse, declared
-from specdsl.layers import KERAS_LAYERS, LAYERS, NAMES, NO_LAYER, UNDECLARABLE, InputLayer, Layer
+from specdsl.layers import KERAS_LAYERS, LAYERS, NAMES, NO_LAYER, UNDECLARABLE, InputLayer, Layer, Shape
 from specdsl.layers.activation_functions import ACTIVATIONS
 from specdsl.layers.arguments import UNUSABLE_ACTIVATIONS
 from specdsl.layers.core import Dense
@@ -255,6 +255,53 @@ def test_directions_of_other_shapes_are_known_to_mislead(kind: str, merge_mode: 
     back = LAYERS[kind](**(cell if kind == "RNN" else {"units": 3}), return_state=True, go_backwards=True)
     both = {"layer": GRU(units=2, return_state=True), "backward_layer": back, "merge_mode": merge_mode}
     assert compare(Call(Bidirectional, both, ((4, 2),))) == "stricter"
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "shape"),
+    [
+        ("Dropout", {"rate": 0.5, "noise_shape": (3, 1)}, (5,)),
+        ("AdaptiveAveragePooling1D", {"output_size": 1}, (4, 2)),
+        ("AdaptiveAveragePooling2D", {"output_size": (3, 2)}, (4, 1, 2)),
+        ("MelSpectrogram", {"fft_length": 8, "sequence_stride": 4, "dtype": "float64"}, (41,)),
+        ("STFTSpectrogram", {"frame_length": 8, "dtype": "mixed_bfloat16"}, (40, 2)),
+        ("CenterCrop", {"height": 2, "width": 2, "dtype": "float16"}, (4, 1, 3)),
+        ("Discretization", {"bin_boundaries": [0.5], "epsilon": -0.5}, (4,)),
+    ],
+)
+def test_what_fails_or_misleads_when_it_is_run_is_refused(kind: str, arguments: dict[str, Any], shape: Shape) -> None:
+    """Keras infers a shape and a type of these, and `fit` and `predict` fail, or make something else."""
+    assert compare(Call(LAYERS[kind], arguments, (shape,))) == "stricter"
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "shape", "dtype"),
+    [
+        (
+            "MelSpectrogram",
+            {"fft_length": 8, "sequence_stride": 4, "dtype": "float64", "power_to_db": False},
+            (41,),
+            "",
+        ),
+        ("STFTSpectrogram", {"frame_length": 8, "dtype": "mixed_float16"}, (40, 2), ""),
+        ("CenterCrop", {"height": 2, "width": 2, "dtype": "float16"}, (4, 2, 3), ""),
+        ("CategoryEncoding", {"num_tokens": 2}, (4,), "int8"),  # TensorFlow runs it where it is compiled
+        ("SpectralNormalization", {"layer": LAYERS["Embedding"](input_dim=1, output_dim=2)}, (4, 4), "int8"),
+        ("AdaptiveMaxPooling3D", {"output_size": 2, "dtype": "float16"}, (4, 4, 4, 2), ""),
+    ],
+)
+def test_what_runs_is_taken(kind: str, arguments: dict[str, Any], shape: Shape, dtype: str) -> None:
+    call = Call(LAYERS[kind], arguments, (shape,), types=(dtype,) if dtype else ())
+    assert compare(call) == "accepted"
+    if not dtype:
+        compare_run(call)
+
+
+def test_adaptive_pooling_in_a_pipeline_knows_its_sizes() -> None:
+    """Keras traces it there, and does not know how large the windows are."""
+    layers = (LAYERS["AdaptiveAveragePooling2D"](output_size=(2, 2)),)
+    assert compare(Call(Pipeline, {"layers": layers}, ((4, None, 3),))) == "refused"
+    assert compare(Call(Pipeline, {"layers": layers}, ((4, 4, None),))) == "accepted"
 
 
 def test_layers_in_a_pipeline_return_one_tensor() -> None:
