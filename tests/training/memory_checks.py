@@ -29,6 +29,7 @@ MODELS: dict[str, tuple[str, tuple[int, ...]]] = {
     "challenge": ("of_small", (32, 32, 3)),
     "enlarged": ("of_odd", (32, 32, 3)),
     "mlp": ("of_small", (32, 32, 3)),
+    "original": ("of_small", (32, 32, 3)),
     "resnet": ("of_large", (36, 36, 3)),
     "separable": ("of_small", (32, 32, 3)),
     "shortcut_mlp": ("of_curve", (1,)),
