@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from specdsl import counts
 from specdsl.analyses.counting import Analysis, tensor_bytes, value_bytes
 from specdsl.counts import Size
 from specdsl.functional import Functional
-from specdsl.graph import Graph, Tensor
+from specdsl.graph import Graph, Node, Tensor
 from specdsl.layers.dtypes import BYTES, policy
 from specdsl.layers.facts import NOTHING_KEPT, Kept
 
@@ -141,69 +142,94 @@ class _Peaks(NamedTuple):
     backward: int
 
 
+class _Course:
+    """A step of training: the nodes run one after the other, and then backwards, with one moment between the two."""
+
+    def __init__(self, nodes: int) -> None:
+        self.nodes = nodes
+        self.change = [0] * (2 * nodes + 1)
+
+    def back(self, number: int) -> int:
+        """The moment at which a node runs backwards."""
+        return 2 * self.nodes - 1 - number
+
+    def there(self, size: int, begin: int, end: int) -> None:
+        """So many bytes are there from one moment until after another."""
+        self.change[begin] += size
+        self.change[end + 1] -= size
+
+    def peaks(self) -> _Peaks:
+        """The most that is there at once."""
+        live = list(accumulate(self.change[:-1]))
+        return _Peaks(max(live[: self.nodes]), max(live[self.nodes :]))
+
+
 def _training_peaks(
     analysis: Analysis, asked: frozenset[Tensor], known: dict[int, _Peaks | None], precision: str
 ) -> _Peaks | None:
     """The peaks of a model, of whose inputs those `asked` for need a gradient; None if a size is unknown."""
     graph, sizes = analysis.graph, _sizes(analysis.graph, precision)
-    kept = _kept(graph)
+    learning = _learning(analysis, asked)
+    kept = _kept(graph, learning)
     if sizes is None or kept is None:
         return None
-    learning = _learning(analysis, asked)
-    count = len(graph.nodes)
+    course = _Course(len(graph.nodes))
+    _lay_tensors(course, graph, sizes, kept, learning)
+    for number, (layer, keeps) in enumerate(zip(analysis.layers, kept, strict=True)):
+        node, back = layer.node, course.back(number)
+        if not node.inputs:
+            continue
+        more = (keeps.more.value or 0) * BYTES[policy(node.layer.dtype or precision).compute]
+        course.there(more, number, back)
+        if not isinstance(node.layer, Functional):
+            continue
+        if layer.inner:
+            inner_asked = _asked_within(node, layer.inner.graph, learning)
+            known[id(node.layer.graph)] = _training_peaks(layer.inner, inner_asked, known, precision)
+        peaks = known[id(node.layer.graph)]
+        if peaks is None:
+            return None
+        around = {*node.inputs, *node.outputs}
+        course.there(max(0, peaks.forward - more - _sum(sizes, around)), number, number)
+        if not learning.isdisjoint(node.outputs):
+            held = {*(node.inputs if keeps.inputs else ()), *(node.outputs if keeps.outputs else ())}
+            counted = more + _sum(sizes, held) + _sum(sizes, around & learning)
+            course.there(max(0, peaks.backward - counted), back, back)
+    return course.peaks()
+
+
+def _lay_tensors(
+    course: _Course, graph: Graph, sizes: Mapping[Tensor, int], kept: Sequence[Kept], learning: frozenset[Tensor]
+) -> None:
+    """Put all tensors of a model and their gradients on a course, each for as long as it is there."""
     begins = {tensor: number for number, node in enumerate(graph.nodes) for tensor in node.outputs}
     ends = dict(begins)
     first_gradient: dict[Tensor, int] = {}
-    change = [0] * (2 * count + 1)
-
-    def there(size: int, begin: int, end: int) -> None:
-        change[begin] += size
-        change[end + 1] -= size
-
-    for number, layer in enumerate(analysis.layers):
-        node, back = layer.node, 2 * count - 1 - number
+    for number, (node, keeps) in enumerate(zip(graph.nodes, kept, strict=True)):
+        back = course.back(number)
         for tensor in node.sources:
             ends[tensor] = max(ends[tensor], number)
-        if not node.inputs:
-            continue
-        learns = any(tensor in learning for tensor in node.outputs)
-        keeps = kept[number] if learns else NOTHING_KEPT
         for tensor in (*(node.sources if keeps.inputs else ()), *(node.outputs if keeps.outputs else ())):
             ends[tensor] = max(ends[tensor], back)
-        more = (keeps.more.value or 0) * BYTES[policy(node.layer.dtype or precision).compute]
-        there(more, number, back)
-        if learns:
+        if node.inputs and not learning.isdisjoint(node.outputs):
             first_gradient |= dict.fromkeys(node.sources, back)  # the last layer that takes it comes first
-        if isinstance(node.layer, Functional) and layer.inner:
-            inner_asked = frozenset(
-                inner
-                for tensor, inner_node in zip(node.inputs, layer.inner.graph.input_nodes, strict=True)
-                for inner in inner_node.outputs
-                if tensor in learning
-            )
-            known[id(node.layer.graph)] = _training_peaks(layer.inner, inner_asked, known, precision)
-        if isinstance(node.layer, Functional):
-            peaks = known[id(node.layer.graph)]
-            if peaks is None:
-                return None
-            around = {*node.inputs, *node.outputs}
-            there(max(0, peaks.forward - more - _sum(sizes, around)), number, number)
-            if learns:
-                held = {*(node.inputs if keeps.inputs else ()), *(node.outputs if keeps.outputs else ())}
-                counted = more + _sum(sizes, held) + _sum(sizes, around & learning)
-                there(max(0, peaks.backward - counted), back, back)
     for tensor in graph.outputs:
-        ends[tensor] = max(ends[tensor], count)
-        first_gradient[tensor] = count
+        ends[tensor] = max(ends[tensor], course.nodes)
+        first_gradient[tensor] = course.nodes
     for tensor, begin in begins.items():
-        there(sizes[tensor], begin if graph.by_name[tensor.node].inputs else 0, ends[tensor])
+        course.there(sizes[tensor], begin if graph.by_name[tensor.node].inputs else 0, ends[tensor])
         if tensor in learning and tensor in first_gradient:
-            there(sizes[tensor], first_gradient[tensor], 2 * count - 1 - begin)
-    live, most = 0, []
-    for step in change[:-1]:
-        live += step
-        most.append(live)
-    return _Peaks(max(most[:count]), max(most[count:]))
+            course.there(sizes[tensor], first_gradient[tensor], course.back(begin))
+
+
+def _asked_within(node: Node, inner: Graph, learning: frozenset[Tensor]) -> frozenset[Tensor]:
+    """Of the inputs of the model that a node applies, those that need a gradient."""
+    return frozenset(
+        within
+        for tensor, entering in zip(node.inputs, inner.input_nodes, strict=True)
+        for within in entering.outputs
+        if tensor in learning
+    )
 
 
 def _sum(sizes: Mapping[Tensor, int], tensors: Iterable[Tensor]) -> int:
@@ -220,12 +246,17 @@ def _learning(analysis: Analysis, asked: Iterable[Tensor]) -> frozenset[Tensor]:
     return frozenset(found)
 
 
-def _kept(graph: Graph) -> list[Kept] | None:
-    """What each layer keeps for its gradients; None if a size is unknown."""
+def _kept(graph: Graph, learning: frozenset[Tensor]) -> list[Kept] | None:
+    """What each layer keeps for its gradients, nothing where none is needed; None if a size is unknown."""
     kept = [
         graph.applied(node).kept(*graph.input_shapes(node)) if node.inputs else NOTHING_KEPT for node in graph.nodes
     ]
-    return None if any(one.more.value is None for one in kept) else kept
+    if any(one.more.value is None for one in kept):
+        return None
+    return [
+        NOTHING_KEPT if learning.isdisjoint(node.outputs) else keeps
+        for node, keeps in zip(graph.nodes, kept, strict=True)
+    ]
 
 
 def _sizes(graph: Graph, precision: str = "float32") -> Mapping[Tensor, int] | None:

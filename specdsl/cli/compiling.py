@@ -145,33 +145,16 @@ def compile_(
 
     path, model = spec_and_model(spec, model)
     output = None if output == STANDARD else output
-    if explain and form not in (None, "table", "markdown"):
-        raise WrongInput(f"--explain tells a model in prose, which is no {form}: leave --format out, or take markdown")
-    if explain and report:
-        raise WrongInput("the report and the explanation would both go to one place: ask for one of them at a time")
+    _check_report(report, form, explain)
     report = report or explain or form is not None or (output is not None and emit is None)
     check_places(path, output, diagram, what="the spec")
-    if emit in ("keras", "onnx"):
-        if output is None:
-            raise WrongInput(f"{'an' if emit == 'onnx' else 'a'} .{emit} file needs a place: give `-o FILE.{emit}`")
-        if output.suffix != f".{emit}":
-            raise WrongInput(f"{output} must end in .{emit}")
-    if report and emit and output is None:
-        raise WrongInput("the report and the source would both go to standard output: give `-o FILE` for the source")
+    _check_source(emit, output, report)
     if diagram is not None:
         _check_diagram(diagram)
     loaded = load_spec(path, limits)
     values = parameters(settings, limits)
     if symbolic is not None:
-        if emit or diagram is not None:
-            raise WrongInput("--symbolic makes a report, which neither --emit nor --diagram goes with")
-        if explain or form in ("html", "latex", "csv"):
-            raise WrongInput("expressions are told as a table, in Markdown or as JSON")
-        if batch is not None or optimizer is not None:
-            option = "--batch" if optimizer is None else "--optimizer"
-            raise WrongInput(
-                f"{option} is for the memory in a report, and expressions are of parameters and work alone"
-            )
+        _check_symbolic(form, explain, emit or diagram, batch, optimizer)
         found = loaded.symbolic([name.strip() for name in symbolic.split(",")], model, **values)
         _show(found, form or "table", output)
         return
@@ -193,6 +176,37 @@ def compile_(
         point_to_explanations(broken)
         if not settings:
             sys.exit(WRONG_INPUT)
+
+
+def _check_report(report: bool, form: str | None, explain: bool) -> None:
+    if explain and form not in (None, "table", "markdown"):
+        raise WrongInput(f"--explain tells a model in prose, which is no {form}: leave --format out, or take markdown")
+    if explain and report:
+        raise WrongInput("the report and the explanation would both go to one place: ask for one of them at a time")
+
+
+def _check_source(emit: str | None, output: Path | None, report: bool) -> None:
+    """Check that what `--emit` makes has a place of its own, with the right ending."""
+    if emit in ("keras", "onnx"):
+        if output is None:
+            raise WrongInput(f"{'an' if emit == 'onnx' else 'a'} .{emit} file needs a place: give `-o FILE.{emit}`")
+        if output.suffix != f".{emit}":
+            raise WrongInput(f"{output} must end in .{emit}")
+    if report and emit and output is None:
+        raise WrongInput("the report and the source would both go to standard output: give `-o FILE` for the source")
+
+
+def _check_symbolic(
+    form: str | None, explain: bool, made: str | Path | None, batch: int | None, optimizer: str | None
+) -> None:
+    """Check that `--symbolic` comes with no option that it would leave out; `made` is what else is to be made."""
+    if made is not None:
+        raise WrongInput("--symbolic makes a report, which neither --emit nor --diagram goes with")
+    if explain or form in ("html", "latex", "csv"):
+        raise WrongInput("expressions are told as a table, in Markdown or as JSON")
+    if batch is not None or optimizer is not None:
+        option = "--batch" if optimizer is None else "--optimizer"
+        raise WrongInput(f"{option} is for the memory in a report, and expressions are of parameters and work alone")
 
 
 def _regime(graph: Graph, batch: int | None, optimizer: str | None, limits: Limits) -> Regime:
