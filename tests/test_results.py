@@ -341,6 +341,7 @@ def test_which_way_is_better_is_the_metrics_own(tmp_path: Path) -> None:
     assert [(one.larger, one.share) for one in found] == [
         (True, True), (True, True), (True, False), (False, False), (False, False), (False, False),
     ]  # fmt: skip
+    assert [one.bounded for one in found] == [True, True, True, False, False, False]
     assert measure("seconds", recipe) is None
     recorded = TrainRecipe(data=DataRecipe(), metrics=("accuracy", "sparse_top_k_categorical_accuracy"))
     known = [measure(f"test_{column}", plain(recorded)) for column in recorded.columns]

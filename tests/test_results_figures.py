@@ -465,6 +465,19 @@ def test_predictions_that_contradict_the_run_are_said_so(tmp_path: Path, arrays:
     assert message in gallery([run]).missing["original"][0]
 
 
+@pytest.mark.parametrize(("kind", "whole"), [("AUC", True), ("MeanAbsoluteError", False)])
+@pytest.mark.parametrize("name", ["accuracy", "ranking"])
+def test_an_axis_goes_up_to_1_for_metrics_that_do(tmp_path: Path, name: str, kind: str, whole: bool) -> None:
+    """Keras's class says it, whatever the recipe calls the metric."""
+    history = {f"{part}_{name}": [0.2, 0.3, 0.4] for part in ("train", "test")}
+    run = made(tmp_path / "run", MadeRun([0.4], classes=4, epochs=3), history)
+    recipe = {**run.recipe, "metrics": [{"type": kind, "name": name}]}
+    run = replace(run, config={**run.config, "train": recipe})
+    with drawing():
+        (axes,) = pictures(run)[name].make().axes
+    assert (axes.get_ylim()[1] > 1) == whole
+
+
 def test_a_run_and_an_experiment_are_drawn_into_their_folders(experiment: Path) -> None:
     files = draw_run(experiment / "plain")
     assert [file.name for file in files] == ["loss.svg", "loss.png", "accuracy.svg", "accuracy.png"]

@@ -25,6 +25,7 @@ class Measure:
         share: whether it is the share of examples that are told rightly: then differences are in percentage points,
             and in examples.
         worth: what it is the mean of over examples; None where it is no such mean, or the recipe does not tell.
+        bounded: whether it lies from 0 to 1, and is best at 1.
     """
 
     part: str
@@ -32,6 +33,7 @@ class Measure:
     larger: bool
     share: bool
     worth: Worth | None = None
+    bounded: bool = False
 
     @property
     def key(self) -> str:
@@ -103,7 +105,7 @@ def measure(key: str, recipe: Mapping[str, Any]) -> Measure | None:
     kind = _kinds(recipe.get("metrics")).get(metric)
     if kind is None:
         return Measure(part, metric, False, False)
-    return Measure(part, metric, kind.larger, kind.share, kind.worth)
+    return Measure(part, metric, kind.larger, kind.share, kind.worth, kind.bounded)
 
 
 def _kinds(listed: Any) -> dict[str, type[Metric]]:

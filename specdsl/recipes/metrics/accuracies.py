@@ -16,6 +16,7 @@ class AutomaticAccuracy(Metric):
     takes = ("classes", "one-hot", "binary")
     larger = True
     share = True
+    bounded = True
     worth = "told rightly"
 
     name: str | None = "accuracy"
@@ -44,6 +45,7 @@ class SparseCategoricalAccuracy(Metric):
     takes = ("classes",)
     larger = True
     share = True
+    bounded = True
     worth = "told rightly"
 
     name: str | None = "sparse_categorical_accuracy"
@@ -55,6 +57,7 @@ class CategoricalAccuracy(Metric):
     takes = ("one-hot",)
     larger = True
     share = True
+    bounded = True
     worth = "told rightly"
 
     name: str | None = "categorical_accuracy"
@@ -66,6 +69,7 @@ class BinaryAccuracy(Metric):
     takes = CLASSED
     larger = True
     share = True
+    bounded = True
     of = "probabilities"
     free_threshold = True
 
@@ -80,6 +84,7 @@ class SparseTopKCategoricalAccuracy(Metric):
     takes = ("classes",)
     larger = True
     share = True
+    bounded = True
 
     k: Positive = 5
     name: str | None = "sparse_top_k_categorical_accuracy"
@@ -93,6 +98,7 @@ class TopKCategoricalAccuracy(Metric):
     takes = ("one-hot",)
     larger = True
     share = True
+    bounded = True
 
     k: Positive = 5
     name: str | None = "top_k_categorical_accuracy"

@@ -24,6 +24,7 @@ class _Curve(_Found):
     """A value where another one is given."""
 
     larger = True
+    bounded = True
 
     num_thresholds: Positive = 200
     class_id: Annotated[int, Field(ge=0)] | None = None
@@ -36,6 +37,7 @@ class AUC(_Found):
         "name", "dtype", "thresholds", "multi_label", "num_labels", "label_weights", "from_logits",
     )  # fmt: skip
     larger = True
+    bounded = True
 
     num_thresholds: Annotated[int, Field(ge=2)] = 200
     curve: Literal["ROC", "PR"] = "ROC"
@@ -52,6 +54,7 @@ class Precision(_Found):
 
     keyword_only: ClassVar[tuple[str, ...]] = ("name", "dtype")
     larger = True
+    bounded = True
 
     thresholds: _Threshold | None = None
     top_k: Positive | None = None
@@ -123,6 +126,7 @@ class FalseNegatives(_Count):
 class _FScore(Metric):
     takes = CLASSED
     larger = True
+    bounded = True
 
     average: Literal["micro", "macro", "weighted"] | None = None
     threshold: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -167,6 +171,7 @@ class _Overlap(Metric):
     """What is found and right over what is found or right; a class is found where its output is the largest."""
 
     larger = True
+    bounded = True
 
     num_classes: Annotated[int, Field(ge=2)]
 
@@ -199,6 +204,7 @@ class BinaryIoU(Metric):
 
     takes = ("binary",)
     larger = True
+    bounded = True
     of = "probabilities"
     keyword_only: ClassVar[tuple[str, ...]] = ("name", "dtype")
 

@@ -29,6 +29,8 @@ class Metric(InKeras):
     """Whether a larger value is better."""
     share: ClassVar[bool] = False
     """Whether it is the share of examples that are told rightly."""
+    bounded: ClassVar[bool] = False
+    """Whether it lies from 0 to 1, and is best at 1."""
     worth: ClassVar[Worth | None] = None
     """What it is the mean of over examples, where it is the mean of such a thing."""
     of: ClassVar[Literal["any", "probabilities", "independent", "distribution"]] = "any"

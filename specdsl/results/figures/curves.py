@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from specdsl.results.figures.series import (
     together,
 )
 from specdsl.results.figures.style import INK, LINES, MARKERS, PARTS, SERIES, SOFT, Picture, legend, sheet, shown
+from specdsl.results.measures import measure
 from specdsl.runs import RunRecord
 
 MARKED = 30
@@ -79,9 +80,15 @@ def compared_curves(runs: Sequence[RunRecord], part: str = "test", confidence: f
         title = f"{name_of(metric).capitalize()} on {part} examples, model by model"
         caption = " ".join([*_bands(list(means.values()), confidence), *_ends([run for run, _ in found.values()])])
         reached = "; ".join(f"{key} ends at {mean.mean[-1]:.4g}" for key, mean in means.items())
-        yield Picture(
-            f"compared-{metric}", title, caption, f"{title}. {reached}.", partial(_draw_compared, means, metric, title)
-        )
+        bounded = is_bounded(metric, [run for run, _ in found.values()])
+        draw = partial(_draw_compared, means, metric, bounded, title)
+        yield Picture(f"compared-{metric}", title, caption, f"{title}. {reached}.", draw)
+
+
+def is_bounded(metric: str, runs: Iterable[RunRecord]) -> bool:
+    """Whether a metric lies from 0 to 1 and is best at 1, as it is declared, in all these runs."""
+    known = [measure(f"test_{metric}", run.recipe) for run in runs]
+    return all(measured is not None and measured.bounded for measured in known)
 
 
 def name_of(metric: str) -> str:
@@ -143,12 +150,13 @@ def _draw_run(run: RunRecord, metric: str, parts: dict[str, list[Curve]], title:
         )
         entries.append((marks[0], "epoch kept"))
     _ends_marked(axes, parts)
-    corner = _finish(axes, metric, [curve for curves in parts.values() for curve in curves], title)
+    every = [curve for curves in parts.values() for curve in curves]
+    corner = _finish(axes, metric, is_bounded(metric, [run]), every, title)
     legend(axes, entries, loc=corner)
     return figure
 
 
-def _draw_compared(means: dict[str, Together], metric: str, title: str) -> Figure:
+def _draw_compared(means: dict[str, Together], metric: str, bounded: bool, title: str) -> Figure:
     many = len(means) > 6
     figure = sheet(6.4, max(4.0, 0.5 + 0.19 * len(means)) if many else 4.0)
     axes = figure.add_subplot()
@@ -158,7 +166,7 @@ def _draw_compared(means: dict[str, Together], metric: str, title: str) -> Figur
         marker = MARKERS[(index + index // len(SERIES)) % len(MARKERS)]
         _draw_mean(axes, mean, colour, line, marker, f"mean-{index + 1}", sparse=True)
         entries.append((Line2D([], [], color=colour, linestyle=line, linewidth=1.8, marker=marker, markersize=4), key))
-    corner = _finish(axes, metric, list(means.values()), title)
+    corner = _finish(axes, metric, bounded, list(means.values()), title)
     legend(axes, entries, **({"bbox_to_anchor": (1.01, 1), "loc": "upper left"} if many else {"loc": corner}))
     return figure
 
@@ -222,8 +230,8 @@ def _ends_marked(axes: Axes, parts: dict[str, list[Curve]]) -> None:
                 )
 
 
-def _finish(axes: Axes, metric: str, drawn: Sequence[Curve] | Sequence[Together], title: str) -> str:
-    """Scale and labels of a metric's axis.
+def _finish(axes: Axes, metric: str, bounded: bool, drawn: Sequence[Curve] | Sequence[Together], title: str) -> str:
+    """Scale and labels of a metric's axis, up to 1 where it is `bounded` by that.
 
     Returns:
         The corner that curves of such a metric leave free.
@@ -232,8 +240,7 @@ def _finish(axes: Axes, metric: str, drawn: Sequence[Curve] | Sequence[Together]
     everything = np.concatenate([values for values, _ in ends])
     last = max(int(epochs[-1]) for _, epochs in ends)
     low, high = float(everything.min()), float(everything.max())
-    share = is_share(metric, low, high)
-    if share:
+    if bounded:
         top = 1.0
         later = np.concatenate([values[epochs > BEGINNING * last] for values, epochs in ends])
         bottom = low
@@ -255,7 +262,7 @@ def _finish(axes: Axes, metric: str, drawn: Sequence[Curve] | Sequence[Together]
     elif low >= 0:
         axes.set_ylim(bottom=0.0)
     _label(axes, name_of(metric), title, last)
-    return "lower right" if share else "upper right"
+    return "lower right" if bounded else "upper right"
 
 
 def _logarithmic(axes: Axes, ratio: float) -> None:
@@ -264,12 +271,6 @@ def _logarithmic(axes: Axes, ratio: float) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if ratio < 1000 else (1.0,), numticks=12))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def is_share(metric: str, low: float, high: float) -> bool:
-    """Whether a metric is one of Keras's that lie from 0 to 1 and are best at 1."""
-    words = ("accuracy", "precision", "recall", "auc", "f1_score", "iou")
-    return low >= 0 and high <= 1 and any(word in metric for word in words)
 
 
 def _label(axes: Axes, named: str, title: str, last: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from specdsl.results.figures.curves import is_share, name_of
+from specdsl.results.figures.curves import is_bounded, name_of
 from specdsl.results.figures.series import CONFIDENCE
 from specdsl.results.figures.style import BLUE, INK, ORANGE, SOFT, Picture, sheet, shown
 from specdsl.results.one_sample import spread
@@ -73,17 +73,23 @@ def dots(
         + (f", published {known[key]:.4f}" if key in known else "")
         for key, values in finals.items()
     )
+    bounded = is_bounded(metric, [run for run in runs if run.key in finals])
     return Picture(
         f"{part}-{metric}",
         title,
         " ".join(caption),
         f"{title}. {said}.",
-        partial(_draw, finals, metric, known, title, confidence),
+        partial(_draw, finals, metric, bounded, known, title, confidence),
     )
 
 
 def _draw(
-    finals: Mapping[str, list[float]], metric: str, known: Mapping[str, float], title: str, confidence: float
+    finals: Mapping[str, list[float]],
+    metric: str,
+    bounded: bool,
+    known: Mapping[str, float],
+    title: str,
+    confidence: float,
 ) -> Figure:
     figure = sheet(6.4, 0.95 + 0.42 * len(finals))
     axes = figure.add_subplot()
@@ -135,7 +141,7 @@ def _draw(
     axes.spines["left"].set_visible(False)
     for row in range(1, len(finals)):
         axes.axhline(row - 0.5, color=SOFT, linewidth=0.3, alpha=0.5)
-    if is_share(metric, min(everything), max(everything)):
+    if bounded:
         left, right = axes.get_xlim()
         axes.set_xlim(left, min(right, 1.0) if max(everything) < 1 else right)
     axes.set_xlabel(name_of(metric))
