@@ -35,6 +35,9 @@ from specdsl.recipes.augmentation import (
     RandomSaturation,
 )
 from specdsl.recipes.data import shape_text
+from specdsl.recipes.fitting import check_metrics, possible_targets
+from specdsl.recipes.losses import LOSS_WORDS
+from specdsl.recipes.metrics import METRIC_WORDS, METRICS
 
 
 def test_every_operation_is_in_the_table_and_documented() -> None:
@@ -108,6 +111,34 @@ def test_default_data_does_not_crop_what_fits_and_never_flips() -> None:
     assert not len(data.evaluate)
     names = [operation.spec_name() for operation in default_data((28, 28, 3)).augment]
     assert names == ["random_crop", "random_brightness", "random_saturation", "random_contrast", "clip"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "metric", "advice"),
+    [
+        ("SparseCategoricalCrossentropy", "CategoricalAccuracy", '"sparse_categorical_accuracy" tells the same'),
+        ("SparseCategoricalCrossentropy", "TopKCategoricalAccuracy", '"sparse_top_k_categorical_accuracy" tells'),
+        ("SparseCategoricalCrossentropy", "CategoricalCrossentropy", '"sparse_categorical_crossentropy" tells the'),
+        ("CategoricalCrossentropy", "SparseCategoricalAccuracy", '"categorical_accuracy" tells the same'),
+        ("SparseCategoricalCrossentropy", "AUC", 'with `loss = "categorical_crossentropy"` the labels become'),
+        ("CategoricalGeneralizedCrossEntropy", "AUC", 'with `loss = "categorical_crossentropy"` the labels become'),
+    ],
+)
+def test_a_metric_of_other_targets_is_told_its_counterpart(loss: str, metric: str, advice: str) -> None:
+    made = LOSS_WORDS[loss]()
+    with pytest.raises(Misuse) as refused:
+        check_metrics(made, [METRICS[metric]()], possible_targets(made, "classification", 10))
+    assert (refused.value.help or "").startswith(advice)
+
+
+def test_counterparts_are_there_and_take_the_other_targets() -> None:
+    for metric in METRICS.values():
+        if metric.of_numbers:
+            assert (metric.takes, METRIC_WORDS[metric.of_numbers].takes) == (("one-hot",), ("classes",))
+    for loss in LOSS_WORDS.values():
+        if loss.of_one_hot:
+            assert "one-hot" not in loss.takes
+            assert "one-hot" in LOSS_WORDS[loss.of_one_hot].takes
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (784,), (None, None, 3)])

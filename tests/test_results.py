@@ -349,6 +349,12 @@ def test_which_way_is_better_is_the_metrics_own(tmp_path: Path) -> None:
     errors = {"loss": {"type": "MeanSquaredError"}, "metrics": [{"type": "MeanAbsoluteError"}]}
     found = [measure(f"test_{column}", errors) for column in ("loss", "mean_absolute_error")]
     assert [one.worth for one in found] == ["squared error", "absolute error"]
+    strange = {"metrics": [{"type": "AUC", "num_thresholds": "many"}, {"type": "Gone"}, 3, {"type": "BinaryAccuracy"}]}
+    assert [measure(f"test_{name}", strange).larger for name in ("auc", "gone", "binary_accuracy")] == [
+        False,
+        False,
+        True,
+    ]
 
 
 # ---------------------------------------------------------------------------------------------- the test examples

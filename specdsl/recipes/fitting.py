@@ -5,22 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from specdsl.declaration import Misuse, text
-from specdsl.recipes.losses import LOSS_WORDS, Loss, Targets
+from specdsl.recipes.losses import Loss, Targets
 from specdsl.recipes.metrics import METRICS, AutomaticAccuracy, Metric
 from specdsl.recipes.sources import Task
-
-_SPARSE = {
-    "CategoricalAccuracy": "SparseCategoricalAccuracy",
-    "TopKCategoricalAccuracy": "SparseTopKCategoricalAccuracy",
-    "CategoricalCrossentropy": "SparseCategoricalCrossentropy",
-}
-"""Metrics of one-hot targets, with those that tell the same from the numbers of the classes."""
-
-_OF_CLASSES = {
-    "SparseCategoricalCrossentropy": "CategoricalCrossentropy",
-    "CategoricalGeneralizedCrossEntropy": "CategoricalCrossentropy",
-}
-"""Losses of the numbers of classes, with those that are given one-hot targets."""
 
 _OF_VALUES = '`loss = "mean_squared_error"` or `loss = "mean_absolute_error"`'
 """Losses of values to predict, as help names them."""
@@ -156,16 +143,15 @@ def _given(targets: Sequence[Targets]) -> str:
 
 def _other(loss: Loss, metric: Metric, targets: Sequence[Targets]) -> str | None:
     """How a metric and a loss can be brought together."""
-    name = type(metric).__name__
     if targets == ("values",):
         return 'there are "mean_absolute_error", "root_mean_squared_error", "r2_score" and others'
-    if "classes" in targets and name in _SPARSE:
-        return f'"{METRICS[_SPARSE[name]].word()}" tells the same from the numbers of classes'
-    dense = {sparse: one for one, sparse in _SPARSE.items()}
-    if name in dense:
-        return f'"{METRICS[dense[name]].word()}" tells the same from one-hot targets'
-    if "one-hot" in metric.targets() and (of := _OF_CLASSES.get(type(loss).__name__)):
-        return f'with `loss = "{LOSS_WORDS[of].word()}"` the labels become one-hot targets'
+    if "classes" in targets and metric.of_numbers:
+        return f'"{metric.of_numbers}" tells the same from the numbers of classes'
+    for kind in METRICS.values():
+        if kind.of_numbers == metric.word():
+            return f'"{kind.word()}" tells the same from one-hot targets'
+    if "one-hot" in metric.targets() and loss.of_one_hot:
+        return f'with `loss = "{loss.of_one_hot}"` the labels become one-hot targets'
     return None
 
 

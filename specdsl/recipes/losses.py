@@ -38,6 +38,8 @@ class Loss(InKeras):
 
     takes: ClassVar[tuple[Targets, ...]]
     """The targets that it can be given."""
+    of_one_hot: ClassVar[str | None] = None
+    """Of one that takes the numbers of classes, the word for what takes one-hot targets in its place."""
     worth: ClassVar[Worth | None] = None
     """What it is the mean of over examples, where it is the mean of such a thing."""
 
@@ -67,6 +69,7 @@ class SparseCategoricalCrossentropy(_OfClasses):
 
     keyword_only: ClassVar[tuple[str, ...]] = ("reduction", "axis", "name", "dtype")
     takes = ("classes",)
+    of_one_hot = "categorical_crossentropy"
 
     from_logits: bool = False
     ignore_class: int | None = None
@@ -103,6 +106,7 @@ class CategoricalGeneralizedCrossEntropy(_OfClasses):
     partly wrong (Zhang and Sabuncu, 2018)."""
 
     takes = ("classes",)
+    of_one_hot = "categorical_crossentropy"
 
     q: Annotated[float, Field(gt=0, lt=1)] = 0.5
     name: str | None = "categorical_generalized_cross_entropy"

@@ -102,23 +102,24 @@ def measure(key: str, recipe: Mapping[str, Any]) -> Measure | None:
         said = recipe.get("loss")
         loss = LOSSES.get(str(said.get("type"))) if isinstance(said, Mapping) else None
         return Measure(part, metric, False, False, loss.worth if loss else None)
-    kind = _kinds(recipe.get("metrics")).get(metric)
-    if kind is None:
+    known = _metrics(recipe.get("metrics")).get(metric)
+    if known is None:
         return Measure(part, metric, False, False)
-    return Measure(part, metric, kind.larger, kind.share, kind.worth, kind.bounded)
+    return Measure(part, metric, known.larger, known.share, known.worth, known.bounded)
 
 
-def _kinds(listed: Any) -> dict[str, type[Metric]]:
-    """The classes of a recipe's metrics by what histories call them."""
-    from specdsl.recipes.metrics import METRIC_WORDS
+def _metrics(listed: Any) -> dict[str, Metric]:
+    """A recipe's metrics by what histories call them, but for those that cannot be read."""
+    from specdsl.declaration import Misuse
+    from specdsl.recipes.metrics import Metric
+    from specdsl.recipes.stored import restored
 
-    by_name = {kind.__name__: kind for kind in METRIC_WORDS.values()}
-    found: dict[str, type[Metric]] = {}
+    found: dict[str, Metric] = {}
     for one in listed if isinstance(listed, list) else ():
-        if isinstance(one, Mapping) and (kind := by_name.get(str(one.get("type")))):
-            given: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value for name, value in one.items()
-            }
-            del given["type"]
-            found[kind(**given).column] = kind
+        try:
+            metric = restored(one, "metrics")
+        except Misuse:
+            continue
+        if isinstance(metric, Metric):
+            found[metric.column] = metric
     return found

@@ -55,6 +55,7 @@ class CategoricalAccuracy(Metric):
     """The share of examples whose class has the largest output."""
 
     takes = ("one-hot",)
+    of_numbers = "sparse_categorical_accuracy"
     larger = True
     share = True
     bounded = True
@@ -96,6 +97,7 @@ class TopKCategoricalAccuracy(Metric):
 
     keyword_only: ClassVar[tuple[str, ...]] = ("name", "dtype")
     takes = ("one-hot",)
+    of_numbers = "sparse_top_k_categorical_accuracy"
     larger = True
     share = True
     bounded = True

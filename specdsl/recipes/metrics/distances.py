@@ -26,6 +26,7 @@ class CategoricalCrossentropy(Metric):
     """The negative logarithm of the probability that the right class is given."""
 
     takes = ("one-hot",)
+    of_numbers = "sparse_categorical_crossentropy"
     of = "distribution"
 
     name: str | None = "categorical_crossentropy"

@@ -29,6 +29,8 @@ class Metric(InKeras):
     """Whether a larger value is better."""
     share: ClassVar[bool] = False
     """Whether it is the share of examples that are told rightly."""
+    of_numbers: ClassVar[str | None] = None
+    """Of one that takes one-hot targets, the word for what tells the same from the numbers of classes."""
     bounded: ClassVar[bool] = False
     """Whether it lies from 0 to 1, and is best at 1."""
     worth: ClassVar[Worth | None] = None
