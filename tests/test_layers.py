@@ -11,6 +11,7 @@ from specdsl.counts import Count
 from specdsl.declaration import Misuse, declared
 from specdsl.layers import LAYERS, NAMES, Layer, Shape
 from specdsl.layers.activations import Activation, PReLU, ReLU, Softmax
+from specdsl.layers.augmentation import RandomElasticTransform
 from specdsl.layers.convolution import Conv1D, Conv2D, Conv3D
 from specdsl.layers.convolution_separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv2D
 from specdsl.layers.convolution_transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
@@ -467,6 +468,18 @@ REFUSALS: list[tuple[Layer, tuple[Shape, ...], str, str | None]] = [
         ((4, None, 3),),
         "Keras cannot run AdaptiveAveragePooling2D in a Pipeline when a size is `none`",
         "layers",
+    ),
+    (
+        Pipeline(layers=[Conv2D(filters=4, kernel_size=2, dilation_rate=(1, 2))]),
+        ((8, None, 3),),
+        "in a Pipeline Keras forgets the sizes of what a dilated Conv2D makes when one is `none`",
+        "layers",
+    ),
+    (
+        RandomElasticTransform(),
+        ((8, 8, None),),
+        "RandomElasticTransform needs to know the number of channels, which is `none` here",
+        None,
     ),
     (
         Rescaling(scale=(1.0, 2.0)),

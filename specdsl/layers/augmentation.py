@@ -236,7 +236,7 @@ class RandomElasticTransform(Augmentation):
     """
 
     intake = "numbers"
-    needs = ("height", "width")
+    needs = ("height", "width", "channels")
 
     factor: FractionRange = 1.0
     scale: FractionRange = 1.0

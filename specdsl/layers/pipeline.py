@@ -12,6 +12,7 @@ from specdsl.layers.base import Layer
 from specdsl.layers.core import Masking
 from specdsl.layers.facts import POINTWISE, TRAINING, Kept, Modes, Reach, Weight, Window
 from specdsl.layers.inner import infer_inner, inner_names, inner_weights
+from specdsl.layers.kernels import Sliding
 from specdsl.layers.normalization import Normalization
 from specdsl.layers.pooling import AdaptivePooling
 from specdsl.layers.reshaping import UpSampling2D
@@ -141,3 +142,11 @@ def _check_traceable(layer: Layer, shape: Shape) -> None:
         unknown = " when a size is `none`" if area or spread else ""
         message = f"Keras cannot run {type(layer).__name__} in a Pipeline{unknown}"
         raise Misuse(message, argument="layers", help="as a step of its own it runs")
+    for one in (layer, *layer.layers_within()):
+        if not isinstance(one, Sliding) or max(one.dilation_rate) == 1:
+            continue
+        sizes, _ = split(shape, one.rank, one, one.data_format)
+        if None in sizes and set(sizes) != {None}:
+            kind = type(one).__name__
+            message = f"in a Pipeline Keras forgets the sizes of what a dilated {kind} makes when one is `none`"
+            raise Misuse(message, argument="layers", help="as a step of its own it keeps them")

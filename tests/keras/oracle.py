@@ -38,6 +38,7 @@ STRICTER = {
     r"Reshape takes positive sizes": "sizes of 0, which pass where the input has an unknown size",
     r"padding\..*greater than or equal to 0": "negative padding",
     r"Concatenate cannot join along axis 0": "the batch grows, and no shape tells",
+    r"in a Pipeline Keras forgets the sizes of what a dilated": "fewer sizes are known than those of the convolution",
     # Keras looks at these only when the layer is called or trained, and then fails.
     r"OrthogonalRegularizer is for two axes": "a penalty on a tensor that is no matrix",
     r"OrthogonalRegularizer cannot weigh values of": "a product of two types of floats, which fails in training",

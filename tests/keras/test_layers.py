@@ -304,6 +304,23 @@ def test_adaptive_pooling_in_a_pipeline_knows_its_sizes() -> None:
     assert compare(Call(Pipeline, {"layers": layers}, ((4, 4, None),))) == "accepted"
 
 
+@pytest.mark.parametrize("name", ["Conv2D", "DepthwiseConv2D", "SeparableConv2D"])
+def test_dilated_convolutions_in_a_pipeline_forget_sizes(name: str) -> None:
+    """Traced there, all sizes are unknown where one is; we refuse what would be told otherwise than it is."""
+    filters = {} if name == "DepthwiseConv2D" else {"filters": 2}
+    cases = ((2, (8, None, 3), "stricter"), (1, (8, None, 3), "accepted"), (2, (8, 8, 3), "accepted"))
+    for dilation, shape, told in cases:
+        layers = (LAYERS[name](kernel_size=2, dilation_rate=dilation, **filters),)
+        assert compare(Call(Pipeline, {"layers": layers}, (shape,))) == told
+
+
+def test_what_distorts_images_knows_their_channels() -> None:
+    """Keras counts them in Python when it traces the layer: as a step in training, in a Pipeline at once."""
+    layer = LAYERS["RandomElasticTransform"]
+    assert compare(Call(layer, {}, ((4, 4, None),))) == "stricter"
+    assert compare(Call(Pipeline, {"layers": (layer(),)}, ((4, 4, None),))) == "refused"
+
+
 def test_layers_in_a_pipeline_return_one_tensor() -> None:
     """Keras lets all leave that the last one returns, which is no single tensor to go on with."""
     assert compare(Call(Pipeline, {"layers": (GRU(units=2, return_state=True),)}, ((3, 2),))) == "stricter"
